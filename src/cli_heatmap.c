@@ -1,0 +1,156 @@
+/* cli_heatmap.c - lays a class activation map over its image and writes a PNG. */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STBI_WRITE_NO_STDIO
+#include <stb_image_write.h>
+
+#include "cli.h"
+#include "image.h"
+#include "preprocess.h"
+
+#define MAX_OVERLAY_SIDE 1024u
+#define DIGEST_DIGITS 12
+
+/* Colours for and against the class, and how much of them the strongest cell gets. */
+static const float for_class[3] = {214.0f, 40.0f, 30.0f}, against_class[3] = {30.0f, 100.0f, 235.0f};
+static const float strongest = 0.6f;
+
+int cli_make_folder(const char *path) {
+    char *copy = strdup(path);
+    if (!copy) return ENOMEM;
+    int error = 0;
+    for (char *at = copy + 1; !error; at++) {
+        char here = *at;
+        if (here && here != '/') continue;
+        *at = 0;
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST) error = errno;
+        *at = here;
+        if (!here) break;
+    }
+    struct stat folder;
+    if (!error && (stat(path, &folder) != 0 || !S_ISDIR(folder.st_mode))) error = ENOTDIR;
+    free(copy);
+    return error;
+}
+
+char *cli_heatmap_path(const char *folder, const char *file, const char *sha256) {
+    const char *slash = strrchr(file, '/'), *name = slash ? slash + 1 : file;
+    if (strcmp(file, "-") == 0) name = "stdin";
+    const char *dot = strrchr(name, '.');
+    int stem = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+    size_t length = strlen(folder) + (size_t)stem + DIGEST_DIGITS + sizeof "/-.png";
+    char *path = malloc(length);
+    if (path) snprintf(path, length, "%s/%.*s-%.*s.png", folder, stem, name, DIGEST_DIGITS, sha256);
+    return path;
+}
+
+/* Position `at` (0..1) along an axis of cells: the two cells around it and the share of the second. */
+struct between {
+    uint32_t first, second;
+    float share;
+};
+
+static struct between locate(float at, uint32_t cells) {
+    float centre = fminf(fmaxf(at * (float)cells - 0.5f, 0.0f), (float)(cells - 1));
+    uint32_t first = (uint32_t)centre;
+    return (struct between){first, first + 1 < cells ? first + 1 : first, centre - (float)first};
+}
+
+static float sample(const float *map, uint32_t width, struct between x, struct between y) {
+    const float *above = map + (size_t)y.first * width, *below = map + (size_t)y.second * width;
+    float top = above[x.first] + (above[x.second] - above[x.first]) * x.share;
+    float bottom = below[x.first] + (below[x.second] - below[x.first]) * x.share;
+    return top + (bottom - top) * y.share;
+}
+
+static float largest_magnitude(const float *map, size_t count) {
+    float largest = 0.0f;
+    for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(map[i]));
+    return largest;
+}
+
+/* gray [height][width] -> rgb [height][width][3] */
+static void lay_over(const uint8_t *gray, uint32_t width, uint32_t height, const float *map, uint32_t map_width,
+                     uint32_t map_height, uint8_t *rgb) {
+    float largest = largest_magnitude(map, (size_t)map_width * map_height);
+    float strength = largest > 0.0f ? strongest / largest : 0.0f;
+    for (uint32_t y = 0; y < height; y++) {
+        struct between row = locate(((float)y + 0.5f) / (float)height, map_height);
+        for (uint32_t x = 0; x < width; x++, gray++, rgb += 3) {
+            float value = sample(map, map_width, locate(((float)x + 0.5f) / (float)width, map_width), row);
+            const float *colour = value > 0.0f ? for_class : against_class;
+            float alpha = fabsf(value) * strength;
+            for (int c = 0; c < 3; c++)
+                rgb[c] = (uint8_t)((float)*gray + (colour[c] - (float)*gray) * alpha + 0.5f);
+        }
+    }
+}
+
+static uint32_t shrink(uint32_t side, uint32_t longest) {
+    if (longest <= MAX_OVERLAY_SIDE) return side;
+    uint32_t shrunk = (uint32_t)((uint64_t)side * MAX_OVERLAY_SIDE / longest);
+    return shrunk ? shrunk : 1;
+}
+
+static int status_errno(enum cxr_status status) {
+    if (status == CXR_OK) return 0;
+    return status == CXR_E_MEMORY ? ENOMEM : EINVAL;
+}
+
+/* Encoded image -> gray [*height][*width], malloc'ed. */
+static int load_gray(const struct cli_bytes *bytes, uint8_t **gray, uint32_t *width, uint32_t *height) {
+    struct cxr_image image;
+    uint32_t warnings;
+    enum cxr_status status = cxr_image_decode(bytes->data, bytes->length, &image);
+    if (status != CXR_OK) return status_errno(status);
+    uint32_t longest = image.width > image.height ? image.width : image.height;
+    *width = shrink(image.width, longest);
+    *height = shrink(image.height, longest);
+    *gray = malloc((size_t)*width * *height);
+    status = *gray ? cxr_preprocess(&image, *width, *height, *gray, &warnings) : CXR_E_MEMORY;
+    cxr_image_free(&image);
+    return status_errno(status);
+}
+
+struct sink {
+    FILE *file;
+    int error;
+};
+
+static void write_bytes(void *context, void *data, int length) {
+    struct sink *sink = context;
+    if (fwrite(data, 1, (size_t)length, sink->file) != (size_t)length) sink->error = errno ? errno : EIO;
+}
+
+static int write_png(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height) {
+    struct sink sink = {fopen(path, "wb"), 0};
+    if (!sink.file) return errno;
+    errno = 0;
+    if (!stbi_write_png_to_func(write_bytes, &sink, (int)width, (int)height, 3, rgb, (int)width * 3) && !sink.error)
+        sink.error = ENOMEM;
+    if (fclose(sink.file) != 0 && !sink.error) sink.error = errno;
+    if (sink.error) remove(path);
+    return sink.error;
+}
+
+int cli_heatmap_write(const char *path, const struct cli_bytes *image, const float *map, uint32_t map_width,
+                      uint32_t map_height) {
+    uint8_t *gray = NULL, *rgb = NULL;
+    uint32_t width = 0, height = 0;
+    int error = load_gray(image, &gray, &width, &height);
+    if (!error) rgb = malloc((size_t)width * height * 3);
+    if (!error && !rgb) error = ENOMEM;
+    if (!error) {
+        lay_over(gray, width, height, map, map_width, map_height, rgb);
+        error = write_png(path, rgb, width, height);
+    }
+    free(gray);
+    free(rgb);
+    return error;
+}

@@ -1,0 +1,255 @@
+/* cxr.c - the facade: joins image, preprocess, graph and head. The only file that sees every module. */
+#include "cxr.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph.h"
+#include "head.h"
+#include "image.h"
+#include "model_file.h"
+#include "preprocess.h"
+#include "righting.h"
+#include "sha256.h"
+
+#define MAX_LABEL_BYTES 256u
+
+struct cxr_model {
+    struct cxr_model_file file;
+    struct cxr_graph graph;
+    struct cxr_head head;
+    cxr_clock *now_ms;
+    uint8_t *film;      /* [side][side], the input as it came; in the arena, behind the graph's part */
+    enum cxr_turn turn; /* how the last film was righted */
+    int has_result;
+    uint32_t class_count;
+    const char *classes[CXR_MAX_CLASSES]; /* into labels */
+    char labels[MAX_LABEL_BYTES];         /* the file's `classes`, lines cut apart by zeros */
+    const struct cxr_kernels *kernels;
+};
+
+static const struct cxr_kernels *default_kernels(void) {
+#ifdef CXR_SCALAR
+    return &cxr_kernels_ref;
+#else
+    return &cxr_kernels_simd;
+#endif
+}
+
+static enum cxr_status read_labels(struct cxr_model *model) {
+    size_t length;
+    const char *text = cxr_model_file_text(&model->file, "classes", &length);
+    if (!text || length == 0 || length >= MAX_LABEL_BYTES) return CXR_E_MODEL_INVALID;
+    memcpy(model->labels, text, length);
+    model->labels[length] = 0;
+    for (char *at = model->labels; at; model->class_count++) {
+        if (model->class_count == CXR_MAX_CLASSES || *at == '\n' || *at == 0) return CXR_E_MODEL_INVALID;
+        model->classes[model->class_count] = at;
+        at = strchr(at, '\n');
+        if (at) *at++ = 0;
+    }
+    return model->class_count >= 2 ? CXR_OK : CXR_E_MODEL_INVALID;
+}
+
+static enum cxr_status open_model(struct cxr_model *model) {
+    size_t length;
+    if (!cxr_model_file_text(&model->file, "model.id", &length) ||
+        !cxr_model_file_text(&model->file, "model.version", &length))
+        return CXR_E_MODEL_INVALID;
+    enum cxr_status status = read_labels(model);
+    if (status == CXR_OK) status = cxr_graph_plan(&model->file, model->kernels, &model->graph);
+    if (status != CXR_OK) return status;
+    if (model->graph.input.width != model->graph.input.height ||
+        model->graph.features.width != model->graph.features.height)
+        return CXR_E_MODEL_INVALID; /* quarter turns need squares */
+    return cxr_head_open(&model->file, &model->graph.head, &model->graph.features, model->class_count, &model->head);
+}
+
+/* The graph's part and the film, whole blocks of CXR_FILE_ALIGNMENT as aligned_alloc wants them. */
+static size_t arena_bytes(const struct cxr_model *model) {
+    size_t film = (size_t)model->graph.input.height * model->graph.input.width;
+    return model->graph.arena_bytes + (film + CXR_FILE_ALIGNMENT - 1) / CXR_FILE_ALIGNMENT * CXR_FILE_ALIGNMENT;
+}
+
+enum cxr_status cxr_model_load(const void *bytes, size_t length, struct cxr_model **out) {
+    if (!bytes || !out) return CXR_E_ARGUMENT;
+    struct cxr_model_file file;
+    enum cxr_status status = cxr_model_file_open(bytes, length, &file);
+    if (status != CXR_OK) return status;
+
+    struct cxr_model *model = calloc(1, sizeof *model);
+    if (!model) return CXR_E_MEMORY;
+    model->file = file;
+    model->kernels = default_kernels();
+    status = open_model(model);
+    uint8_t *arena = NULL;
+    if (status == CXR_OK) {
+        arena = aligned_alloc(CXR_FILE_ALIGNMENT, arena_bytes(model));
+        if (!arena) status = CXR_E_MEMORY;
+    }
+    if (status != CXR_OK) {
+        free(model);
+        return status;
+    }
+    cxr_graph_bind(&model->graph, arena);
+    model->film = arena + model->graph.arena_bytes;
+    *out = model;
+    return CXR_OK;
+}
+
+void cxr_model_free(struct cxr_model *model) {
+    if (!model) return;
+    free(model->graph.arena);
+    free(model);
+}
+
+void cxr_model_set_clock(struct cxr_model *model, cxr_clock *now_ms) { model->now_ms = now_ms; }
+
+void cxr_model_info(const struct cxr_model *model, struct cxr_model_info *info) {
+    size_t length;
+    *info = (struct cxr_model_info){.id = cxr_model_file_text(&model->file, "model.id", &length),
+                                    .version = cxr_model_file_text(&model->file, "model.version", &length),
+                                    .class_count = model->class_count,
+                                    .input_width = model->graph.input.width,
+                                    .input_height = model->graph.input.height,
+                                    .map_width = model->graph.features.width,
+                                    .map_height = model->graph.features.height,
+                                    .gate_threshold = model->head.gate_threshold,
+                                    .uncertain_threshold = model->head.doubt_threshold,
+                                    .arena_bytes = sizeof *model + arena_bytes(model),
+                                    .macs = model->graph.macs,
+                                    .kernels = model->kernels->name};
+    memcpy(info->classes, model->classes, sizeof info->classes);
+    cxr_sha256(model->file.bytes, model->file.length, info->sha256);
+}
+
+static double now(const struct cxr_model *model) { return model->now_ms ? model->now_ms() : 0.0; }
+
+/* The film, turned -> logits to verdict of *result. */
+static void run_turned(struct cxr_model *model, enum cxr_turn turn, struct cxr_result *result) {
+    cxr_turn_plane(model->film, model->graph.input.width, turn, cxr_graph_input(&model->graph));
+    cxr_graph_run(&model->graph);
+    cxr_head_run(&model->head, cxr_graph_output(&model->graph, model->graph.step_count - 1), result);
+    model->turn = turn;
+    result->passes++;
+}
+
+/* A film that the gate refuses may lie on its side, on its head, or be a negative. The turn that the gate likes
+ * best is taken if it passes the stricter threshold of the model; otherwise the film stays refused as it came. */
+static void run_righting(struct cxr_model *model, struct cxr_result *result) {
+    run_turned(model, CXR_TURN_NONE, result);
+    if (result->gate_accepted) return;
+    enum cxr_turn best = CXR_TURN_NONE;
+    float best_score = model->head.righting_threshold;
+    for (int turn = CXR_TURN_NONE + 1; turn < CXR_TURN_COUNT; turn++) {
+        run_turned(model, (enum cxr_turn)turn, result);
+        if (!(result->gate_score >= best_score)) continue;
+        best = (enum cxr_turn)turn;
+        best_score = result->gate_score;
+    }
+    if (best != model->turn) run_turned(model, best, result);
+    if (best == CXR_TURN_INVERT) result->warnings |= CXR_WARN_INVERTED;
+    else if (best != CXR_TURN_NONE) result->warnings |= CXR_WARN_ROTATED;
+}
+
+/* Gray image -> result; the image stays the caller's. */
+static enum cxr_status classify_image(struct cxr_model *model, const struct cxr_image *image,
+                                      struct cxr_result *result) {
+    double start = now(model);
+    enum cxr_status status = cxr_preprocess(image, model->graph.input.width, model->graph.input.height, model->film,
+                                            &result->warnings);
+    if (status != CXR_OK) return status;
+    double ready = now(model);
+    run_righting(model, result);
+    result->network_ms = now(model) - ready;
+    result->preprocess_ms = ready - start;
+    result->image_format = (uint32_t)image->format;
+    result->image_width = image->width;
+    result->image_height = image->height;
+    model->has_result = 1;
+    return CXR_OK;
+}
+
+enum cxr_status cxr_classify(struct cxr_model *model, const void *bytes, size_t length, struct cxr_result *out) {
+    if (!model || (!bytes && length) || !out) return CXR_E_ARGUMENT;
+    struct cxr_image image;
+    struct cxr_result result = {0};
+    double start = now(model);
+    enum cxr_status status = cxr_image_decode(bytes, length, &image);
+    if (status != CXR_OK) return status;
+    result.decode_ms = now(model) - start;
+    status = classify_image(model, &image, &result);
+    cxr_image_free(&image);
+    if (status == CXR_OK) *out = result;
+    return status;
+}
+
+enum cxr_status cxr_classify_gray16(struct cxr_model *model, const struct cxr_gray16 *source, struct cxr_result *out) {
+    if (!model || !source || !out) return CXR_E_ARGUMENT;
+    struct cxr_image image;
+    struct cxr_result result = {0};
+    double start = now(model);
+    enum cxr_status status = cxr_window_gray16(source, &image);
+    if (status != CXR_OK) return status;
+    result.decode_ms = now(model) - start;
+    status = classify_image(model, &image, &result);
+    cxr_image_free(&image);
+    if (status == CXR_OK) *out = result;
+    return status;
+}
+
+enum cxr_status cxr_heatmap(const struct cxr_model *model, uint32_t class_index, float *map, float *bias) {
+    if (!model || !map || class_index >= model->class_count || !model->has_result) return CXR_E_ARGUMENT;
+    const size_t side = model->graph.features.width;
+    const uint8_t *features = cxr_graph_output(&model->graph, model->graph.step_count - 1);
+    for (size_t y = 0; y < side; y++)
+        for (size_t x = 0; x < side; x++) /* in the frame of the image as it came */
+            map[y * side + x] =
+                cxr_head_activation(&model->head, features, cxr_turned_index(y, x, side, model->turn), class_index);
+    if (bias) *bias = model->head.bias[class_index];
+    return CXR_OK;
+}
+
+/* Name and sentence of each status. */
+struct status_text {
+    enum cxr_status status;
+    const char *name, *sentence;
+};
+
+static const struct status_text status_texts[] = {
+    {CXR_OK, "ok", "No error."},
+    {CXR_E_ARGUMENT, "argument", "An argument is missing or out of range."},
+    {CXR_E_MEMORY, "memory", "There is not enough memory."},
+    {CXR_E_IMAGE_EMPTY, "image-empty", "The file is empty."},
+    {CXR_E_IMAGE_FORMAT, "image-format", "The file is neither a PNG nor a JPEG image."},
+    {CXR_E_IMAGE_CORRUPT, "image-corrupt", "The image is damaged or cut off."},
+    {CXR_E_IMAGE_UNSUPPORTED, "image-unsupported",
+     "This variant of the format is not supported (lossless, arithmetic-coded or 12-bit JPEG)."},
+    {CXR_E_IMAGE_FILE_SIZE, "image-file-size", "The file is larger than 256 MiB."},
+    {CXR_E_IMAGE_SIDE, "image-side", "The image is wider or higher than 16384 pixels."},
+    {CXR_E_IMAGE_PIXELS, "image-pixels", "The image has more than 64 megapixels."},
+    {CXR_E_IMAGE_SMALL, "image-small", "The image is narrower or lower than 32 pixels."},
+    {CXR_E_MODEL_FORMAT, "model-format", "The model is not a .cxrm file."},
+    {CXR_E_MODEL_VERSION, "model-version", "The model file is of a format version that this library does not read."},
+    {CXR_E_MODEL_TRUNCATED, "model-truncated", "The model file is cut off or has bytes too many."},
+    {CXR_E_MODEL_CHECKSUM, "model-checksum", "The model file is damaged: its checksum does not match."},
+    {CXR_E_MODEL_INVALID, "model-invalid", "The model file does not hold a network that this library can run."},
+};
+
+static const struct status_text *find_status(enum cxr_status status) {
+    for (size_t i = 0; i < sizeof status_texts / sizeof *status_texts; i++)
+        if (status_texts[i].status == status) return &status_texts[i];
+    return NULL;
+}
+
+const char *cxr_strerror(enum cxr_status status) {
+    const struct status_text *text = find_status(status);
+    return text ? text->sentence : "Unknown status.";
+}
+
+const char *cxr_status_name(enum cxr_status status) {
+    const struct status_text *text = find_status(status);
+    return text ? text->name : "unknown";
+}
+
+const char *cxr_version(void) { return CXR_VERSION_STRING; }

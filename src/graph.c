@@ -1,0 +1,241 @@
+/* graph.c - see graph.h. Adding an operator: an opcode in model_file.h, a row in `operators` here, a kernel in
+ * kernels.h, kernels_ref.c and kernels_simd.c. */
+#include "graph.h"
+
+#include <string.h>
+
+/* Bounds that no sensible network meets; they keep every product below within its type. */
+#define MAX_SIDE 4096u
+#define MAX_CHANNELS 16384u
+#define MAX_TENSOR_BYTES ((size_t)1 << 26)
+#define MAX_ARENA_BYTES ((size_t)1 << 28)
+#define MAX_MACS ((uint64_t)1 << 37)
+#define MAX_BIAS (1 << 29)
+
+/* What the operators differ in. */
+struct operator_row {
+    uint32_t opcode;
+    uint32_t kernel;     /* its side: 1 or 3 */
+    uint32_t input_type; /* enum cxr_tensor_type */
+    int mixes_channels;  /* 0: depthwise, channel by channel */
+    size_t table_offset; /* of its kernel in struct cxr_kernels */
+};
+
+static const struct operator_row operators[] = {
+    {CXR_OP_STEM, 3, CXR_TENSOR_U8, 1, offsetof(struct cxr_kernels, stem)},
+    {CXR_OP_POINTWISE, 1, CXR_TENSOR_U7, 1, offsetof(struct cxr_kernels, pointwise)},
+    {CXR_OP_DEPTHWISE, 3, CXR_TENSOR_U7, 0, offsetof(struct cxr_kernels, depthwise)},
+};
+
+static const struct operator_row *find_operator(uint32_t opcode) {
+    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
+        if (operators[i].opcode == opcode) return &operators[i];
+    return NULL;
+}
+
+static const struct cxr_kernel *find_kernel(const struct cxr_kernels *kernels, const struct operator_row *row) {
+    return (const struct cxr_kernel *)(const void *)((const char *)kernels + row->table_offset);
+}
+
+static size_t align(size_t n) { return (n + CXR_FILE_ALIGNMENT - 1) & ~(size_t)(CXR_FILE_ALIGNMENT - 1); }
+
+static uint64_t cell_count(const struct cxr_file_tensor *t) { return (uint64_t)t->height * t->width; }
+
+static int tensor_ok(const struct cxr_file_tensor *t, int is_input) {
+    if (t->height == 0 || t->width == 0 || t->channels == 0) return 0;
+    if (t->height > MAX_SIDE || t->width > MAX_SIDE || t->channels > MAX_CHANNELS) return 0;
+    if (cell_count(t) * t->channels > MAX_TENSOR_BYTES) return 0;
+    if (!(t->scale > 0.0f && t->scale < 1e30f)) return 0;
+    if (is_input) return t->type == CXR_TENSOR_U8 && t->channels == 1 && t->zero_point == 0;
+    return t->type == CXR_TENSOR_U7 && t->channels % CXR_CHANNEL_TILE == 0 && t->zero_point >= 0 &&
+           t->zero_point <= 127;
+}
+
+/* The first window begins within the padding, the last one within the input. */
+static int extent_ok(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t pad) {
+    return pad < kernel && (uint64_t)(out - 1) * stride < (uint64_t)in + pad;
+}
+
+static int shape_ok(const struct operator_row *row, const struct cxr_file_op *op, const struct cxr_file_tensor *in,
+                    const struct cxr_file_tensor *out) {
+    if (in->type != row->input_type || op->kernel != row->kernel || op->stride < 1 || op->stride > 2) return 0;
+    if (row->kernel == 1 && (op->stride != 1 || in->height != out->height || in->width != out->width)) return 0;
+    if (!row->mixes_channels && in->channels != out->channels) return 0;
+    if (row->kernel > 1 && in->zero_point != 0) return 0; /* padding is the value 0 */
+    return op->lo <= op->hi && op->hi <= 127 &&
+           extent_ok(in->height, out->height, op->kernel, op->stride, op->pad_top) &&
+           extent_ok(in->width, out->width, op->kernel, op->stride, op->pad_left);
+}
+
+static int residual_ok(const struct cxr_file_tensor *residual, const struct cxr_file_tensor *out) {
+    return residual->type == CXR_TENSOR_U7 && residual->height == out->height && residual->width == out->width &&
+           residual->channels == out->channels && residual->zero_point == out->zero_point &&
+           memcmp(&residual->scale, &out->scale, sizeof out->scale) == 0;
+}
+
+/* The largest accumulator fits an int32, and its product with the multiplier stays below CXR_REQUANT_LIMIT. */
+static int requant_ok(const struct cxr_conv *conv, uint64_t weights_per_output, uint32_t input_type) {
+    const uint64_t largest = weights_per_output * 128 * (input_type == CXR_TENSOR_U8 ? 255 : 127);
+    if (largest > MAX_BIAS) return 0;
+    for (uint32_t n = 0; n < conv->out_channels; n++) {
+        int32_t bias = conv->bias[n];
+        if (bias > MAX_BIAS || bias < -MAX_BIAS) return 0;
+        double bound = (double)largest + (bias < 0 ? -(double)bias : (double)bias);
+        if (!(conv->multipliers[n] >= 0.0f && bound * (double)conv->multipliers[n] < CXR_REQUANT_LIMIT)) return 0;
+    }
+    return 1;
+}
+
+/* Fills steps[index] from the file's record; 0 if it is not a step that can be run. */
+static int read_step(const struct cxr_model_file *file, const struct cxr_kernels *kernels, uint32_t index,
+                     struct cxr_graph *graph) {
+    struct cxr_step *step = &graph->steps[index];
+    const struct cxr_file_op op = cxr_model_file_op(file, index);
+    const struct operator_row *row = find_operator(op.opcode);
+    const uint32_t output = index + 1; /* operators write the tensors in order, so nothing is read unwritten */
+    if (!row || op.output != output || op.input >= output) return 0;
+    if (op.residual != CXR_NO_RESIDUAL && op.residual >= output) return 0;
+
+    const struct cxr_file_tensor in = cxr_model_file_tensor(file, op.input);
+    const struct cxr_file_tensor out = cxr_model_file_tensor(file, output);
+    if (!tensor_ok(&out, 0) || !shape_ok(row, &op, &in, &out)) return 0;
+    if (op.residual != CXR_NO_RESIDUAL) {
+        const struct cxr_file_tensor residual = cxr_model_file_tensor(file, op.residual);
+        if (!residual_ok(&residual, &out)) return 0;
+    }
+
+    const uint64_t per_output = (uint64_t)op.kernel * op.kernel * (row->mixes_channels ? in.channels : 1);
+    if (per_output * out.channels > MAX_TENSOR_BYTES) return 0;
+    const void *weights = cxr_model_file_data(file, op.weights, (size_t)(per_output * out.channels));
+    const void *bias = cxr_model_file_data(file, op.bias, out.channels * sizeof(int32_t));
+    const void *multipliers = cxr_model_file_data(file, op.multipliers, out.channels * sizeof(float));
+    if (!weights || !bias || !multipliers) return 0;
+
+    *step = (struct cxr_step){.kernel = find_kernel(kernels, row),
+                              .opcode = op.opcode,
+                              .input = op.input,
+                              .output = output,
+                              .residual = op.residual,
+                              .macs = per_output * out.channels * cell_count(&out),
+                              .conv = {.in_height = in.height,
+                                       .in_width = in.width,
+                                       .in_channels = in.channels,
+                                       .out_height = out.height,
+                                       .out_width = out.width,
+                                       .out_channels = out.channels,
+                                       .stride = op.stride,
+                                       .pad_top = op.pad_top,
+                                       .pad_left = op.pad_left,
+                                       .weights = weights,
+                                       .bias = bias,
+                                       .multipliers = multipliers,
+                                       .zero_point = out.zero_point,
+                                       .lo = (uint8_t)op.lo,
+                                       .hi = (uint8_t)op.hi}};
+    graph->macs += step->macs;
+    return graph->macs <= MAX_MACS && requant_ok(&step->conv, per_output, in.type);
+}
+
+/* The head closes the list and reads the last tensor. */
+static int read_head(const struct cxr_model_file *file, struct cxr_graph *graph) {
+    graph->head = cxr_model_file_op(file, graph->step_count);
+    graph->features = cxr_model_file_tensor(file, graph->step_count);
+    return graph->head.opcode == CXR_OP_HEAD && graph->head.input == graph->step_count &&
+           graph->head.output == graph->step_count && graph->features.zero_point == 0;
+}
+
+static void find_lifetimes(struct cxr_graph *graph) {
+    for (uint32_t t = 0; t <= graph->step_count; t++) {
+        struct cxr_slot *slot = &graph->slots[t];
+        const struct cxr_conv *conv = &graph->steps[t ? t - 1 : 0].conv;
+        slot->bytes = t ? (size_t)conv->out_height * conv->out_width * conv->out_channels
+                        : (size_t)conv->in_height * conv->in_width;
+        slot->first = slot->last = t ? t - 1 : 0;
+    }
+    for (uint32_t s = 0; s < graph->step_count; s++) {
+        graph->slots[graph->steps[s].input].last = s;
+        if (graph->steps[s].residual != CXR_NO_RESIDUAL) graph->slots[graph->steps[s].residual].last = s;
+    }
+    graph->slots[graph->step_count].last = graph->step_count; /* the head's, and the map's after it */
+}
+
+static int overlap(const struct cxr_slot *a, const struct cxr_slot *b) {
+    return a->first <= b->last && b->first <= a->last && a->offset < b->offset + b->bytes &&
+           b->offset < a->offset + a->bytes;
+}
+
+/* Puts each tensor, in order, at the lowest place that no tensor of its time holds; returns where the last one ends. */
+static size_t place_tensors(struct cxr_graph *graph, size_t start) {
+    size_t end = start;
+    for (uint32_t t = 0; t <= graph->step_count; t++) {
+        struct cxr_slot *slot = &graph->slots[t];
+        slot->offset = start;
+        for (uint32_t u = 0; u < t; u++)
+            if (overlap(slot, &graph->slots[u])) {
+                slot->offset = align(graph->slots[u].offset + graph->slots[u].bytes);
+                u = UINT32_MAX; /* it moved up: compare with all again */
+            }
+        if (slot->offset + slot->bytes > end) end = slot->offset + slot->bytes;
+    }
+    return align(end);
+}
+
+/* Arena: packed weights, scratch memory of the step that needs most, tensors. */
+static int plan_memory(struct cxr_graph *graph) {
+    size_t at = 0, scratch = 0;
+    for (uint32_t s = 0; s < graph->step_count; s++) {
+        struct cxr_step *step = &graph->steps[s];
+        step->packed_offset = at;
+        if (step->kernel->packed_bytes) at += align(step->kernel->packed_bytes(&step->conv));
+        size_t needed = step->kernel->scratch_bytes ? step->kernel->scratch_bytes(&step->conv) : 0;
+        if (needed > scratch) scratch = needed;
+        if (at > MAX_ARENA_BYTES || scratch > MAX_ARENA_BYTES) return 0;
+    }
+    graph->scratch_offset = at;
+    find_lifetimes(graph);
+    graph->arena_bytes = place_tensors(graph, at + align(scratch));
+    return graph->arena_bytes <= MAX_ARENA_BYTES;
+}
+
+enum cxr_status cxr_graph_plan(const struct cxr_model_file *file, const struct cxr_kernels *kernels,
+                               struct cxr_graph *graph) {
+    if (file->op_count < 2 || file->op_count > CXR_MAX_OPS || file->tensor_count != file->op_count)
+        return CXR_E_MODEL_INVALID;
+    memset(graph, 0, sizeof *graph);
+    graph->step_count = file->op_count - 1;
+    graph->input = cxr_model_file_tensor(file, 0);
+    if (!tensor_ok(&graph->input, 1)) return CXR_E_MODEL_INVALID;
+    for (uint32_t s = 0; s < graph->step_count; s++)
+        if (!read_step(file, kernels, s, graph)) return CXR_E_MODEL_INVALID;
+    if (graph->steps[0].opcode != CXR_OP_STEM || !read_head(file, graph) || !plan_memory(graph))
+        return CXR_E_MODEL_INVALID;
+    return CXR_OK;
+}
+
+void cxr_graph_bind(struct cxr_graph *graph, uint8_t *arena) {
+    graph->arena = arena;
+    for (uint32_t s = 0; s < graph->step_count; s++) {
+        struct cxr_step *step = &graph->steps[s];
+        if (!step->kernel->pack) continue;
+        step->kernel->pack(&step->conv, arena + step->packed_offset);
+        step->conv.weights = arena + step->packed_offset;
+    }
+}
+
+uint8_t *cxr_graph_input(const struct cxr_graph *graph) { return graph->arena + graph->slots[0].offset; }
+
+const uint8_t *cxr_graph_output(const struct cxr_graph *graph, uint32_t step) {
+    return graph->arena + graph->slots[step + 1].offset;
+}
+
+void cxr_graph_run_step(const struct cxr_graph *graph, uint32_t index) {
+    const struct cxr_step *step = &graph->steps[index];
+    const uint8_t *residual = NULL;
+    if (step->residual != CXR_NO_RESIDUAL) residual = graph->arena + graph->slots[step->residual].offset;
+    step->kernel->run(&step->conv, graph->arena + graph->slots[step->input].offset, residual,
+                      graph->arena + graph->slots[step->output].offset, graph->arena + graph->scratch_offset);
+}
+
+void cxr_graph_run(const struct cxr_graph *graph) {
+    for (uint32_t s = 0; s < graph->step_count; s++) cxr_graph_run_step(graph, s);
+}

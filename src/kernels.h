@@ -1,0 +1,53 @@
+/* kernels.h - the convolutions' signatures and the tables that hold them. Knows numbers and shapes only.
+ *
+ * Two files fill a table each: kernels_ref.c in plain C, the definition of truth, and kernels_simd.c.
+ * Both give the same bits for the same input (tests/unit/test_kernels.c). The integer rule they follow
+ * stands in src/README.md. Names: operator, data types, tile, instruction set, as in
+ * pointwise_u7s8_4x8c4_relaxed: u7 activations, s8 weights, 4 pixels by 8 outputs, 4 inputs a step. */
+#ifndef CXR_KERNELS_H
+#define CXR_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Channels come in multiples of this (the input of a stem excepted). */
+#define CXR_CHANNEL_TILE 8u
+/* |accumulator * multiplier| stays below this, so adding 1.5 * 2^23 to it rounds it to an integer. */
+#define CXR_REQUANT_LIMIT 2097152.0 /* 2^21 */
+/* Taps of the 3x3 windows of stem and depthwise. */
+#define CXR_TAPS 9u
+
+/* One convolution. Weights are laid out as the operator's row in src/README.md says until packed. */
+struct cxr_conv {
+    uint32_t in_height, in_width, in_channels;
+    uint32_t out_height, out_width, out_channels;
+    uint32_t stride, pad_top, pad_left;
+    const void *weights;      /* as the table's pack left them, or as in the file where it has none */
+    const int32_t *bias;      /* [out_channels] */
+    const float *multipliers; /* [out_channels] */
+    int32_t zero_point;       /* of the output; added where there is no residual */
+    uint8_t lo, hi;           /* clamp of the output, lo <= hi <= 127 */
+};
+
+/* One operator of one table. */
+struct cxr_kernel {
+    /* Bytes of its own weight layout, and the function that fills it; both null: uses the file's. */
+    size_t (*packed_bytes)(const struct cxr_conv *conv);
+    void (*pack)(const struct cxr_conv *conv, void *packed);
+    /* Bytes of scratch memory that run needs; null: none. */
+    size_t (*scratch_bytes)(const struct cxr_conv *conv);
+    /* input [in_height][in_width][in_channels] -> output [out_height][out_width][out_channels];
+     * residual has the output's shape, or is null. Pointers are 64-byte aligned. Cannot fail. */
+    void (*run)(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual, uint8_t *output,
+                void *scratch);
+};
+
+struct cxr_kernels {
+    const char *name;
+    struct cxr_kernel stem, pointwise, depthwise;
+};
+
+extern const struct cxr_kernels cxr_kernels_ref;
+extern const struct cxr_kernels cxr_kernels_simd;
+
+#endif

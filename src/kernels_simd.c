@@ -1,0 +1,414 @@
+/* kernels_simd.c - the convolutions of kernels_ref.c in 128-bit vectors, bit for bit.
+ *
+ * Pointwise is a GEMM over tiles of 4 pixels by 8 outputs: eight accumulators, two weight vectors and one
+ * splatted input fit the sixteen registers that x86 gives WebAssembly. Pixels go in panels small enough that a
+ * panel and one block of weights stay in the first-level cache. The relaxed build multiplies u7 by s8 four
+ * inputs at a time; the plain one widens both to i16 beforehand and goes two at a time. */
+#include <string.h>
+
+#include "kernels.h"
+#include "simd.h"
+
+enum { TILE_PIXELS = 4, PANEL_BYTES = 24 << 10 };
+
+/* ---- requantisation ---------------------------------------------------------------------------------- */
+
+/* 8 accumulators -> i16 quotients, rounded half to even: adding 1.5 * 2^23 leaves the integer in the low bits. */
+static inline v128_t requantise8(v128_t acc0, v128_t acc1, const float *multipliers) {
+    const v128_t magic = wasm_f32x4_splat(12582912.0f);
+    v128_t t0 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc0), wasm_v128_load(multipliers));
+    v128_t t1 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc1), wasm_v128_load(multipliers + 4));
+    v128_t q0 = wasm_i32x4_sub(wasm_f32x4_add(t0, magic), magic);
+    v128_t q1 = wasm_i32x4_sub(wasm_f32x4_add(t1, magic), magic);
+    return wasm_i16x8_narrow_i32x4(q0, q1);
+}
+
+/* The last step's constants, in vectors. */
+struct output_stage {
+    v128_t zero_point, lo, hi; /* i16x8, u8x16, u8x16 */
+};
+
+static inline struct output_stage output_stage(const struct cxr_conv *conv) {
+    return (struct output_stage){wasm_i16x8_splat((int16_t)conv->zero_point), wasm_i8x16_splat((int8_t)conv->lo),
+                                 wasm_i8x16_splat((int8_t)conv->hi)};
+}
+
+/* What is added to 8 quotients: the residual's values there, or the zero point. */
+static inline v128_t addend8(const struct output_stage *stage, const uint8_t *residual, size_t at) {
+    return residual ? wasm_u16x8_load8x8(residual + at) : stage->zero_point;
+}
+
+static inline v128_t clamp16(const struct output_stage *stage, v128_t low, v128_t high) {
+    return wasm_u8x16_min(wasm_u8x16_max(wasm_u8x16_narrow_i16x8(low, high), stage->lo), stage->hi);
+}
+
+/* ---- pointwise --------------------------------------------------------------------------------------- */
+
+/* One tile: its first pixel and, one `step` apart, the others. A run of fewer than four pixels goes one by one with a
+ * step of 0: the same pixel is then computed four times and written four times, the same. */
+struct tile {
+    const uint8_t *input; /* of the first pixel, [K], u7 or widened */
+    size_t input_step;    /* bytes */
+    size_t output;        /* index of the first pixel's first output */
+    size_t output_step;
+};
+
+static size_t panel_pixels(const struct cxr_conv *conv) {
+    size_t pixels = PANEL_BYTES / ((size_t)conv->in_channels + conv->out_channels) / TILE_PIXELS * TILE_PIXELS;
+    size_t all = (size_t)conv->out_height * conv->out_width;
+    if (pixels < TILE_PIXELS) pixels = TILE_PIXELS;
+    return pixels < all ? pixels : all;
+}
+
+/* acc [4 pixels][2 vectors] of output block n -> output */
+static inline void store_tile(const struct cxr_conv *conv, const struct output_stage *stage, const struct tile *tile,
+                              size_t n, v128_t acc[TILE_PIXELS][2], const uint8_t *residual, uint8_t *output) {
+    const float *multipliers = conv->multipliers + n;
+    for (size_t r = 0; r < TILE_PIXELS; r += 2) {
+        size_t at0 = tile->output + n + r * tile->output_step, at1 = at0 + tile->output_step;
+        v128_t q0 = requantise8(acc[r][0], acc[r][1], multipliers);
+        v128_t q1 = requantise8(acc[r + 1][0], acc[r + 1][1], multipliers);
+        q0 = wasm_i16x8_add_sat(q0, addend8(stage, residual, at0));
+        q1 = wasm_i16x8_add_sat(q1, addend8(stage, residual, at1));
+        v128_t bytes = clamp16(stage, q0, q1);
+        wasm_v128_store64_lane(output + at0, bytes, 0);
+        wasm_v128_store64_lane(output + at1, bytes, 1);
+    }
+}
+
+#if CXR_RELAXED
+
+/* One step: weights [8][4] s8, inputs 4 at `at` of each pixel. */
+static inline void step_dot(const int8_t *weights, const uint8_t *const input[TILE_PIXELS], size_t at,
+                            v128_t acc[TILE_PIXELS][2]) {
+    v128_t w0 = wasm_v128_load(weights), w1 = wasm_v128_load(weights + 16);
+    for (size_t r = 0; r < TILE_PIXELS; r++) {
+        v128_t x = wasm_v128_load32_splat(input[r] + at);
+        acc[r][0] = dot4_add(w0, x, acc[r][0]);
+        acc[r][1] = dot4_add(w1, x, acc[r][1]);
+    }
+}
+
+enum { INPUT_BYTES = 1, STEP_INPUTS = 4 };
+typedef int8_t packed_weight;
+
+/* The file's layout serves as it is. */
+static const uint8_t *load_panel(const uint8_t *input, size_t bytes, void *scratch) {
+    (void)bytes, (void)scratch;
+    return input;
+}
+
+#else
+
+/* One step: weights [8][2] i16, inputs 2 of i16 at `at` (in bytes) of each pixel. */
+static inline void step_dot(const int16_t *weights, const uint8_t *const input[TILE_PIXELS], size_t at,
+                            v128_t acc[TILE_PIXELS][2]) {
+    v128_t w0 = wasm_v128_load(weights), w1 = wasm_v128_load(weights + 8);
+    for (size_t r = 0; r < TILE_PIXELS; r++) {
+        v128_t x = wasm_v128_load32_splat(input[r] + at);
+        acc[r][0] = wasm_i32x4_add(acc[r][0], wasm_i32x4_dot_i16x8(w0, x));
+        acc[r][1] = wasm_i32x4_add(acc[r][1], wasm_i32x4_dot_i16x8(w1, x));
+    }
+}
+
+enum { INPUT_BYTES = 2, STEP_INPUTS = 2 };
+typedef int16_t packed_weight;
+
+/* Widens a panel of u7 to i16; its length is a multiple of 8. */
+static const uint8_t *load_panel(const uint8_t *input, size_t bytes, void *scratch) {
+    int16_t *wide = scratch;
+    for (size_t i = 0; i < bytes; i += 8) wasm_v128_store(wide + i, wasm_u16x8_load8x8(input + i));
+    return scratch;
+}
+
+static size_t pointwise_packed_bytes(const struct cxr_conv *conv) {
+    return (size_t)conv->in_channels * conv->out_channels * sizeof(int16_t);
+}
+
+/* [N/8][K/4][8][4] s8 -> [N/8][K/2][8][2] i16 */
+static void pointwise_pack(const struct cxr_conv *conv, void *packed) {
+    const int8_t *weights = conv->weights;
+    int16_t *out = packed;
+    size_t groups = (size_t)conv->in_channels * conv->out_channels / 32;
+    for (size_t g = 0; g < groups; g++, weights += 32)
+        for (size_t half = 0; half < 2; half++)
+            for (size_t n = 0; n < 8; n++)
+                for (size_t i = 0; i < 2; i++) *out++ = weights[n * 4 + half * 2 + i];
+}
+
+static size_t pointwise_scratch_bytes(const struct cxr_conv *conv) {
+    return panel_pixels(conv) * conv->in_channels * INPUT_BYTES;
+}
+
+#endif
+
+/* Sums of one tile: weights [K / STEP_INPUTS][8][STEP_INPUTS]. Two steps a turn, as K is a multiple of 8, and
+ * pointers that move, so that the second step's addresses are constant offsets. */
+static inline void tile_dot(const struct tile *tile, const packed_weight *weights, size_t inputs,
+                            v128_t acc[TILE_PIXELS][2]) {
+    const uint8_t *input[TILE_PIXELS];
+    for (size_t r = 0; r < TILE_PIXELS; r++) input[r] = tile->input + r * tile->input_step;
+    for (size_t k = 0; k < inputs; k += 2 * STEP_INPUTS, weights += 16 * STEP_INPUTS) {
+        step_dot(weights, input, 0, acc);
+        step_dot(weights + 8 * STEP_INPUTS, input, STEP_INPUTS * INPUT_BYTES, acc);
+        for (size_t r = 0; r < TILE_PIXELS; r++) input[r] += 2 * STEP_INPUTS * INPUT_BYTES;
+    }
+}
+
+/* One block of 8 outputs for a panel: `count` pixels from `first`, their inputs at `rows`. */
+static inline void run_block(const struct cxr_conv *conv, const struct output_stage *stage, const uint8_t *rows,
+                             size_t first, size_t count, size_t n, const uint8_t *residual, uint8_t *output) {
+    const size_t inputs = conv->in_channels, outputs = conv->out_channels, pixel_bytes = inputs * INPUT_BYTES;
+    const packed_weight *block = (const packed_weight *)conv->weights + n * inputs;
+    const v128_t bias0 = wasm_v128_load(conv->bias + n), bias1 = wasm_v128_load(conv->bias + n + 4);
+    const int whole = count >= TILE_PIXELS;
+    for (size_t i = 0; i < count; i += whole ? TILE_PIXELS : 1) {
+        /* the last tile of a panel is moved back to be whole; what it computes again comes out the same */
+        const size_t pixel = whole && i + TILE_PIXELS > count ? count - TILE_PIXELS : i;
+        const struct tile tile = {rows + pixel * pixel_bytes, whole ? pixel_bytes : 0, (first + pixel) * outputs,
+                                  whole ? outputs : 0};
+        v128_t acc[TILE_PIXELS][2] = {{bias0, bias1}, {bias0, bias1}, {bias0, bias1}, {bias0, bias1}};
+        tile_dot(&tile, block, inputs, acc);
+        store_tile(conv, stage, &tile, n, acc, residual, output);
+    }
+}
+
+/* input [H*W][K], output [H*W][N] */
+static void pointwise_u7s8_4x8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
+                               uint8_t *output, void *scratch) {
+    const size_t pixels = (size_t)conv->out_height * conv->out_width, panel = panel_pixels(conv);
+    const struct output_stage stage = output_stage(conv);
+    for (size_t first = 0; first < pixels; first += panel) {
+        const size_t count = first + panel < pixels ? panel : pixels - first, inputs = conv->in_channels;
+        const uint8_t *rows = load_panel(input + first * inputs, count * inputs, scratch);
+        for (size_t n = 0; n < conv->out_channels; n += 8)
+            run_block(conv, &stage, rows, first, count, n, residual, output);
+    }
+}
+
+/* ---- 3x3 windows ------------------------------------------------------------------------------------- */
+
+/* Where the nine taps of output cell (y, x) are; those outside the input point to `zeros`. */
+static inline void find_taps(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *zeros, size_t y,
+                             size_t x, const uint8_t *taps[CXR_TAPS]) {
+    const size_t channels = conv->in_channels;
+    for (size_t i = 0; i < 3; i++)
+        for (size_t j = 0; j < 3; j++) {
+            /* outside above or to the left wraps to a huge number, so one comparison finds both ends */
+            size_t row = y * conv->stride + i - conv->pad_top, column = x * conv->stride + j - conv->pad_left;
+            int inside = row < conv->in_height && column < conv->in_width;
+            taps[i * 3 + j] = inside ? input + (row * conv->in_width + column) * channels : zeros;
+        }
+}
+
+static size_t depthwise_scratch_bytes(const struct cxr_conv *conv) { return conv->in_channels; }
+
+#if CXR_RELAXED
+
+/* One column of a window, eight channels: [8 channels][3 rows and a zero] u7. */
+struct column {
+    v128_t low, high;
+};
+
+/* The three rows under a window. A row outside the input is `zeros`, with a step of 0. */
+struct rows {
+    const uint8_t *start[3];
+    size_t step[3]; /* bytes from one column to the next */
+};
+
+static inline struct rows find_rows(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *zeros, size_t y) {
+    struct rows rows;
+    for (size_t i = 0; i < 3; i++) {
+        size_t row = y * conv->stride + i - conv->pad_top; /* above the input wraps to a huge number */
+        int inside = row < conv->in_height;
+        rows.start[i] = inside ? input + row * conv->in_width * conv->in_channels : zeros;
+        rows.step[i] = inside ? conv->in_channels : 0;
+    }
+    return rows;
+}
+
+static inline struct column load_column(const struct cxr_conv *conv, const struct rows *rows, size_t column, size_t c) {
+    const v128_t zero = wasm_i32x4_splat(0);
+    if (column >= conv->in_width) return (struct column){zero, zero};
+    v128_t r0 = wasm_v128_load64_zero(rows->start[0] + column * rows->step[0] + c);
+    v128_t r1 = wasm_v128_load64_zero(rows->start[1] + column * rows->step[1] + c);
+    v128_t r2 = wasm_v128_load64_zero(rows->start[2] + column * rows->step[2] + c);
+    v128_t r01 = wasm_i8x16_shuffle(r0, r1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    v128_t r2z = wasm_i8x16_shuffle(r2, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return (struct column){wasm_i16x8_shuffle(r01, r2z, 0, 8, 1, 9, 2, 10, 3, 11),
+                           wasm_i16x8_shuffle(r01, r2z, 4, 12, 5, 13, 6, 14, 7, 15)};
+}
+
+static size_t depthwise_packed_bytes(const struct cxr_conv *conv) { return (size_t)12 * conv->out_channels; }
+
+/* [3 rows][3 columns][C] s8 -> [C/8][3 columns][8 channels][3 rows and a zero] s8 */
+static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
+    const int8_t *weights = conv->weights;
+    int8_t *out = packed;
+    for (size_t block = 0; block < conv->out_channels; block += 8)
+        for (size_t j = 0; j < 3; j++)
+            for (size_t c = block; c < block + 8; c++)
+                for (size_t i = 0; i < 4; i++)
+                    *out++ = i < 3 ? weights[(i * 3 + j) * conv->out_channels + c] : (int8_t)0;
+}
+
+/* Eight channels of one row of output cells. Neighbouring windows share columns, so each is loaded once. */
+static inline void depthwise_row(const struct cxr_conv *conv, const struct output_stage *stage,
+                                 const struct rows *rows, size_t c, const uint8_t *residual, uint8_t *output) {
+    const int8_t *weights = (const int8_t *)conv->weights + c * 12;
+    const v128_t w0 = wasm_v128_load(weights), w1 = wasm_v128_load(weights + 16), w2 = wasm_v128_load(weights + 32);
+    const v128_t w3 = wasm_v128_load(weights + 48), w4 = wasm_v128_load(weights + 64);
+    const v128_t w5 = wasm_v128_load(weights + 80);
+    const size_t channels = conv->out_channels, stride = conv->stride;
+    size_t column = (size_t)0 - conv->pad_left;
+    struct column k0 = load_column(conv, rows, column, c), k1 = load_column(conv, rows, column + 1, c);
+    for (size_t x = 0; x < conv->out_width; x++, column += stride) {
+        struct column k2 = load_column(conv, rows, column + 2, c);
+        v128_t acc0 = dot4_add(w0, k0.low, wasm_v128_load(conv->bias + c));
+        v128_t acc1 = dot4_add(w1, k0.high, wasm_v128_load(conv->bias + c + 4));
+        acc0 = dot4_add(w4, k2.low, dot4_add(w2, k1.low, acc0));
+        acc1 = dot4_add(w5, k2.high, dot4_add(w3, k1.high, acc1));
+        size_t at = x * channels + c;
+        v128_t q = wasm_i16x8_add_sat(requantise8(acc0, acc1, conv->multipliers + c), addend8(stage, residual, at));
+        wasm_v128_store64_lane(output + at, clamp16(stage, q, q), 0);
+        k0 = stride == 1 ? k1 : k2;
+        k1 = stride == 1 ? k2 : load_column(conv, rows, column + 3, c);
+    }
+}
+
+/* input [H][W][C], output [H'][W'][C] */
+static void depthwise_u7s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
+                                 uint8_t *output, void *scratch) {
+    const struct output_stage stage = output_stage(conv);
+    const size_t row_bytes = (size_t)conv->out_width * conv->out_channels;
+    memset(scratch, 0, conv->in_channels);
+    for (size_t y = 0; y < conv->out_height; y++) {
+        const struct rows rows = find_rows(conv, input, scratch, y);
+        for (size_t c = 0; c < conv->out_channels; c += 8)
+            depthwise_row(conv, &stage, &rows, c, residual ? residual + y * row_bytes : NULL, output + y * row_bytes);
+    }
+}
+
+#else
+
+static size_t depthwise_packed_bytes(const struct cxr_conv *conv) {
+    return (size_t)CXR_TAPS * conv->out_channels * sizeof(int16_t);
+}
+
+/* [9][C] s8 -> [C/8][9][8] i16 */
+static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
+    const int8_t *weights = conv->weights;
+    int16_t *out = packed;
+    for (size_t c = 0; c < conv->out_channels; c += 8)
+        for (size_t tap = 0; tap < CXR_TAPS; tap++)
+            for (size_t i = 0; i < 8; i++) *out++ = weights[tap * conv->out_channels + c + i];
+}
+
+static inline v128_t tap_product(const uint8_t *tap, const int16_t *weights) {
+    return wasm_i16x8_mul(wasm_u16x8_load8x8(tap), wasm_v128_load(weights));
+}
+
+/* Eight channels of one output cell: i16 quotients. Two products fit an i16: 2 * 127 * 127 < 2^15. */
+static inline v128_t depthwise8(const struct cxr_conv *conv, const uint8_t *const taps[CXR_TAPS], size_t c) {
+    const int16_t *weights = (const int16_t *)conv->weights + c * CXR_TAPS;
+    v128_t acc0 = wasm_v128_load(conv->bias + c), acc1 = wasm_v128_load(conv->bias + c + 4);
+    for (size_t tap = 0; tap < CXR_TAPS; tap += 2) {
+        v128_t sum = tap_product(taps[tap] + c, weights + tap * 8);
+        if (tap + 1 < CXR_TAPS)
+            sum = wasm_i16x8_add(sum, tap_product(taps[tap + 1] + c, weights + (tap + 1) * 8));
+        acc0 = wasm_i32x4_add(acc0, wasm_i32x4_extend_low_i16x8(sum));
+        acc1 = wasm_i32x4_add(acc1, wasm_i32x4_extend_high_i16x8(sum));
+    }
+    return requantise8(acc0, acc1, conv->multipliers + c);
+}
+
+/* input [H][W][C], output [H'][W'][C] */
+static void depthwise_u7s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
+                                 uint8_t *output, void *scratch) {
+    const struct output_stage stage = output_stage(conv);
+    const size_t channels = conv->out_channels;
+    memset(scratch, 0, channels);
+    for (size_t y = 0; y < conv->out_height; y++)
+        for (size_t x = 0; x < conv->out_width; x++) {
+            const uint8_t *taps[CXR_TAPS];
+            find_taps(conv, input, scratch, y, x, taps);
+            size_t cell = (y * conv->out_width + x) * channels;
+            for (size_t c = 0; c < channels; c += 8) {
+                v128_t q = wasm_i16x8_add_sat(depthwise8(conv, taps, c), addend8(&stage, residual, cell + c));
+                wasm_v128_store64_lane(output + cell + c, clamp16(&stage, q, q), 0);
+            }
+        }
+}
+
+#endif
+
+enum { TAP_PAIRS = 5 }; /* the nine taps and a zero, two by two */
+
+static size_t stem_packed_bytes(const struct cxr_conv *conv) {
+    return (size_t)TAP_PAIRS * 2 * conv->out_channels * sizeof(int16_t);
+}
+
+/* [9][N] s8 -> [N/4][5][4][2] i16, the tenth tap 0 */
+static void stem_pack(const struct cxr_conv *conv, void *packed) {
+    const int8_t *weights = conv->weights;
+    int16_t *out = packed;
+    for (size_t block = 0; block < conv->out_channels; block += 4)
+        for (size_t pair = 0; pair < TAP_PAIRS; pair++)
+            for (size_t n = block; n < block + 4; n++)
+                for (size_t tap = pair * 2; tap < pair * 2 + 2; tap++)
+                    *out++ = tap < CXR_TAPS ? weights[tap * conv->out_channels + n] : (int16_t)0;
+}
+
+static size_t stem_scratch_bytes(const struct cxr_conv *conv) { return conv->in_channels; }
+
+static inline v128_t stem4(const struct cxr_conv *conv, const v128_t pairs[TAP_PAIRS], size_t n) {
+    const int16_t *weights = (const int16_t *)conv->weights + n * TAP_PAIRS * 2;
+    v128_t acc = wasm_v128_load(conv->bias + n);
+    for (size_t pair = 0; pair < TAP_PAIRS; pair++)
+        acc = wasm_i32x4_add(acc, wasm_i32x4_dot_i16x8(pairs[pair], wasm_v128_load(weights + pair * 8)));
+    return acc;
+}
+
+/* input [H][W] u8, output [H'][W'][N] */
+static void stem_u8s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
+                            uint8_t *output, void *scratch) {
+    const struct output_stage stage = output_stage(conv);
+    const size_t outputs = conv->out_channels;
+    memset(scratch, 0, 1);
+    for (size_t y = 0; y < conv->out_height; y++)
+        for (size_t x = 0; x < conv->out_width; x++) {
+            const uint8_t *taps[CXR_TAPS];
+            v128_t pairs[TAP_PAIRS];
+            find_taps(conv, input, scratch, y, x, taps);
+            for (size_t pair = 0; pair < TAP_PAIRS; pair++) {
+                int32_t second = pair * 2 + 1 < CXR_TAPS ? *taps[pair * 2 + 1] : 0;
+                pairs[pair] = wasm_i32x4_splat(*taps[pair * 2] | second << 16);
+            }
+            size_t cell = (y * conv->out_width + x) * outputs;
+            for (size_t n = 0; n < outputs; n += 8) {
+                v128_t q = requantise8(stem4(conv, pairs, n), stem4(conv, pairs, n + 4), conv->multipliers + n);
+                q = wasm_i16x8_add_sat(q, addend8(&stage, residual, cell + n));
+                wasm_v128_store64_lane(output + cell + n, clamp16(&stage, q, q), 0);
+            }
+        }
+}
+
+const struct cxr_kernels cxr_kernels_simd = {
+#if CXR_RELAXED
+    .name = "relaxed",
+    .pointwise = {.run = pointwise_u7s8_4x8},
+#else
+    .name = "simd128",
+    .pointwise = {.packed_bytes = pointwise_packed_bytes,
+                  .pack = pointwise_pack,
+                  .scratch_bytes = pointwise_scratch_bytes,
+                  .run = pointwise_u7s8_4x8},
+#endif
+    .stem = {.packed_bytes = stem_packed_bytes,
+             .pack = stem_pack,
+             .scratch_bytes = stem_scratch_bytes,
+             .run = stem_u8s8_3x3_8},
+    .depthwise = {.packed_bytes = depthwise_packed_bytes,
+                  .pack = depthwise_pack,
+                  .scratch_bytes = depthwise_scratch_bytes,
+                  .run = depthwise_u7s8_3x3_8}};

@@ -1,0 +1,41 @@
+/* simd.h - the 128-bit vectors of WebAssembly: the real ones, or SIMDe's portable twins natively,
+ * so that debuggers, sanitizers and fuzzers run on the kernels that ship. */
+#ifndef CXR_SIMD_H
+#define CXR_SIMD_H
+
+#if defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#else
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#include <simde/wasm/simd128.h>
+#pragma GCC diagnostic pop
+typedef simde_v128_t v128_t;
+#endif
+
+/* CXR_RELAXED: there is a dot product of four s8 * u7 at once. Natively it is made of plain vectors
+ * when asked for (CXR_EMULATE_RELAXED), to test the kernels that use it. */
+#if defined(__wasm_relaxed_simd__) || defined(CXR_EMULATE_RELAXED)
+#define CXR_RELAXED 1
+#else
+#define CXR_RELAXED 0
+#endif
+
+#if CXR_RELAXED
+/* acc[i] + the sum of weights[4i..4i+3] * inputs[4i..4i+3]; s8 weights, inputs in 0..127: in that range the
+ * instruction has one meaning on every machine. */
+static inline v128_t dot4_add(v128_t weights, v128_t inputs, v128_t acc) {
+#if defined(__wasm_relaxed_simd__)
+    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(weights, inputs, acc);
+#else
+    v128_t low = wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_extmul_low_i8x16(weights, inputs));
+    v128_t high = wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_extmul_high_i8x16(weights, inputs));
+    v128_t even = wasm_i32x4_shuffle(low, high, 0, 2, 4, 6), odd = wasm_i32x4_shuffle(low, high, 1, 3, 5, 7);
+    return wasm_i32x4_add(acc, wasm_i32x4_add(even, odd));
+#endif
+}
+#endif
+
+#endif
