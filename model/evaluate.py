@@ -1,0 +1,214 @@
+"""Evaluates the C engine on the test split and beyond, and writes the reports.
+
+Classes are the argmax of the four logits, whatever the gate and the doubt threshold say; what those two do is
+reported apart.
+"""
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import report
+from calibrate import negatives_of
+from corruptions import CORRUPTIONS, MASKS, Change
+from data import CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, VIRAL, DataError, Record, select
+from engine import Answers, Engine, EngineError
+from fit import Sets, load_sets, logits_of
+from metrics import bootstrap, confusion, pr_curve, rates, reliability, risk_coverage, roc_curve
+from net import CLASSES, Net
+
+MADE = 60  # made negatives of each kind
+# Labels of the external sets that mean one of our classes.
+EXTERNAL_LABELS = {"normal": NORMAL, "No Finding": NORMAL, "COVID-19": COVID, "viral-pneumonia": VIRAL,
+                   "lung-opacity": OPACITY}
+
+
+def test_figures(answers: Answers, labels: np.ndarray) -> dict:
+    """Everything about the four classes on films."""
+    predicted, p = answers.logits.argmax(1), answers.probabilities
+    matrix = confusion(labels, predicted, CLASSES)
+    r, interval = rates(matrix), bootstrap(labels, predicted, CLASSES, PUBLISHED)
+    bins, ece = reliability(p, labels)
+    ranked = {CLASS_IDS[c]: {"roc_auc": roc_curve(p[:, c], labels == c)[2],
+                             "average_precision": pr_curve(p[:, c], labels == c)[2]} for c in range(CLASSES)}
+    return {
+        "films": len(labels), "accuracy": _with_interval((predicted == labels).mean(), interval["accuracy"]),
+        "reweighted_accuracy": _with_interval(r["recall"] @ PUBLISHED, interval["reweighted"]),
+        "macro_f1": _with_interval(r["f1"].mean(), interval["macro_f1"]),
+        "classes": {CLASS_IDS[c]: {"films": int((labels == c).sum()), **ranked[CLASS_IDS[c]],
+                                   **{k: _with_interval(r[k][c], interval[k][:, c]) for k in r}}
+                    for c in range(CLASSES)},
+        "confusion": matrix.tolist(), "ece": ece, "reliability": bins, "doubt": doubt_figures(answers, labels),
+    }
+
+
+def _with_interval(value: float, interval: np.ndarray) -> dict[str, float]:
+    return {"value": float(value), "low": float(interval[0]), "high": float(interval[1])}
+
+
+def doubt_figures(answers: Answers, labels: np.ndarray) -> dict[str, float]:
+    """What `uncertain` does, and accuracy among the 90% of accepted films that are most confident."""
+    accepted = answers.accepted & ~answers.turned
+    if not accepted.any():
+        return {"answered": 0.0, "accuracy_answered": 0.0, "accuracy_at_90": 0.0, "ece_accepted": 0.0}
+    answered = accepted & (answers.verdict != "uncertain")
+    right = answers.probabilities.argmax(1) == labels
+    coverage, accuracy = risk_coverage(answers.probabilities[accepted], labels[accepted])
+    return {"answered": float(answered.mean()), "accuracy_answered": float(right[answered].mean()) if answered.any() else 0.0,
+            "accuracy_at_90": float(accuracy[np.searchsorted(coverage, 0.9)]),
+            "ece_accepted": reliability(answers.probabilities[accepted], labels[accepted])[1]}
+
+
+def gate_figures(engine: Engine, sets: Sets, films: Answers) -> dict:
+    """Refusals of test films, and of negatives by kind; kinds the training never saw are marked."""
+    trained = {sets.negative_records[i].source for i in select(sets.negative_records, "train")} \
+        if sets.negative_records else set()
+    chosen = [r for r in sets.negative_records if r.split == "test"]
+    kinds = np.array([r.source for r in chosen])
+    rows = {}
+    if chosen:
+        answers = engine.classify([r.path for r in chosen])
+        for kind in np.unique(kinds):
+            rows[str(kind)] = {**_refusals(answers.where(kinds == kind)), "trained_on": bool(kind in trained)}
+    made, made_kinds = negatives_of(Sets(sets.films, sets.records, sets.negatives, []), "test", MADE)
+    answers = engine.classify_arrays(made)
+    for kind in np.unique(made_kinds):
+        rows[str(kind)] = {**_refusals(answers.where(made_kinds == kind)), "trained_on": True}
+    return {"films_refused": float((~films.accepted).mean()), "films_turned": float(films.turned.mean()),
+            "negatives": rows}
+
+
+def _refusals(answers: Answers) -> dict[str, float]:
+    return {"images": len(answers.read), "refused": float((~answers.accepted).mean()),
+            "righted": float((answers.accepted & answers.turned).mean())}
+
+
+def robustness(engine: Engine, films: np.ndarray, labels: np.ndarray, changes: dict[str, Change]) -> dict:
+    """Accuracy, mean class AUC and refusals under each change."""
+    result = {}
+    for name, change in changes.items():
+        rng = np.random.default_rng(0)
+        answers = engine.classify_arrays(np.stack([change(f, rng) for f in films]))
+        areas = [roc_curve(answers.probabilities[:, c], labels == c)[2] for c in range(CLASSES)]
+        recall = rates(confusion(labels, answers.logits.argmax(1), CLASSES))["recall"]
+        result[name] = {"accuracy": float((answers.logits.argmax(1) == labels).mean()),
+                        "reweighted_accuracy": float(recall @ PUBLISHED), "mean_auc": float(np.mean(areas)),
+                        "refused": float((~answers.accepted).mean())}
+    return result
+
+
+def contrasts(answers: Answers, records: list[Record]) -> dict:
+    """AUC between classes of one source: no border or scanner tells them apart."""
+    labels = np.array([r.label for r in records])
+    sources = np.array([r.source for r in records])
+    result = {}
+    for name, label, source in (("lung opacity against normal adults, both RSNA", OPACITY, "rsna"),
+                                ("viral pneumonia against normal children, both Kermany", VIRAL, "kermany")):
+        chosen = (sources == source) & np.isin(labels, (label, NORMAL))
+        if len(np.unique(labels[chosen])) < 2:
+            continue
+        margin = answers.logits[chosen, label] - answers.logits[chosen, NORMAL]
+        positive = labels[chosen] == label
+        result[name] = {"films": int(chosen.sum()), "auc": roc_curve(margin, positive)[2],
+                        "accuracy": float(((margin > 0) == positive).mean())}
+    return result
+
+
+def external_figures(engine: Engine, root: str) -> dict:
+    """Each external set untouched: what the engine says of every label."""
+    manifest = Path(root) / "external" / "manifest.csv"
+    if not manifest.is_file():
+        return {}
+    with open(manifest, newline="") as file:
+        rows = list(csv.DictReader(file))
+    answers = engine.classify([str(Path(root) / r["file"]) for r in rows])
+    names, labels = np.array([r["set"] for r in rows]), np.array([r["label"] for r in rows])
+    result: dict = {}
+    for name in np.unique(names):
+        result[str(name)] = {}
+        for label in np.unique(labels[names == name]):
+            part = answers.where((names == name) & (labels == label))
+            counts = np.bincount(part.logits.argmax(1)[part.read], minlength=CLASSES)
+            row = {"images": len(part.read), "refused": float((~part.accepted).mean()),
+                   "uncertain": float((part.verdict == "uncertain").mean()),
+                   "argmax": dict(zip(CLASS_IDS, counts.tolist()))}
+            if label in EXTERNAL_LABELS:
+                row["recall"] = float(counts[EXTERNAL_LABELS[label]] / max(1, part.read.sum()))
+            result[str(name)][str(label)] = row
+    return result
+
+
+def float_agreement(checkpoint: str, films: np.ndarray, answers: Answers, labels: np.ndarray) -> dict:
+    """The engine against the float network it was made from."""
+    if not Path(checkpoint).exists():
+        return {}
+    net = Net()
+    net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
+    predicted = logits_of(net.to(memory_format=torch.channels_last), films)[:, :CLASSES].argmax(1)
+    recall = rates(confusion(labels, predicted, CLASSES))["recall"]
+    return {"float_accuracy": float((predicted == labels).mean()), "float_reweighted": float(recall @ PUBLISHED),
+            "float_opacity_f1": float(rates(confusion(labels, predicted, CLASSES))["f1"][OPACITY]),
+            "agreement": float((predicted == answers.logits.argmax(1)).mean())}
+
+
+def balanced_part(labels: np.ndarray, count: int) -> np.ndarray:
+    """Indices of at most `count` films with the classes' shares kept, seeded."""
+    if count >= len(labels):
+        return np.arange(len(labels))
+    rng = np.random.default_rng(0)
+    parts = [rng.permutation(np.flatnonzero(labels == c))[:max(1, round(count * (labels == c).mean()))]
+             for c in range(CLASSES)]
+    return np.sort(np.concatenate(parts))
+
+
+def evaluate(args: argparse.Namespace) -> dict:
+    """All figures; the plots need the answers too."""
+    engine = Engine(args.cli, args.model)
+    sets = load_sets(args.data, args.cache)
+    test = select(sets.records, "test")
+    records = [sets.records[i] for i in test]
+    labels = np.array([r.label for r in records])
+    films = sets.films[test]
+    began = time.time()
+    answers = engine.classify([r.path for r in records])
+    if not answers.read.all():
+        print(f"the engine could not read {(~answers.read).sum()} test films; they count as wrong", file=sys.stderr)
+    result = {"engine_ms_per_film": 1000 * (time.time() - began) / len(records), "test": test_figures(answers, labels),
+              "float": float_agreement(args.checkpoint, films, answers, labels),
+              "gate": gate_figures(engine, sets, answers), "contrasts": contrasts(answers, records),
+              "external": external_figures(engine, args.data)}
+    print(json.dumps({k: result["test"][k] for k in ("accuracy", "reweighted_accuracy", "ece")}), flush=True)
+    result["masks"] = robustness(engine, films, labels, MASKS)
+    part = balanced_part(labels, args.corruption_films)
+    result["corruption_films"] = len(part)
+    result["corruptions"] = {name: robustness(engine, films[part], labels[part],
+                                              {str(i + 1): change for i, change in enumerate(strengths)})
+                             for name, strengths in CORRUPTIONS.items()}
+    report.write(result, answers, labels, Path(args.report))
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--cli", default="build/cxrlens", help="the engine's program")
+    parser.add_argument("--model", default=str(Path(__file__).with_name("cxrlens.cxrm")))
+    parser.add_argument("--checkpoint", default="build/train/best.pt", help="the float network, if at hand")
+    parser.add_argument("--report", default=str(Path(__file__).with_name("reports")))
+    parser.add_argument("--cache", default="build/cache")
+    parser.add_argument("--corruption-films", type=int, default=400, help="test films for the 60 corruptions")
+    evaluate(parser.parse_args())
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (DataError, EngineError) as error:
+        sys.exit(str(error))

@@ -1,0 +1,84 @@
+"""Writes what ships: model/cxrlens.cxrm, the golden vectors, and the float network as ONNX for comparison."""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import warnings
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import cxrm
+from data import CLASS_IDS, SIZE
+from golden import write_golden
+from integer import IntegerNet
+from net import CLASSES, Net
+from quantise import load_integer
+
+MODEL_ID = "cxrlens-mobilenetv2"
+LICENCE = "see model/CARD.md; research and education only, not a medical device"
+NOTICE = ("Trained on the COVID-19 Radiography Database (Rahman, Chowdhury et al.) and images of the RSNA Pneumonia "
+          "Detection Challenge; started from MobileNetV2 weights of google-coral/test_data (Apache-2.0).")
+PREPROCESS = "gray BT.601, whole frame stretched, antialiased bicubic a=-0.5, 224x224, level/255"
+
+
+def metadata(calibration: dict, version: str) -> cxrm.Meta:
+    return {"model.id": MODEL_ID, "model.version": version, "classes": "\n".join(CLASS_IDS),
+            "calibration.scale": np.full(CLASSES, calibration["scale"], np.float32),
+            "calibration.bias": np.zeros(CLASSES, np.float32),
+            "gate.threshold": np.array([calibration["gate"]["threshold"]], np.float32),
+            "gate.righting": np.array([calibration["gate"]["righting"]], np.float32),
+            "gate.righting": np.array([calibration["gate"]["righting"]], np.float32),
+            "doubt.threshold": np.array([calibration["doubt"]["threshold"]], np.float32),
+            "operating.sens95": np.array(calibration["operating"]["sens95"], np.float32),
+            "operating.spec95": np.array(calibration["operating"]["spec95"], np.float32),
+            "preprocess": PREPROCESS, "training.data": calibration["training_data"],
+            "training.date": date.today().isoformat(), "licence": LICENCE, "notice": NOTICE}
+
+
+def with_calibrated_bias(net: IntegerNet, calibration: dict) -> IntegerNet:
+    """Moves the class biases into the head, so that the raw logits, too, rank the classes as the probabilities do."""
+    bias = net.head_bias.copy()
+    bias[:CLASSES] += (np.array(calibration["bias"]) / calibration["scale"]).astype(np.float32)
+    return IntegerNet(net.tensors, net.convolutions, net.head_weight, bias)
+
+
+def write_onnx(checkpoint: str, path: Path) -> None:
+    """The float network, for other runtimes: input N x 1 x 224 x 224 in [0, 1], five outputs."""
+    net = Net()
+    net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
+    net.eval()
+    warnings.filterwarnings("ignore", module="torch.onnx")  # about shape inference of the padding; harmless
+    torch.onnx.export(net, torch.zeros(1, 1, SIZE, SIZE), str(path), input_names=["image"],
+                      output_names=["outputs"], dynamic_axes={"image": {0: "n"}, "outputs": {0: "n"}})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--integer", default="build/train/quantised/integer.pickle")
+    parser.add_argument("--calibration", default="build/train/quantised/calibration.json")
+    parser.add_argument("--checkpoint", default="build/train/best.pt", help="the float network, for ONNX")
+    parser.add_argument("--out", default=str(Path(__file__).with_name("cxrlens.cxrm")))
+    parser.add_argument("--golden", default="tests/golden", help="folder for the golden vectors")
+    parser.add_argument("--onnx", default="build/cxrlens.onnx")
+    parser.add_argument("--model-version", default="1.0.0")
+    args = parser.parse_args()
+    calibration = json.loads(Path(args.calibration).read_text())
+    net = with_calibrated_bias(load_integer(args.integer), calibration)
+    data = cxrm.write(net, metadata(calibration, args.model_version))
+    temporary = Path(args.out + ".tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, args.out)
+    digest = hashlib.sha256(data).hexdigest()
+    print(f"{args.out}: {len(data)} bytes, SHA-256 {digest}")
+    write_golden(net, digest, Path(args.golden))
+    Path(args.onnx).parent.mkdir(parents=True, exist_ok=True)
+    write_onnx(args.checkpoint, Path(args.onnx))
+
+
+if __name__ == "__main__":
+    main()

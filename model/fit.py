@@ -1,0 +1,300 @@
+"""The training loop with its callbacks, for the float network (train.py) and the quantised one (quantise.py).
+
+Every epoch ends with a checkpoint written whole or not at all, so a kill loses at most one epoch; starting
+again with the same --out resumes. The learning rate follows the *progress* from 0 to 1, and at the end of each
+epoch the number left is planned anew from the measured speed, so that a budget in minutes is kept on a busy
+machine; the plan is part of the checkpoint. A plan in epochs is kept as given.
+"""
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import torch
+
+from batches import BATCH, Batch, Batches, as_batches
+from data import OPACITY, PUBLISHED, SIZE, Record, load_or_explain, read_films, read_negatives
+from net import CLASSES
+
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184",
+             "MALLOC_TOP_PAD_": "268435456", "GOMP_SPINCOUNT": "0"}
+WARM_UP, WEIGHT_DECAY, CLIP = 0.06, 0.03, 5.0
+
+
+@dataclass
+class Recipe:
+    """What differs between the two trainings."""
+    sizes: tuple[int, ...]        # image size of each phase
+    shares: tuple[float, ...]     # of the time, and of the learning-rate schedule
+    peak: float                   # learning rate
+    ema_decay: float
+    loss: Callable[[torch.Tensor, Batch], torch.Tensor]
+    evaluate: Callable[[torch.nn.Module, int], dict[str, float]]  # figures of the averaged network on val
+
+
+@dataclass
+class Budget:
+    """Minutes in all, or epochs of each phase."""
+    minutes: float
+    epochs: list[int] | None
+    steps: int | None
+    patience: int
+
+
+@dataclass
+class Plan:
+    """Where training stands and what is left; part of the checkpoint."""
+    phase: int = 0
+    epoch: int = 0          # epochs done in all
+    done: int = 0           # epochs done in this phase
+    left: int = 1           # epochs to do in this phase
+    progress: float = 0.0   # 0..1 along the learning-rate schedule
+    seconds: float = 0.0    # spent so far
+    best: float = -1.0
+    best_epoch: int = 0
+    history: list = field(default_factory=list)
+
+
+@dataclass
+class Sets:
+    """The images in memory."""
+    films: np.ndarray
+    records: list[Record]
+    negatives: np.ndarray
+    negative_records: list[Record]
+
+
+def with_fast_allocator() -> None:
+    """Starts this program again with malloc kept from returning memory: page faults cost a third of the time."""
+    if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+
+
+def load_sets(data: str, cache: str, quick: bool = False) -> Sets:
+    """Films of all splits and negatives; with `quick` a slice of them."""
+    records, negatives = read_films(data, cache), read_negatives(data)
+    if quick:
+        rng = np.random.default_rng(0)
+        shuffled = [records[i] for i in rng.permutation(len(records))]
+        records = [r for split, count in (("train", 800), ("val", 160), ("test", 160))
+                   for r in [s for s in shuffled if s.split == split][:count]]
+        negatives = [negatives[i] for i in rng.permutation(len(negatives))[:150]]
+    return Sets(*load_or_explain(records, cache), *load_or_explain(negatives, cache))
+
+
+@lru_cache(maxsize=1)
+def has_bf16() -> bool:
+    """Whether this processor multiplies bfloat16; where it is emulated it takes ten times as long as float32."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and "avx512bw" in cpuinfo.read_text()
+
+
+def mixed_precision() -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=has_bf16())
+
+
+def learning_rate(progress: float, peak: float) -> float:
+    """One cycle: a linear rise, then a cosine down to almost nothing."""
+    if progress < WARM_UP:
+        return peak * (0.05 + 0.95 * progress / WARM_UP)
+    return peak * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))))
+
+
+def optimiser_for(net: torch.nn.Module, peak: float) -> torch.optim.Optimizer:
+    """AdamW; biases and normalisation are not decayed."""
+    learnt = [p for p in net.parameters() if p.requires_grad]
+    decayed = [p for p in learnt if p.ndim > 1]
+    others = [p for p in learnt if p.ndim <= 1]
+    return torch.optim.AdamW([{"params": decayed, "weight_decay": WEIGHT_DECAY},
+                              {"params": others, "weight_decay": 0.0}], lr=peak)
+
+
+@torch.no_grad()
+def update_average(average: torch.nn.Module, net: torch.nn.Module, step: int, longest: float) -> None:
+    """Exponential moving average of weights and normalisation statistics; young averages move faster."""
+    decay = min(longest, (1 + step) / (10 + step))
+    for a, b in zip(average.state_dict().values(), net.state_dict().values()):
+        if a.dtype.is_floating_point:
+            a.lerp_(b, 1 - decay)
+        else:
+            a.copy_(b)
+
+
+@torch.no_grad()
+def logits_of(net: torch.nn.Module, images: np.ndarray, size: int = SIZE) -> np.ndarray:
+    """Logits of plain images, in evaluation mode."""
+    net.eval()
+    parts = []
+    for x in as_batches(images, size):
+        with mixed_precision():
+            parts.append(net(x.contiguous(memory_format=torch.channels_last)).float().numpy())
+    return np.concatenate(parts) if parts else np.empty((0, CLASSES + 1), np.float32)
+
+
+def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Accuracy as it is, re-weighted to the published class shares, F1 of the hardest class, false refusals."""
+    predicted = logits[:, :CLASSES].argmax(1)
+    recall = np.array([(predicted[labels == c] == c).mean() for c in range(CLASSES)])
+    hits = ((predicted == OPACITY) & (labels == OPACITY)).sum()
+    f1 = 2 * hits / max(1, (predicted == OPACITY).sum() + (labels == OPACITY).sum())
+    return {"accuracy": float((predicted == labels).mean()), "reweighted": float(recall @ PUBLISHED),
+            "opacity_f1": float(f1), "refused": float((logits[:, CLASSES] < 0).mean())}
+
+
+def save_atomically(state: object, path: Path) -> None:
+    """Writes beside the target, then renames: a full disk or a kill leaves the last good file."""
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_curves(history: list[dict], out: Path) -> None:
+    """curves.csv and curves.png."""
+    temporary = out / "curves.csv.tmp"
+    with open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+    os.replace(temporary, out / "curves.csv")
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
+    epochs = [h["epoch"] for h in history]
+    axes[0].plot(epochs, [float(h["loss"]) for h in history])
+    axes[0].set(xlabel="epoch", ylabel="training loss")
+    for key in ("accuracy", "reweighted", "opacity_f1"):
+        axes[1].plot(epochs, [float(h[key]) for h in history], label=key)
+    axes[1].set(xlabel="epoch", title="validation (averaged weights)", ylim=(0.7, 1))
+    axes[1].legend()
+    figure.tight_layout()
+    figure.savefig(out / "curves.png", dpi=110)
+    plt.close(figure)
+
+
+class Fit:
+    """One training: networks, optimiser, plan and output folder."""
+
+    def __init__(self, net: torch.nn.Module, recipe: Recipe, budget: Budget, sets: Sets, out: str, seed: int,
+                 restart: bool):
+        self.recipe, self.budget, self.sets, self.seed = recipe, budget, sets, seed
+        self.out, self.plan = Path(out), Plan()
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.net = net.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.net)
+        self.optimiser = optimiser_for(self.net, recipe.peak)
+        if restart:
+            for name in ("last.pt", "best.pt"):
+                (self.out / name).unlink(missing_ok=True)
+        self._resume()
+
+    def _resume(self) -> None:
+        if not (self.out / "last.pt").exists():
+            return
+        state = torch.load(self.out / "last.pt", map_location="cpu")
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.plan = Plan(**state["plan"])
+        print(f"resuming after epoch {self.plan.epoch} (--restart to begin anew)", flush=True)
+
+    def run(self) -> Path:
+        """All phases that are left; returns the path of the best checkpoint."""
+        plan, sizes = self.plan, self.recipe.sizes
+        while plan.phase < len(sizes):
+            size = sizes[plan.phase]
+            batches = Batches(self.sets.films, self.sets.records, self.sets.negatives, self.sets.negative_records,
+                              size, self.seed)
+            steps = self.budget.steps or batches.steps()
+            self._replan(0.0 if self.budget.epochs else self._measure(batches, steps))
+            print(f"phase {plan.phase + 1}: {size} pixels, {plan.left} epochs of {steps} steps", flush=True)
+            while plan.left > 0:
+                self._epoch(batches, size, steps)
+                if plan.best_epoch and plan.epoch - plan.best_epoch >= self.budget.patience:
+                    print(f"stopped early: no better validation score for {self.budget.patience} epochs", flush=True)
+                    plan.left, plan.phase = 0, len(sizes)
+            plan.phase, plan.done = plan.phase + 1, 0
+        print(f"best validation score {plan.best:.4f} at epoch {plan.best_epoch}; {plan.seconds / 60:.1f} minutes")
+        return self.out / "best.pt"
+
+    def _replan(self, epoch_seconds: float) -> None:
+        """How many epochs the current phase still has."""
+        plan, budget = self.plan, self.budget
+        if budget.epochs:
+            plan.left = budget.epochs[plan.phase] - plan.done
+            return
+        until = budget.minutes * 60 * sum(self.recipe.shares[:plan.phase + 1])
+        plan.left = max(0 if plan.done else 1, round((until - plan.seconds) / epoch_seconds))
+
+    def _measure(self, batches: Batches, steps: int) -> float:
+        """Seconds of an epoch, measured on a copy of the network, so that measuring does not train."""
+        trial, count, skipped = copy.deepcopy(self.net), 10, 3
+        optimiser, began = optimiser_for(trial, self.recipe.peak), 0.0
+        for i, batch in enumerate(batches.epoch(10 ** 6, count)):
+            if i == skipped:
+                began = time.time()
+            self._step(trial, optimiser, batch)
+        return (time.time() - began) / (count - skipped) * steps * 1.05  # and the validation
+
+    def _step(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
+        with mixed_precision():
+            logits = net(batch.images.contiguous(memory_format=torch.channels_last))
+        loss = self.recipe.loss(logits.float(), batch)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP)
+        optimiser.step()
+        return loss.item()
+
+    def _train(self, batches: Batches, steps: int) -> float:
+        """One pass; advances the plan's progress; returns the mean loss."""
+        plan, began, total = self.plan, time.time(), 0.0
+        self.net.train()
+        advance = (sum(self.recipe.shares[:plan.phase + 1]) - plan.progress) / (plan.left * steps)
+        for i, batch in enumerate(batches.epoch(plan.epoch, steps), 1):
+            for group in self.optimiser.param_groups:
+                group["lr"] = learning_rate(plan.progress, self.recipe.peak)
+            total += self._step(self.net, self.optimiser, batch)
+            update_average(self.average, self.net, plan.epoch * steps + i, self.recipe.ema_decay)
+            plan.progress += advance
+            if i % 25 == 0 or i == steps:
+                each = (time.time() - began) / i
+                rest = each * (steps - i + (plan.left - 1) * steps)
+                print(f"epoch {plan.epoch + 1}  {i}/{steps}  loss {total / i:.4f}  {BATCH / each:.0f} img/s  "
+                      f"this phase ends in {rest / 60:.1f} min", flush=True)
+        return total / steps
+
+    def _epoch(self, batches: Batches, size: int, steps: int) -> None:
+        """Trains, validates, plans and writes everything down."""
+        plan, began = self.plan, time.time()
+        loss = self._train(batches, steps)
+        result = self.recipe.evaluate(self.average, size)
+        plan.epoch, plan.done = plan.epoch + 1, plan.done + 1
+        seconds = time.time() - began
+        plan.seconds += seconds
+        row = {"epoch": plan.epoch, "size": size, "rate": f"{learning_rate(plan.progress, self.recipe.peak):.2e}",
+               "loss": f"{loss:.4f}", **{k: f"{v:.4f}" for k, v in result.items()}, "seconds": f"{seconds:.0f}"}
+        plan.history.append(row)
+        print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
+        self._replan(seconds)
+        score = (result["accuracy"] + result["reweighted"]) / 2
+        better = size == self.recipe.sizes[-1] and score > plan.best
+        if better:
+            plan.best, plan.best_epoch = score, plan.epoch
+        save_atomically({"net": self.net.state_dict(), "average": self.average.state_dict(),
+                         "optimiser": self.optimiser.state_dict(), "plan": asdict(plan)}, self.out / "last.pt")
+        if better or not (self.out / "best.pt").exists():
+            save_atomically({"average": self.average.state_dict(), "plan": asdict(plan)}, self.out / "best.pt")
+        write_curves(plan.history, self.out)

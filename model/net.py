@@ -1,0 +1,144 @@
+"""The network: MobileNetV2 1.0 with plain ReLU, one gray input, one linear layer of five outputs.
+
+Its shape is a contract with the C engine. Shared by training, quantisation, export and evaluation.
+"""
+from __future__ import annotations
+
+from typing import Iterable, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+# (expansion, output channels, repeats, stride of the first), as in the MobileNetV2 paper.
+STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+STEM_CHANNELS = 32
+FEATURES = 1280
+CLASSES = 4
+OUTPUTS = CLASSES + 1  # the last output is the gate: "this is an upright frontal chest film"
+BN_EPS = 1e-3
+
+
+class ConvBN(nn.Module):
+    """Convolution, batch normalisation and, if asked, ReLU, with TensorFlow's SAME padding."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu: bool = True):
+        super().__init__()
+        # At stride 2 on an even size SAME pads only below and to the right, which Conv2d cannot express.
+        self.pad_end = stride == 2
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, 0 if self.pad_end else kernel // 2,
+                              groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(outputs, eps=BN_EPS, momentum=0.03)
+        self.relu = relu
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.pad_end:
+            x = F.pad(x, (0, 1, 0, 1))
+        if self.bn.training:
+            x = self.bn(self.conv(x))
+        else:  # folded, also while training with fixed statistics: the normalisation is a third of the time
+            x = F.conv2d(x, *fold(self), self.conv.stride, self.conv.padding, 1, self.conv.groups)
+        return F.relu(x, inplace=True) if self.relu else x
+
+
+class Block(nn.Module):
+    """Inverted residual: expand 1x1, depthwise 3x3, project 1x1 (linear), and the input added where shapes agree."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int):
+        super().__init__()
+        hidden = inputs * expansion
+        self.residual = stride == 1 and inputs == outputs
+        self.expand = ConvBN(inputs, hidden, 1) if expansion != 1 else None
+        self.depthwise = ConvBN(hidden, hidden, 3, stride, groups=hidden)
+        self.project = ConvBN(hidden, outputs, 1, relu=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.expand(x) if self.expand is not None else x
+        y = self.project(self.depthwise(y))
+        return x + y if self.residual else y
+
+
+class Net(nn.Module):
+    """1xHxW gray in [0, 1] -> five logits: normal, covid-19, viral-pneumonia, lung-opacity, gate.
+
+    With `fixed` the normalisations keep their statistics while training: a network that starts from good ones
+    learns as well and half as fast again.
+    """
+
+    def __init__(self, dropout: float = 0.2, fixed: bool = False):
+        super().__init__()
+        self.fixed = fixed
+        self.stem = ConvBN(1, STEM_CHANNELS, 3, 2)
+        blocks, channels = [], STEM_CHANNELS
+        for expansion, outputs, repeats, stride in STAGES:
+            for i in range(repeats):
+                blocks.append(Block(channels, outputs, stride if i == 0 else 1, expansion))
+                channels = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.last = ConvBN(channels, FEATURES, 1)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(FEATURES, OUTPUTS)
+
+    def train(self, mode: bool = True) -> "Net":
+        super().train(mode)
+        for layer in layers(self):
+            layer.bn.train(mode and not self.fixed)
+        return self
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """The last feature map, before pooling."""
+        return self.last(self.blocks(self.stem(x)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = self.features(x).mean(dim=(2, 3))
+        with torch.autocast("cpu", enabled=False):  # the head is small, and is float32 in the engine
+            return self.head(self.dropout(pooled.float()))
+
+
+class Folded(NamedTuple):
+    """A convolution with its batch normalisation folded in."""
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+def layers(net: Net) -> list[ConvBN]:
+    """The 52 convolutions in order of execution."""
+    return [m for m in net.modules() if isinstance(m, ConvBN)]
+
+
+def fold(layer: ConvBN) -> Folded:
+    """Weight and bias of the plain convolution that equals `layer` in evaluation mode; gradients pass through."""
+    bn = layer.bn
+    scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
+    return Folded(layer.conv.weight * scale.reshape(-1, 1, 1, 1), bn.bias - bn.running_mean * scale)
+
+
+@torch.no_grad()
+def load_folded(net: Net, folded: Iterable[Folded], images: torch.Tensor) -> None:
+    """Loads folded convolutions and rebuilds a batch normalisation after each from its statistics on `images`.
+
+    gamma = sqrt(var + eps) and beta = bias + mean make the normalisation an identity plus bias at first,
+    so the network computes what the folded one did, and trains like one that always had it.
+    """
+    for layer, (weight, bias) in zip(layers(net), folded):
+        if layer.conv.weight.shape != weight.shape:
+            raise ValueError(f"layer shape {tuple(weight.shape)} where {tuple(layer.conv.weight.shape)} is expected")
+        layer.conv.weight.copy_(weight)
+        layer.bn.bias.copy_(bias)
+
+    def on_conv(layer: ConvBN):
+        def hook(_module: nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
+            mean, var = output.mean(dim=(0, 2, 3)), output.var(dim=(0, 2, 3), unbiased=False)
+            layer.bn.running_mean.copy_(mean)
+            layer.bn.running_var.copy_(var)
+            layer.bn.weight.copy_(torch.sqrt(var + layer.bn.eps))
+            layer.bn.bias.add_(mean)
+        return hook
+
+    handles = [layer.conv.register_forward_hook(on_conv(layer)) for layer in layers(net)]
+    for layer in layers(net):
+        layer.bn.train()  # or the convolution, and with it the hook, would be passed over
+    net.features(images)
+    net.train(net.training)
+    for handle in handles:
+        handle.remove()

@@ -1,0 +1,163 @@
+"""Writes an evaluation as evaluation.json, evaluation.md and plots."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+
+from data import CLASS_IDS  # noqa: E402
+from engine import Answers  # noqa: E402
+from metrics import pr_curve, risk_coverage, roc_curve  # noqa: E402
+
+# The training project this one grew from: one figure for all, F1 of at least this in each class.
+SEED_ACCURACY, SEED_F1 = 0.9396, 0.91
+
+
+def write(result: dict, answers: Answers, labels: np.ndarray, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "evaluation.json").write_text(json.dumps(_rounded(result), indent=1) + "\n")
+    (folder / "evaluation.md").write_text(markdown(result))
+    plot_confusion(np.array(result["test"]["confusion"]), folder / "confusion.svg")
+    plot_curves(answers.probabilities, labels, folder / "curves.svg")
+    plot_calibration(result["test"]["reliability"], answers.probabilities, labels, folder / "calibration.svg")
+
+
+def _rounded(value):
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_rounded(v) for v in value]
+    return round(value, 5) if isinstance(value, float) else value
+
+
+def _table(header: list[str], rows: list[list]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return "\n".join(lines + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows]) + "\n"
+
+
+def _interval(v: dict[str, float]) -> str:
+    return f"{v['value']:.4f} ({v['low']:.4f} to {v['high']:.4f})"
+
+
+def _percent(v: float) -> str:
+    return f"{100 * v:.1f}%"
+
+
+def markdown(result: dict) -> str:
+    """The whole report."""
+    parts = ["# Evaluation\n\nWritten by `model/evaluate.py` through the C engine. Classes are the argmax of the four "
+             "logits; the gate and `uncertain` are reported apart. Intervals are 95%, by bootstrap.\n",
+             _test_section(result), _gate_section(result["gate"]), _robustness_section(result)]
+    if result["external"]:
+        parts.append(_external_section(result["external"]))
+    return "\n".join(parts)
+
+
+def _test_section(result: dict) -> str:
+    t, f, d = result["test"], result["float"], result["test"]["doubt"]
+    rows = [["accuracy", _interval(t["accuracy"]), SEED_ACCURACY],
+            ["accuracy, re-weighted to the published class frequencies", _interval(t["reweighted_accuracy"]), "-"],
+            ["macro F1", _interval(t["macro_f1"]), "-"],
+            ["lowest F1 of a class", f"{min(c['f1']['value'] for c in t['classes'].values()):.4f}", f"{SEED_F1} or more"],
+            ["ECE (15 bins)", f"{t['ece']:.4f}", "-"],
+            ["ECE of films the gate accepts", f"{d['ece_accepted']:.4f}", "-"],
+            ["films answered (accepted and not `uncertain`)", _percent(d["answered"]), "-"],
+            ["accuracy of those answers", f"{d['accuracy_answered']:.4f}", "-"],
+            ["accuracy at 90% coverage", f"{d['accuracy_at_90']:.4f}", "-"]]
+    if f:
+        rows += [["float network's accuracy", f"{f['float_accuracy']:.4f}", "-"],
+                 ["agreement of engine and float network", _percent(f["agreement"]), "-"]]
+    text = f"\n## Test split: {t['films']} films\n\n" + _table(["", "this engine", "seed project"], rows)
+    text += ("\nThe seed project's figures are its own, on its own split of the imbalanced data set; they are not from "
+             "the same films.\n\n")
+    text += _table(["class", "films", "precision", "recall", "F1", "ROC AUC", "average precision"],
+                   [[name, c["films"], *(_interval(c[k]) for k in ("precision", "recall", "f1")),
+                     f"{c['roc_auc']:.4f}", f"{c['average_precision']:.4f}"] for name, c in t["classes"].items()])
+    text += "\nConfusion (rows: truth, columns: engine)\n\n"
+    text += _table(["", *CLASS_IDS], [[name, *row] for name, row in zip(CLASS_IDS, t["confusion"])])
+    return text + "\n![confusion](confusion.svg)\n![ROC and PR curves](curves.svg)\n![calibration](calibration.svg)\n"
+
+
+def _gate_section(gate: dict) -> str:
+    rows = [[kind, g["images"], "yes" if g["trained_on"] else "no", _percent(g["refused"]), _percent(g["righted"])]
+            for kind, g in gate["negatives"].items()]
+    return (f"\n## Gate\n\nOf the test films {_percent(gate['films_refused'])} are refused, and "
+            f"{_percent(gate['films_turned'])} are accepted only after a turn that they did not need. What is no "
+            "upright frontal chest film should be refused, or, if it is a turned or inverted film, righted.\n\n"
+            + _table(["kind", "images", "kind in training", "refused", "righted and answered"], rows))
+
+
+def _robustness_section(result: dict) -> str:
+    text = "\n## What it looks at\n\nThe test films with parts masked or changed.\n\n"
+    text += _table(["films", "accuracy", "re-weighted", "mean AUC", "refused"],
+                   [[name, f"{m['accuracy']:.4f}", f"{m['reweighted_accuracy']:.4f}", f"{m['mean_auc']:.4f}",
+                     _percent(m["refused"])] for name, m in result["masks"].items()])
+    if result["contrasts"]:
+        text += "\nClasses of one source, which no border or scanner tells apart:\n\n"
+        text += _table(["contrast", "films", "AUC", "accuracy"],
+                       [[n, c["films"], f"{c['auc']:.4f}", f"{c['accuracy']:.4f}"]
+                        for n, c in result["contrasts"].items()])
+    text += f"\n## Corruptions\n\nAccuracy on {result['corruption_films']} test films, by strength.\n\n"
+    rows = [[name, *(f"{s[str(i)]['accuracy']:.3f}" for i in range(1, 6))]
+            for name, s in result["corruptions"].items()]
+    means = [np.mean([s[str(i)]["accuracy"] for s in result["corruptions"].values()]) for i in range(1, 6)]
+    return text + _table(["", "1", "2", "3", "4", "5"], rows + [["mean", *(f"{m:.3f}" for m in means)]])
+
+
+def _external_section(external: dict) -> str:
+    text = "\n## External sets, untouched\n\nNone of them was used for training or choosing; their labels are their own.\n"
+    for name, labels in external.items():
+        rows = [[label, r["images"], f"{r['recall']:.3f}" if "recall" in r else "-", *r["argmax"].values(),
+                 _percent(r["refused"]), _percent(r["uncertain"])] for label, r in labels.items()]
+        text += f"\n### {name}\n\n" + _table(["label", "images", "recall", *(f"as {c}" for c in CLASS_IDS), "refused",
+                                              "uncertain"], rows)
+    return text
+
+
+def plot_confusion(matrix: np.ndarray, path: Path) -> None:
+    figure, axis = plt.subplots(figsize=(5, 4.4))
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.ndindex(matrix.shape):
+        axis.text(j, i, matrix[i, j], ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
+    axis.set_xticks(range(len(CLASS_IDS)), CLASS_IDS, rotation=20)
+    axis.set_yticks(range(len(CLASS_IDS)), CLASS_IDS)
+    axis.set(xlabel="engine", ylabel="truth")
+    _save(figure, path)
+
+
+def plot_curves(p: np.ndarray, labels: np.ndarray, path: Path) -> None:
+    figure, (roc, pr) = plt.subplots(1, 2, figsize=(10, 4.2))
+    for c, name in enumerate(CLASS_IDS):
+        fpr, tpr, area = roc_curve(p[:, c], labels == c)
+        roc.plot(fpr, tpr, label=f"{name}: {area:.4f}")
+        recall, precision, area = pr_curve(p[:, c], labels == c)
+        pr.plot(recall, precision, label=f"{name}: {area:.4f}")
+    roc.set(xlabel="false-positive rate", ylabel="true-positive rate", title="ROC", xlim=(-0.005, 0.3), ylim=(0.7, 1.005))
+    pr.set(xlabel="recall", ylabel="precision", title="precision and recall", xlim=(0.5, 1.005), ylim=(0.5, 1.005))
+    roc.legend()
+    pr.legend()
+    _save(figure, path)
+
+
+def plot_calibration(bins: list[dict], p: np.ndarray, labels: np.ndarray, path: Path) -> None:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
+    left.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    left.scatter([b["confidence"] for b in bins], [b["accuracy"] for b in bins],
+                 s=[8 + 120 * b["count"] / len(p) for b in bins])
+    left.set(xlabel="confidence", ylabel="accuracy", title="reliability (area: share of films)")
+    coverage, accuracy = risk_coverage(p, labels)
+    right.plot(coverage, accuracy)
+    right.set(xlabel="coverage", ylabel="accuracy", title="risk and coverage", ylim=(0.95, 1.001))
+    _save(figure, path)
+
+
+def _save(figure, path: Path) -> None:
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)

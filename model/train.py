@@ -1,0 +1,97 @@
+"""Trains the float network: first on small images, then at full size, within a budget of minutes or of epochs."""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from batches import Batch, as_batches
+from data import NEGATIVE, SIZE, DataError, select
+from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, scores, with_fast_allocator
+from net import CLASSES, Net, load_folded
+
+SIZES, SHARES = (160, 192), (0.6, 0.4)  # the fine-tuning of quantise.py is at full size
+PEAK, EMA_DECAY = 4e-4, 0.999
+SMOOTHING, GATE_WEIGHT = 0.05, 0.3
+KEPT_BLOCKS = 3
+
+
+def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of the classes on films, binary cross-entropy of the gate on everything."""
+    is_film = batch.labels != NEGATIVE
+    classes = F.cross_entropy(logits[is_film, :CLASSES], batch.labels[is_film], label_smoothing=SMOOTHING)
+    return classes + GATE_WEIGHT * F.binary_cross_entropy_with_logits(logits[:, CLASSES], is_film.float())
+
+
+def start(init: str | None, sets: Sets, seed: int) -> Net:
+    """A new network: from `init`, else from the weights that ship, else from random numbers."""
+    path = init or str(Path(__file__).with_name("cxrlens.cxrm"))
+    if not init and not os.path.exists(path):
+        print("starting from random weights: pass --init for a pretrained start")
+        return Net()
+    own = path.endswith(".cxrm")
+    if own:
+        from cxrm import read_convolutions
+    else:
+        from tflite import read_convolutions
+    net = Net(fixed=True)
+    chosen = np.random.default_rng(seed).choice(select(sets.records, "train"), 96)
+    load_folded(net, read_convolutions(path), next(as_batches(sets.films[chosen], count=96)))
+    if own:  # its first layers know films already, and they are where most of the time goes
+        for module in (net.stem, *net.blocks[:KEPT_BLOCKS]):
+            module.requires_grad_(False)
+    return net
+
+
+def train(args: argparse.Namespace) -> Path:
+    """The whole run; returns the best checkpoint's path."""
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    sets = load_sets(args.data, args.cache, args.quick)
+    val = select(sets.records, "val")
+    labels = np.array([sets.records[i].label for i in val])
+    recipe = Recipe(SIZES, SHARES, PEAK, EMA_DECAY, loss_of,
+                    lambda net, size: scores(logits_of(net, sets.films[val], size), labels))
+    net = start(args.init, sets, args.seed)
+    budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
+    return Fit(net, recipe, budget, sets, args.out, args.seed, args.restart).run()
+
+
+def common_arguments(description: str, out: str, minutes: float) -> argparse.ArgumentParser:
+    """What both trainings take."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", required=True, help="data set folder")
+    parser.add_argument("--out", default=out, help="checkpoints and curves")
+    parser.add_argument("--cache", default="build/cache", help="decoded images")
+    parser.add_argument("--minutes", type=float, default=minutes, help="time for all phases")
+    parser.add_argument("--epochs", type=lambda s: [int(p) for p in s.split(",")],
+                        help="epochs of each phase, separated by commas, in place of --minutes")
+    parser.add_argument("--steps", type=int, help="batches in an epoch (default: one pass over the films)")
+    parser.add_argument("--patience", type=int, default=6, help="epochs without a better score before stopping")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--restart", action="store_true", help="ignore the checkpoint in --out")
+    parser.add_argument("--quick", action="store_true", help="a slice of the data, in three minutes")
+    return parser
+
+
+def main() -> None:
+    parser = common_arguments(__doc__, "build/train", 72)
+    parser.add_argument("--init", help=".tflite (ImageNet MobileNetV2) or .cxrm to start from")
+    args = parser.parse_args()
+    if args.quick:
+        args.minutes, args.steps = 2, args.steps or 25
+    train(args)
+
+
+if __name__ == "__main__":
+    with_fast_allocator()
+    try:
+        main()
+    except DataError as error:
+        sys.exit(str(error))
