@@ -1,0 +1,185 @@
+/**
+ * The page around <cxr-lens>: language and appearance, drops and keys anywhere, the count of what was sent,
+ * offline use. All reading of images is the element's.
+ */
+
+import './define.js';
+import { LANGUAGES, Words, loadStrings, pickLanguage } from './i18n.js';
+import { countTraffic } from './traffic.js';
+import { goOffline } from './offline.js';
+
+/** @typedef {import('./element.js').CxrLens} CxrLens */
+
+const lens = /** @type {CxrLens} */ (byId('lens'));
+let words = new Words('en');
+/** @type {import('./traffic.js').Traffic | null} null until the first image */
+let traffic = null;
+let stored = false;
+/** @type {(() => void) | null} starts the new version that waits */
+let startUpdate = null;
+
+/** @param {string} id @returns {HTMLElement} */
+function byId(id) {
+  return /** @type {HTMLElement} */ (document.getElementById(id));
+}
+
+/** A remembered choice; private windows may forbid remembering. @param {string} key */
+function recall(key) {
+  try {
+    return localStorage.getItem(`cxrlens.${key}`);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} key @param {string} value */
+function remember(key, value) {
+  try {
+    localStorage.setItem(`cxrlens.${key}`, value);
+  } catch {
+    // The choice then lasts as long as the page.
+  }
+}
+
+// Language and appearance
+
+/** @param {string} language */
+async function setLanguage(language) {
+  words = new Words(language, await loadStrings(language));
+  document.documentElement.lang = language;
+  document.title = words.text('page.title');
+  for (const node of document.querySelectorAll('[data-t]')) node.textContent = words.text(/** @type {HTMLElement} */ (node).dataset.t ?? '');
+  lens.lang = language;
+  showTraffic();
+  showNetwork();
+}
+
+function setUpLanguage() {
+  const select = /** @type {HTMLSelectElement} */ (byId('language'));
+  const language = pickLanguage([new URLSearchParams(location.search).get('lang'), recall('language'), ...navigator.languages]);
+  for (const [tag, name] of Object.entries(LANGUAGES)) {
+    const option = new Option(name, tag, false, tag === language);
+    option.lang = tag;
+    select.add(option);
+  }
+  select.addEventListener('change', () => {
+    remember('language', select.value);
+    setLanguage(select.value);
+  });
+  setLanguage(language);
+}
+
+function setUpTheme() {
+  const select = /** @type {HTMLSelectElement} */ (byId('theme'));
+  const apply = () => { document.documentElement.dataset.theme = select.value; };
+  select.value = recall('theme') ?? 'auto';
+  select.addEventListener('change', () => {
+    remember('theme', select.value);
+    apply();
+  });
+  apply();
+}
+
+// Drops, paste and keys anywhere
+
+function setUpInput() {
+  for (const kind of ['dragover', 'dragleave', 'drop']) {
+    document.addEventListener(kind, (event) => document.body.classList.toggle('dropping', event.type === 'dragover'));
+  }
+  // What the element itself got is prevented already, and addFrom then leaves it alone.
+  document.addEventListener('dragover', (event) => event.preventDefault());
+  document.addEventListener('drop', (event) => lens.addFrom(event, event.dataTransfer));
+  document.addEventListener('paste', (event) => lens.addFrom(event, event.clipboardData));
+  document.addEventListener('keydown', (event) => {
+    // Only keys that were pressed nowhere in particular: those of a control are its own.
+    if (event.target === document.body) lens.handleKey(event);
+  });
+  const launched = /** @type {any} */ (window).launchQueue;
+  launched?.setConsumer(async (/** @type {{ files: FileSystemFileHandle[] }} */ { files }) => {
+    lens.add(await Promise.all(files.map((handle) => handle.getFile())));
+  });
+}
+
+// What was sent
+
+function showTraffic() {
+  const requests = traffic?.requests ?? [];
+  const blocked = traffic?.blocked ?? [];
+  byId('sent').textContent = requests.length > 0 ? words.text('page.sent.some', { n: requests.length }) : words.text('page.sent.zero');
+  byId('sent-none').hidden = requests.length > 0;
+  byId('sent-blocked').hidden = blocked.length === 0;
+  byId('sent-blocked').textContent = words.text('page.sent.blocked', { n: blocked.length });
+  byId('sent-list').replaceChildren(...requests.slice(-50).map((url) => {
+    const line = document.createElement('li');
+    line.textContent = url;
+    return line;
+  }));
+}
+
+function showNetwork() {
+  const state = navigator.onLine ? stored && 'page.stored' : 'page.offline';
+  byId('network').textContent = state ? words.text(state) : '';
+}
+
+function setUpCounts() {
+  lens.addEventListener('cxr-progress', (event) => {
+    const { open, total } = /** @type {CustomEvent} */ (event).detail;
+    document.body.classList.toggle('working', total > 0);
+    showUpdate(open > 0);
+    if (total > 0 && !traffic) countTraffic((now) => { traffic = now; showTraffic(); });
+  });
+  lens.addEventListener('cxr-ready', (event) => {
+    const { model, kernels, version } = /** @type {CustomEvent} */ (event).detail;
+    byId('model').textContent = `${model.id} ${model.version} · SHA-256 ${model.sha256} · CXR Lens ${version} (${kernels})`;
+  });
+  for (const kind of ['online', 'offline']) window.addEventListener(kind, showNetwork);
+}
+
+// Offline use
+
+/** An update never interrupts a run. @param {boolean} running */
+function showUpdate(running) {
+  byId('update').hidden = !startUpdate;
+  byId('update-wait').hidden = !running;
+  /** @type {HTMLButtonElement} */ (byId('update-go')).disabled = running;
+}
+
+function setUpOffline() {
+  byId('update-go').addEventListener('click', () => startUpdate?.());
+  goOffline({
+    onstored: () => {
+      stored = true;
+      showNetwork();
+    },
+    onupdate: (start) => {
+      startUpdate = start;
+      showUpdate(lens.progress.open > 0);
+    },
+    onshared: (files) => lens.add(files),
+  }).catch((error) => console.warn('Offline use is not available:', error));
+}
+
+function setUpInstall() {
+  const button = byId('install');
+  /** @type {any} the browser's offer, which it makes once */
+  let offer = null;
+  window.addEventListener('beforeinstallprompt', (event) => {
+    event.preventDefault();
+    offer = event;
+    button.hidden = false;
+  });
+  button.addEventListener('click', () => {
+    button.hidden = true;
+    offer?.prompt();
+  });
+  // An installed page must not lose its model when the disk gets full.
+  window.addEventListener('appinstalled', () => navigator.storage?.persist?.());
+}
+
+setUpTheme();
+setUpLanguage();
+setUpInput();
+setUpCounts();
+setUpInstall();
+// The first image matters more than the next visit: store for offline use once the classifier stands.
+lens.ready.then(setUpOffline, setUpOffline);

@@ -1,0 +1,452 @@
+// classifier.js - the public API: createClassifier() gives a queue over a pool of workers, each with an
+// engine of its own. Module and model are fetched once; a worker starts when there is work for it.
+import {
+  abortedBy, absolute, asBytes, createHost, CxrError, expectedModelHash, kindOf, loadModel, loadModule, nodeBuiltin, pickBuild,
+} from './wasm.js';
+
+export { CxrError };
+
+/**
+ * @typedef {import('./wasm.js').Result} Result
+ * @typedef {import('./wasm.js').Heatmap} Heatmap
+ * @typedef {import('./wasm.js').Gray16} Gray16
+ * @typedef {import('./wasm.js').Rgba} Rgba
+ * @typedef {import('./wasm.js').Bytes} Bytes
+ * @typedef {import('./wasm.js').Job} Job
+ * @typedef {import('./wasm.js').EngineInfo} EngineInfo
+ * @typedef {import('./wasm.js').ModelInfo} ModelInfo
+ * @typedef {import('./wasm.js').Build} Build
+ *
+ * @typedef {object} ClassifierOptions every one may be left out
+ * @property {string|URL} [wasmUrl] one module, or a folder (ends in '/') that holds the published ones
+ * @property {string|URL} [modelUrl] a .cxrm file
+ * @property {string|URL} [workerUrl] worker.js
+ * @property {Bytes|WebAssembly.Module} [wasm] instead of wasmUrl
+ * @property {Bytes} [model] instead of modelUrl
+ * @property {string|null} [wasmSha256] hexadecimal; default: one of the published modules'; null: do not check
+ * @property {string|null} [modelSha256] default: the published model's, if neither model nor modelUrl is given
+ * @property {number} [workers] most workers at a time; 0: work in this thread; default: as many as cores, at most 4
+ * @property {AbortSignal} [signal] ends the loading
+ * @property {(progress: { loaded: number, total: number }) => void} [onProgress] bytes of the model; total 0: unknown
+ *
+ * @typedef {object} ClassifyOptions
+ * @property {AbortSignal} [signal]
+ * @property {boolean} [heatmap] adds the class activation maps
+ * @property {string|null} [file] the name to put into the result; default: the File's own
+ *
+ * @typedef {Blob|Bytes|Rgba|Gray16} Input encoded PNG or JPEG; or ImageData; or decoded gray pixels
+ *
+ * @typedef {object} Classifier
+ * @property {(input: Input, options?: ClassifyOptions) => Promise<Result>} classify
+ * @property {Readonly<EngineInfo & { build: Build|'custom', workers: number }>} info
+ * @property {() => void} dispose ends the workers; what is pending is rejected with code 'disposed'
+ */
+
+/**
+ * @typedef {{ job: Job, transfer: ArrayBuffer[] }} Message one image on its way to an engine
+ *
+ * @typedef {object} Task one call of classify
+ * @property {() => Promise<Message>} read gets the bytes when the task's turn comes
+ * @property {boolean} heatmap
+ * @property {string|null} file
+ * @property {boolean} settled
+ * @property {(result: Result) => void} resolve
+ * @property {(error: unknown) => void} reject
+ */
+
+// The engine's own limits, applied before anything is copied.
+const maxFileBytes = 256 * 2 ** 20;
+const maxPixels = 64 * 2 ** 20;
+
+// Linear memory never shrinks: an engine that grew beyond this for one huge image is not kept.
+const maxIdleBytes = 128 * 2 ** 20;
+
+const defaultMaxWorkers = 4;
+
+/**
+ * Loads module and model and starts the first worker; rejects if any of them is not what it should be.
+ * @param {ClassifierOptions} [options]
+ * @returns {Promise<Classifier>}
+ */
+export async function createClassifier(options = {}) {
+  const { workers = defaultWorkers(), workerUrl, signal } = options;
+  if (!Number.isInteger(workers) || workers < 0) throw new CxrError('argument', '`workers` is not a number of workers.');
+  const [module, model] = await loadBoth(options);
+  const load = { type: 'load', module, model, modelSha256: expectedModelHash(options) };
+  const pool = new Pool(() => (workers === 0 ? openHere() : openWorker(workerUrl)), load, Math.max(workers, 1));
+  const stop = () => pool.close(abortedBy(signal));
+  signal?.addEventListener('abort', stop);
+  if (signal?.aborted) stop();
+  try {
+    const info = await pool.open();
+    /** @type {Build|'custom'} */
+    const build = options.wasm || options.wasmUrl ? 'custom' : pickBuild();
+    return Object.freeze({
+      info: deepFreeze({ ...info, build, workers }),
+      classify: (/** @type {Input} */ input, /** @type {ClassifyOptions} */ options = {}) => classify(pool, input, options),
+      dispose: () => pool.close(new CxrError('disposed', 'The classifier was disposed of.')),
+    });
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+/** As many as there are cores, within reason: each holds the model and an arena of its own. */
+function defaultWorkers() {
+  if (!globalThis.Worker && !nodeBuiltin('worker_threads')) return 0;
+  const cores = globalThis.navigator?.hardwareConcurrency ?? nodeBuiltin('os')?.availableParallelism() ?? 1;
+  return Math.min(cores, defaultMaxWorkers);
+}
+
+/**
+ * Fetches module and model side by side; if one fails, the other is not waited for.
+ * @param {ClassifierOptions} options
+ */
+async function loadBoth(options) {
+  const ours = new AbortController();
+  const stop = () => ours.abort(options.signal?.reason);
+  options.signal?.addEventListener('abort', stop);
+  if (options.signal?.aborted) stop();
+  const shared = { ...options, signal: ours.signal };
+  try {
+    return await Promise.all([loadModule(shared), loadModel(shared)]);
+  } finally {
+    options.signal?.removeEventListener('abort', stop);
+    ours.abort();
+  }
+}
+
+/**
+ * @param {Pool} pool
+ * @param {Input} input
+ * @param {ClassifyOptions} options
+ * @returns {Promise<Result>}
+ */
+async function classify(pool, input, { signal, heatmap = false, file = nameOf(input) }) {
+  if (signal?.aborted) throw abortedBy(signal);
+  const read = readerOf(input, file);
+  /** @type {Task} */
+  let task;
+  const stop = () => {
+    pool.withdraw(task);
+    task.reject(abortedBy(signal));
+  };
+  try {
+    return await new Promise((resolve, reject) => {
+      task = { read, heatmap, file, settled: false, resolve, reject };
+      signal?.addEventListener('abort', stop);
+      pool.add(task);
+    });
+  } catch (error) {
+    throw error instanceof CxrError ? new CxrError(error.code, error.message, { cause: error.cause, file }) : error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+// ---- Inputs ---------------------------------------------------------------------------------
+
+/** @param {any} input @returns {string|null} */
+const nameOf = (input) => (typeof input?.name === 'string' ? input.name : null);
+
+/**
+ * Checks what can be checked without reading, so that a hostile input costs nothing.
+ * @param {any} input
+ * @param {string|null} file
+ * @returns {() => Promise<Message>}
+ */
+function readerOf(input, file) {
+  /** @param {import('./wasm.js').EngineCode} code @param {string} message */
+  const refuse = (code, message) => { throw new CxrError(code, message, { file }); };
+  /** @param {number} length */
+  const checkLength = (length) => length > maxFileBytes && refuse('image-file-size', 'The file is larger than 256 MiB.');
+  /** @param {number} samples */
+  const checkPixels = (samples) => {
+    const { width, height } = input;
+    if (!(width > 0 && height > 0 && width * height === samples)) refuse('argument', 'Width and height do not match the pixels.');
+    if (samples > maxPixels) refuse('image-pixels', 'The image has more than 64 megapixels.');
+  };
+
+  if (typeof input?.arrayBuffer === 'function') {
+    checkLength(input.size);
+    return () => readBlob(input);
+  }
+  if (kindOf(input?.data) === 'Uint8ClampedArray') {
+    checkPixels(input.data.length / 4);
+    const { width, height, data } = input;
+    return async () => copied(data, (data) => ({ rgba: { data, width, height } }));
+  }
+  if (kindOf(input?.pixels) === 'Uint16Array') {
+    checkPixels(input.pixels.length);
+    const { pixels, width, height, bits, signed, slope, intercept, window, invert, padding } = input;
+    const rest = { width, height, bits, signed, slope, intercept, window, invert, padding };
+    return async () => copied(pixels, (pixels) => ({ gray16: { ...rest, pixels } }));
+  }
+  if (!ArrayBuffer.isView(input) && !/^(Shared)?ArrayBuffer$/.test(kindOf(input)))
+    return refuse('argument', 'The input is neither a file nor bytes nor pixels.');
+  checkLength(input.byteLength);
+  return async () => copied(asBytes(input), (bytes) => ({ bytes }));
+}
+
+/** @param {Blob} blob @returns {Promise<Message>} */
+async function readBlob(blob) {
+  try {
+    const buffer = await blob.arrayBuffer();
+    return { job: { bytes: new Uint8Array(buffer) }, transfer: [buffer] };
+  } catch (cause) {
+    throw new CxrError('unreadable', 'The file can not be read; it may have been moved or changed.', { cause });
+  }
+}
+
+/**
+ * The caller's memory stays the caller's: what is sent away is a copy.
+ * @template {{ slice(): any }} T
+ * @param {T} array
+ * @param {(copy: T) => Job} wrap
+ * @returns {Message}
+ */
+function copied(array, wrap) {
+  const copy = array.slice();
+  return { job: wrap(copy), transfer: [copy.buffer] };
+}
+
+// ---- The pool -------------------------------------------------------------------------------
+
+/** Tasks wait in one queue, in the order of the calls; whichever channel is idle takes the next one. */
+class Pool {
+  /** @type {Task[]} */
+  #queue = [];
+  /** @type {Set<Channel>} those not known to have ended */
+  #channels = new Set();
+  /** @type {Channel[]} */
+  #idle = [];
+  #opening = 0;
+  /** @type {CxrError|undefined} why no more tasks are taken */
+  #closed;
+  #start;
+  #load;
+  #size;
+
+  /**
+   * @param {() => Channel} start
+   * @param {object} load the first message to every channel
+   * @param {number} size most channels at a time
+   */
+  constructor(start, load, size) {
+    this.#start = start;
+    this.#load = load;
+    this.#size = size;
+  }
+
+  /** @param {Task} task */
+  add(task) {
+    if (this.#closed) return task.reject(this.#closed);
+    this.#queue.push(task);
+    this.#pump();
+  }
+
+  /** @param {Task} task that wants no answer any more; if it is running, its answer is dropped */
+  withdraw(task) {
+    task.settled = true;
+    this.#queue = this.#queue.filter((other) => other !== task);
+  }
+
+  /** @param {CxrError} reason told to all that wait, and to all that come later */
+  close(reason) {
+    this.#closed ??= reason;
+    this.#rejectQueue(reason);
+    for (const channel of this.#channels) this.#end(channel, reason);
+  }
+
+  /**
+   * Opens one more channel.
+   * @returns {Promise<EngineInfo>}
+   */
+  async open() {
+    if (this.#closed) throw this.#closed;
+    const channel = this.#start();
+    this.#channels.add(channel);
+    this.#opening++;
+    try {
+      const { value } = await channel.ask(this.#load, []);
+      this.#idle.push(channel);
+      return value;
+    } catch (error) {
+      this.#end(channel);
+      throw error;
+    } finally {
+      this.#opening--;
+    }
+  }
+
+  #pump() {
+    while (this.#queue.length > 0 && this.#idle.length > 0) {
+      const channel = /** @type {Channel} */ (this.#idle.pop());
+      if (channel.ended) this.#end(channel);
+      else this.#run(channel, /** @type {Task} */ (this.#queue.shift()));
+    }
+    while (this.#opening < this.#queue.length && this.#channels.size < this.#size) {
+      // A failure is not tried again at once, or it would be tried for ever; the queue must not wait for nobody.
+      this.open().then(
+        () => this.#pump(),
+        (error) => this.#channels.size === 0 && this.#rejectQueue(error),
+      );
+    }
+  }
+
+  /**
+   * @param {Channel} channel
+   * @param {Task} task
+   */
+  async #run(channel, task) {
+    try {
+      const { job, transfer } = await task.read();
+      if (!task.settled) {
+        const { value, memoryBytes } = await channel.ask({ type: 'classify', job, heatmap: task.heatmap }, transfer);
+        task.resolve(deepFreeze({ ...value, file: task.file }));
+        if (memoryBytes > maxIdleBytes) this.#end(channel);
+      }
+    } catch (error) {
+      task.reject(error);
+    }
+    if (channel.ended) this.#end(channel);
+    else this.#idle.push(channel);
+    this.#pump();
+  }
+
+  /** @param {unknown} reason */
+  #rejectQueue(reason) {
+    for (const task of this.#queue.splice(0)) task.reject(reason);
+  }
+
+  /**
+   * @param {Channel} channel
+   * @param {CxrError} [reason]
+   */
+  #end(channel, reason) {
+    this.#channels.delete(channel);
+    channel.end(reason);
+  }
+}
+
+/** Asks one engine, in a worker or in this thread, one question at a time. */
+class Channel {
+  /** Why it answers no more. @type {CxrError|undefined} */
+  ended;
+  /** The question without an answer yet. @type {{ id: number, resolve: Function, reject: Function }|undefined} */
+  waiting;
+  #lastId = 0;
+  #post;
+  #stop;
+
+  /**
+   * @param {(message: object, transfer: ArrayBuffer[]) => void} post its answer comes to `receive`
+   * @param {() => void} stop
+   */
+  constructor(post, stop) {
+    this.#post = post;
+    this.#stop = stop;
+  }
+
+  /**
+   * @param {object} message
+   * @param {ArrayBuffer[]} transfer
+   * @returns {Promise<{ value: any, memoryBytes: number }>}
+   */
+  ask(message, transfer) {
+    return new Promise((resolve, reject) => {
+      if (this.ended) return reject(this.ended);
+      const id = ++this.#lastId;
+      this.waiting = { id, resolve, reject };
+      this.#post({ id, ...message }, transfer);
+    });
+  }
+
+  /** @param {any} answer */
+  receive({ id, error, ...answer }) {
+    if (id !== this.waiting?.id) return;
+    if (error && error.code === null) return this.end(workerFailed(error.message));
+    if (error) this.waiting?.reject(new CxrError(error.code, error.message));
+    else this.waiting?.resolve(answer);
+    this.waiting = undefined;
+  }
+
+  /** @param {CxrError} [reason] */
+  end(reason = workerFailed()) {
+    if (this.ended) return;
+    this.ended = reason;
+    this.waiting?.reject(reason);
+    this.waiting = undefined;
+    this.#stop();
+  }
+}
+
+/**
+ * @param {string} [message]
+ * @param {unknown} [cause]
+ */
+function workerFailed(message = 'no details are known', cause) {
+  return new CxrError('worker-failed', `The worker failed: ${message}.`, { cause });
+}
+
+/** An engine in this thread. */
+function openHere() {
+  const host = createHost();
+  /** @param {any} message */
+  const post = async (message) => channel.receive({ id: message.id, ...await host(message) });
+  const channel = new Channel(post, () => {});
+  return channel;
+}
+
+/**
+ * An engine in a worker of its own.
+ * @param {string|URL} [url]
+ */
+function openWorker(url) {
+  const worker = startWorker(url);
+  const channel = new Channel(
+    (message, transfer) => {
+      worker.ref?.(); // Node: stay alive for the answer, but not for an idle worker
+      worker.postMessage(message, transfer);
+    },
+    () => worker.terminate(),
+  );
+  /** @param {string} type @param {(event: any) => void} listener */
+  const on = (type, listener) => (worker.on ? worker.on(type, listener) : worker.addEventListener(type, listener));
+  on('message', (event) => {
+    channel.receive(worker.on ? event : event.data);
+    if (!channel.waiting) worker.unref?.();
+  });
+  on('error', (event) => channel.end(workerFailed(event.message, event.error ?? event)));
+  on('exit', (code) => channel.end(workerFailed(`exit code ${code}`)));
+  return channel;
+}
+
+/**
+ * @param {string|URL} [url]
+ * @returns {any} a Worker of the web or of Node
+ */
+function startWorker(url) {
+  try {
+    if (!globalThis.Worker) {
+      const base = import.meta.url; // not in the literal form, or bundlers would pack the worker twice
+      const { Worker: Thread } = nodeBuiltin('worker_threads');
+      return new Thread(url === undefined ? new URL('./worker.js', base) : absolute(url), { execArgv: [] });
+    }
+    if (url !== undefined) return new Worker(absolute(url), { type: 'module' });
+    return new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+  } catch (cause) {
+    throw workerFailed(/** @type {Error} */ (cause).message, cause);
+  }
+}
+
+/**
+ * @template T
+ * @param {T} value plain data; arrays of numbers can't be frozen and stay as they are
+ * @returns {T}
+ */
+function deepFreeze(value) {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  Object.values(value).forEach(deepFreeze);
+  return Object.freeze(value);
+}

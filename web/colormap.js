@@ -1,0 +1,148 @@
+/**
+ * The signed heat map's colours: orange where a place speaks for a class, blue where it speaks against
+ * it, both arms alike in lightness and strength (OKLCH), and clear at zero. Blue is also striped,
+ * so that the sign never rests on colour alone.
+ */
+
+const HUE_FOR = 55;
+const HUE_AGAINST = 250;
+/** Side of the picture that a map becomes; the viewer stretches it over the image. */
+export const MAP_SIDE = 256;
+/** Distance of the stripes, in pixels of that picture. */
+const STRIPE = 12;
+
+/**
+ * OKLCH to sRGB, clipped to the gamut.
+ * @param {number} lightness 0..1
+ * @param {number} chroma
+ * @param {number} hue degrees
+ * @returns {[number, number, number]} 0..255
+ */
+export function oklch(lightness, chroma, hue) {
+  const a = chroma * Math.cos(hue * Math.PI / 180);
+  const b = chroma * Math.sin(hue * Math.PI / 180);
+  const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  return [
+    gamma(4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s),
+    gamma(-1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s),
+    gamma(-0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s),
+  ];
+}
+
+/** @param {number} linear a linear light value */
+function gamma(linear) {
+  const clipped = Math.min(Math.max(linear, 0), 1);
+  return Math.round(255 * (clipped <= 0.0031308 ? 12.92 * clipped : 1.055 * clipped ** (1 / 2.4) - 0.055));
+}
+
+/**
+ * Colour and cover of one value.
+ * @param {number} share of the largest magnitude, -1..1
+ * @returns {[number, number, number, number]} red, green, blue, alpha: 0..255
+ */
+export function signed(share) {
+  const strength = Math.min(Math.abs(share), 1);
+  const [red, green, blue] = oklch(0.68 + 0.06 * strength, 0.06 + 0.08 * strength, share < 0 ? HUE_AGAINST : HUE_FOR);
+  return [red, green, blue, Math.round(255 * strength ** 0.8)];
+}
+
+/** The colours of 511 shares from -1 to 1, so that painting a pixel is a look-up. */
+const COLOURS = Array.from({ length: 511 }, (_, i) => signed(i / 255 - 1));
+
+/** @typedef {{ width: number, height: number, values: ArrayLike<number> }} Grid */
+
+/** The largest magnitude of some maps: one scale for all classes of an image. @param {readonly Grid[]} grids */
+export function reach(grids) {
+  let most = 0;
+  for (const { values } of grids) for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]));
+  return most || 1;
+}
+
+/**
+ * Paints a map.
+ * @param {Grid} grid
+ * @param {number} most the magnitude that gets full colour
+ */
+export function paintMap(grid, most) {
+  const image = new ImageData(MAP_SIDE, MAP_SIDE);
+  const values = enlarge(grid, MAP_SIDE);
+  for (let i = 0; i < values.length; i++) {
+    const share = Math.min(Math.max(values[i] / most, -1), 1);
+    const striped = share < 0 && (i % MAP_SIDE + Math.floor(i / MAP_SIDE)) % STRIPE < STRIPE / 2;
+    const colour = COLOURS[Math.round(255 * share) + 255];
+    image.data.set(colour, 4 * i);
+    if (striped) image.data[4 * i + 3] = colour[3] * 0.45;
+  }
+  return image;
+}
+
+/**
+ * A smooth enlargement that keeps each cell's value at its centre (Catmull-Rom, edges repeated).
+ * @param {Grid} grid
+ * @param {number} side
+ */
+export function enlarge({ width, height, values }, side) {
+  const across = taps(width, side);
+  const down = taps(height, side);
+  const rows = new Float32Array(height * side);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < side; x++) rows[y * side + x] = sum(across[x], (i) => values[y * width + i]);
+  }
+  const out = new Float32Array(side * side);
+  for (let y = 0; y < side; y++) {
+    for (let x = 0; x < side; x++) out[y * side + x] = sum(down[y], (i) => rows[i * side + x]);
+  }
+  return out;
+}
+
+/** @typedef {{ index: number, weight: number }} Tap */
+
+/**
+ * For each place of the longer axis, the four cells it draws on.
+ * @param {number} from
+ * @param {number} to
+ * @returns {Tap[][]}
+ */
+function taps(from, to) {
+  return Array.from({ length: to }, (_, place) => {
+    const centre = (place + 0.5) * from / to - 0.5;
+    const first = Math.floor(centre) - 1;
+    return [0, 1, 2, 3].map((k) => ({
+      index: Math.min(Math.max(first + k, 0), from - 1), weight: cubic(Math.abs(centre - first - k)),
+    }));
+  });
+}
+
+/** Keys' cubic, a = -0.5. @param {number} d distance in cells */
+function cubic(d) {
+  if (d < 1) return (1.5 * d - 2.5) * d * d + 1;
+  return d < 2 ? ((-0.5 * d + 2.5) * d - 4) * d + 2 : 0;
+}
+
+/**
+ * @param {readonly Tap[]} row
+ * @param {(index: number) => number} at
+ */
+function sum(row, at) {
+  let total = 0;
+  for (const { index, weight } of row) total += weight * at(index);
+  return total;
+}
+
+/** How much of a map's positive mass lies within a tenth of the edge. @param {Grid} grid */
+export function borderShare(grid) {
+  const side = 40;
+  const values = enlarge(grid, side);
+  let all = 0;
+  let edge = 0;
+  values.forEach((value, i) => {
+    const x = i % side;
+    const y = Math.floor(i / side);
+    const mass = Math.max(value, 0);
+    all += mass;
+    if (Math.min(x, y, side - 1 - x, side - 1 - y) < side / 10) edge += mass;
+  });
+  return all > 0 ? edge / all : 0;
+}

@@ -1,0 +1,41 @@
+// dicom-bytes.js - small rearrangements of bytes and samples that several DICOM files need.
+
+/**
+ * 16-bit words of either byte order, wherever they begin.
+ * @param {Uint8Array} bytes
+ * @param {boolean} little
+ */
+export function words(bytes, little) {
+  const copy = bytes.slice();
+  const result = new Uint16Array(copy.buffer, 0, copy.length >> 1);
+  const native = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+  if (little !== native)
+    for (let i = 0; i < result.length; i++) result[i] = ((result[i] & 255) << 8) | (result[i] >> 8);
+  return result;
+}
+
+/**
+ * Colour by plane to colour by pixel.
+ * @template {Uint8Array|Uint16Array} T
+ * @param {T} data
+ * @param {number} samples
+ * @param {number} area
+ * @returns {T}
+ */
+export function byPixel(data, samples, area) {
+  const result = data.slice();
+  for (let plane = 0; plane < samples; plane++)
+    for (let i = 0; i < area; i++) result[i * samples + plane] = data[plane * area + i];
+  return /** @type {T} */ (result);
+}
+
+/** One array of many. @param {Uint8Array[]} chunks @param {number} length */
+export function joined(chunks, length) {
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}

@@ -1,0 +1,378 @@
+// dicom-file.js - bytes to the few data elements that a picture needs, by dicom-parser. Elements that are not
+// in WANTED, such as everything about the patient, are stepped over and never read.
+import dicomParser from 'dicom-parser';
+import { joined } from './dicom-bytes.js';
+import { DicomError } from './dicom-error.js';
+import { encodingAt, startOfDicom } from './dicom-sniff.js';
+import { DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, syntaxOf } from './dicom-syntax.js';
+
+/**
+ * @typedef {import('./dicom-syntax.js').Syntax} Syntax
+ *
+ * @typedef {object} PixelData where the pixels are
+ * @property {number} offset of the first byte in `bytes`
+ * @property {number} length
+ * @property {boolean} encapsulated as a sequence of fragments (PS3.5 A.4)
+ * @property {string|undefined} vr
+ *
+ * @typedef {object} DicomData
+ * @property {Uint8Array} bytes the file; inflated, if it was deflated
+ * @property {Syntax} syntax
+ * @property {boolean} little byte order of the data set
+ * @property {Tags} tags
+ * @property {PixelData} pixelData
+ */
+
+// What the engine takes for one file; nothing that inflates beyond it is kept.
+const MAX_FILE_BYTES = 256 * 2 ** 20;
+
+// dicom-parser builds one object for each element of a sequence: a hostile file could ask for many millions.
+const MAX_SEQUENCE_BYTES = 16 * 2 ** 20;
+
+const UNDEFINED_LENGTH = 0xffffffff;
+const PIXEL_DATA = 0x7fe00010;
+const MEDIA_DIRECTORY = '1.2.840.10008.1.3.10';
+
+/** All that is ever read, by tag. */
+const WANTED = new Set([
+  'x00020002',
+  'x00020010', // media storage SOP class, transfer syntax
+  'x00080008',
+  'x00080016',
+  'x00080018',
+  'x00080060',
+  'x00080068',
+  'x00082218', // what it is
+  'x00180015',
+  'x00181164',
+  'x00182010',
+  'x00185101', // body part, spacings, view position
+  'x0020000d',
+  'x0020000e',
+  'x00200020',
+  'x00200060',
+  'x00200062', // UIDs, orientation, laterality
+  'x00280002',
+  'x00280004',
+  'x00280006',
+  'x00280008',
+  'x00280010',
+  'x00280011',
+  'x00280030', // the pixels' layout
+  'x00280100',
+  'x00280101',
+  'x00280102',
+  'x00280103',
+  'x00280120',
+  'x00280121',
+  'x00280301',
+  'x00281050',
+  'x00281051',
+  'x00281052',
+  'x00281053',
+  'x00281055',
+  'x00281056', // rescale and window
+  'x00281101',
+  'x00281102',
+  'x00281103',
+  'x00281201',
+  'x00281202',
+  'x00281203', // palette
+  'x00281221',
+  'x00281222',
+  'x00281223',
+  'x00283000',
+  'x00283010',
+  'x00540220',
+  'x20500020', // LUT sequences, view code, presentation LUT shape
+  'x52009229',
+  'x52009230', // functional groups
+  'x7fe00001',
+  'x7fe00002',
+  'x7fe00008',
+  'x7fe00009', // extended offset table, float pixels
+]);
+
+/** @type {any} its types leave out what is used here */
+const parser = dicomParser;
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {number} [maxBytes] of the file, also when inflated
+ * @returns {Promise<DicomData>}
+ */
+export async function readDicom(bytes, maxBytes = MAX_FILE_BYTES) {
+  if (bytes.length > maxBytes) throw tooLarge(maxBytes);
+  const start = startOfDicom(bytes);
+  if (start < 0) throw new DicomError('dicom-format', 'This is not a DICOM file.');
+  const meta = readMeta(bytes, start);
+  const declared = meta.tags.text('x00020010');
+  if (meta.tags.text('x00020002') === MEDIA_DIRECTORY)
+    throw new DicomError('dicom-directory', 'This is a DICOMDIR: a list of files, not a picture.');
+  if (declared === DEFLATED) bytes = await inflate(bytes, meta.end, maxBytes);
+  return readDataSet(bytes, meta.end, declared);
+}
+
+/** @param {number} maxBytes */
+const tooLarge = (maxBytes) =>
+  new DicomError(
+    'image-file-size',
+    `The file is larger than ${Math.floor(maxBytes / 2 ** 20)} MiB, or inflates to more.`,
+  );
+
+/**
+ * The file meta information, always Explicit VR Little Endian (PS3.10 7.1).
+ * @param {Uint8Array} bytes
+ * @param {number} start
+ */
+function readMeta(bytes, start) {
+  const reader = new ElementReader(bytes, start, 'explicit-little');
+  while (reader.peekGroup() === 2) reader.read();
+  return { tags: reader.tags, end: reader.position };
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {number} start
+ * @param {string|undefined} declared transfer syntax; absent from files without a header
+ * @returns {DicomData}
+ */
+function readDataSet(bytes, start, declared) {
+  const encoding = encodingAt(bytes, start);
+  const syntax = syntaxOf(
+    declared ??
+      { 'implicit-little': IMPLICIT_LITTLE, 'explicit-little': EXPLICIT_LITTLE, 'explicit-big': EXPLICIT_BIG }[
+        encoding
+      ],
+  );
+  const reader = new ElementReader(bytes, start, encoding);
+  while (reader.peekGroup() !== undefined) {
+    const pixelData = reader.read();
+    if (pixelData) return { bytes, syntax, little: encoding !== 'explicit-big', tags: reader.tags, pixelData };
+  }
+  throw withoutPixels(reader.tags);
+}
+
+/** @param {Tags} tags */
+function withoutPixels(tags) {
+  if (tags.has('x00280010') && !tags.has('x7fe00008') && !tags.has('x7fe00009'))
+    return new DicomError('dicom-truncated', 'The file ends before its pixel data (7FE0,0010).');
+  if (tags.has('x7fe00008') || tags.has('x7fe00009'))
+    return new DicomError('dicom-unsupported', 'Pixels as floating-point numbers (7FE0,0008) are not read.');
+  const modality = tags.text('x00080060');
+  return new DicomError(
+    'dicom-no-image',
+    `This DICOM file holds no picture${modality ? `; its modality (0008,0060) is ${modality}` : ''}.`,
+  );
+}
+
+/** Walks over data elements and keeps the wanted ones. */
+class ElementReader {
+  /** @type {Record<string, any>} */
+  #elements = {};
+  #bytes;
+  #view;
+  #little;
+  #explicit;
+  #byteParser;
+  position;
+
+  /**
+   * @param {Uint8Array} bytes
+   * @param {number} position
+   * @param {'explicit-little'|'explicit-big'|'implicit-little'} encoding
+   */
+  constructor(bytes, position, encoding) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#little = encoding !== 'explicit-big';
+    this.#explicit = encoding !== 'implicit-little';
+    this.#byteParser = this.#little ? parser.littleEndianByteArrayParser : parser.bigEndianByteArrayParser;
+    this.position = position;
+    this.tags = new Tags(new parser.DataSet(this.#byteParser, bytes, this.#elements));
+  }
+
+  /** @returns {number|undefined} undefined: no element follows */
+  peekGroup() {
+    return this.position + 8 <= this.#bytes.length ? this.#view.getUint16(this.position, this.#little) : undefined;
+  }
+
+  /** @returns {PixelData|undefined} if that is what was met */
+  read() {
+    const { key, number, vr, length, offset } = this.#header();
+    const known = length !== UNDEFINED_LENGTH;
+    if (number === PIXEL_DATA) return { offset, length, encapsulated: !known, vr };
+    if (known && offset + length > this.#bytes.length) throw this.#truncated(key);
+    if (known && !WANTED.has(key)) this.position = offset + length;
+    else this.#parse(key);
+    return undefined;
+  }
+
+  #header() {
+    const at = this.position;
+    const group = this.#view.getUint16(at, this.#little);
+    const element = this.#view.getUint16(at + 2, this.#little);
+    const number = group * 65536 + element;
+    const key = `x${number.toString(16).padStart(8, '0')}`;
+    if (!this.#explicit)
+      return { key, number, vr: undefined, length: this.#view.getUint32(at + 4, true), offset: at + 8 };
+    const vr = String.fromCharCode(this.#bytes[at + 4], this.#bytes[at + 5]);
+    // PS3.5 7.1.2: these have a length of 32 bits.
+    if (!/^(O[BDFLVW]|SQ|SV|U[CNRTV])$/.test(vr))
+      return { key, number, vr, length: this.#view.getUint16(at + 6, this.#little), offset: at + 8 };
+    if (at + 12 > this.#bytes.length) throw this.#truncated(key);
+    return { key, number, vr, length: this.#view.getUint32(at + 8, this.#little), offset: at + 12 };
+  }
+
+  /** @param {string} key */
+  #parse(key) {
+    const start = this.position;
+    const window = this.#bytes.subarray(0, Math.min(this.#bytes.length, start + MAX_SEQUENCE_BYTES));
+    const stream = new parser.ByteStream(this.#byteParser, window, start);
+    try {
+      const element = this.#explicit
+        ? parser.readDicomElementExplicit(stream, stream.warnings)
+        : parser.readDicomElementImplicit(stream);
+      if (WANTED.has(key)) this.#elements[key] = element;
+    } catch (cause) {
+      throw new DicomError('dicom-corrupt', `The element ${tagName(key)} is damaged.`, { cause });
+    }
+    // The parser takes an end of its bytes for the end of a sequence: here it would be half of one.
+    if (
+      stream.position > window.length ||
+      stream.position <= start ||
+      stream.warnings.some((/** @type {string} */ w) => w.startsWith('eof'))
+    )
+      throw this.#truncated(key);
+    this.position = stream.position;
+  }
+
+  /** @param {string} key */
+  #truncated(key) {
+    return new DicomError('dicom-truncated', `The file ends within the element ${tagName(key)}.`);
+  }
+}
+
+/** @param {string} key 'x00280010' @returns {string} '(0028,0010)' */
+export const tagName = (key) => `(${key.slice(1, 5)},${key.slice(5)})`.toUpperCase();
+
+/** Values of data elements; a value that is damaged counts as absent. */
+export class Tags {
+  #set;
+
+  /** @param {any} set a DataSet of dicom-parser */
+  constructor(set) {
+    this.#set = set;
+  }
+
+  /** @param {string} key */
+  has(key) {
+    return this.#set.elements[key] !== undefined;
+  }
+
+  /** The first value of a text. @param {string} key @returns {string|undefined} undefined also when empty */
+  text(key) {
+    return this.texts(key)[0] || undefined;
+  }
+
+  /** @param {string} key @returns {string[]} */
+  texts(key) {
+    const whole = this.#try(() => this.#set.string(key));
+    return typeof whole === 'string' ? whole.split('\\').map((part) => part.replace(/\0/g, '').trim()) : [];
+  }
+
+  /** The numbers of a DS or IS; what is no number is left out. @param {string} key @returns {number[]} */
+  decimals(key) {
+    return this.texts(key)
+      .filter((part) => part !== '')
+      .map(Number)
+      .filter(Number.isFinite);
+  }
+
+  /** A US. @param {string} key @param {number} [index] @returns {number|undefined} */
+  unsigned(key, index = 0) {
+    return this.#integer(key, index, 'uint16');
+  }
+
+  /** A US or SS. @param {string} key @param {boolean} signed @param {number} [index] @returns {number|undefined} */
+  integer(key, signed, index = 0) {
+    return this.#integer(key, index, signed ? 'int16' : 'uint16');
+  }
+
+  /** @param {string} key @returns {Tags[]} the items of a sequence */
+  items(key) {
+    const items = this.#set.elements[key]?.items ?? [];
+    return items.flatMap((/** @type {any} */ item) => (item.dataSet ? [new Tags(item.dataSet)] : []));
+  }
+
+  /** @param {string} key @returns {Uint8Array|undefined} the value as it is in the file */
+  raw(key) {
+    const element = this.#set.elements[key];
+    if (!element || element.dataOffset + element.length > this.#set.byteArray.length) return undefined;
+    return this.#set.byteArray.subarray(element.dataOffset, element.dataOffset + element.length);
+  }
+
+  /** @param {string} key @param {number} index @param {'uint16'|'int16'} kind */
+  #integer(key, index, kind) {
+    const element = this.#set.elements[key];
+    if (!element || element.length < 2 * index + 2) return undefined;
+    return this.#try(() => this.#set[kind](key, index));
+  }
+
+  /** @template T @param {() => T} get @returns {T|undefined} */
+  #try(get) {
+    try {
+      return get();
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/**
+ * PS3.5 A.5: all behind the file meta information is one raw deflate stream.
+ * @param {Uint8Array} bytes
+ * @param {number} start
+ * @param {number} maxBytes
+ */
+async function inflate(bytes, start, maxBytes) {
+  if (!globalThis.DecompressionStream)
+    throw new DicomError('dicom-codec', 'This browser can not inflate deflated DICOM files.');
+  const body = bytes.subarray(start);
+  try {
+    return await inflateRaw(body, bytes.subarray(0, start), maxBytes);
+  } catch (error) {
+    // The stream is padded to an even length, and some platforms refuse bytes after its end.
+    if (/** @type {DicomError} */ (error).code !== 'dicom-corrupt' || body[body.length - 1] !== 0) throw error;
+    return inflateRaw(body.subarray(0, -1), bytes.subarray(0, start), maxBytes);
+  }
+}
+
+/**
+ * @param {Uint8Array} body
+ * @param {Uint8Array} head is put in front
+ * @param {number} maxBytes
+ */
+async function inflateRaw(body, head, maxBytes) {
+  const stream = new Blob([/** @type {BlobPart} */ (body)])
+    .stream()
+    .pipeThrough(new DecompressionStream('deflate-raw'));
+  const reader = stream.getReader();
+  const chunks = [head];
+  let length = head.length;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      length += value.length;
+      if (length > maxBytes) throw tooLarge(maxBytes);
+      chunks.push(value);
+    }
+  } catch (cause) {
+    await reader.cancel().catch(() => {});
+    throw cause instanceof DicomError
+      ? cause
+      : new DicomError('dicom-corrupt', 'The deflated data set is damaged or cut off.', { cause });
+  }
+  return joined(chunks, length);
+}

@@ -1,0 +1,687 @@
+/**
+ * <cxr-lens>: drop a chest X-ray, read the answer and why, all on the user's device.
+ *
+ * Importing this file registers nothing; import define.js for that. Elements that ask for the same model
+ * share one pool of workers. The element never registers a service worker and writes no storage.
+ *
+ * Attributes: src (an image to read), model-url, wasm-url, workers, lang, multiple, disabled,
+ *   no-guidance, no-keys (no single-key shortcuts), doubt-threshold (0..1: an answer below it becomes
+ *   "not sure"; it can only make the element more careful), name (in a form).
+ * Properties: the same, and results, progress, strings, ready.
+ * Methods: classify(image), add(files), cancel(), clear(), undo().
+ * Events, bubbling and composed: cxr-ready, cxr-progress, cxr-result, cxr-error.
+ */
+
+import { styles } from './element-css.js';
+import { fill, h } from './dom.js';
+import { Words, loadStrings, pickLanguage } from './i18n.js';
+import { acquire } from './pool.js';
+import { Queue, failure } from './queue.js';
+import { filesOf } from './intake.js';
+import { Layout } from './layout.js';
+import { Viewer, ViewSettings } from './viewer.js';
+import { Table } from './table.js';
+import { Film } from './film.js';
+import { guidance } from './guidance.js';
+import { helpDialog } from './help.js';
+import { isRefusal, showAnswer, topClass } from './answer.js';
+
+/**
+ * @typedef {import('./queue.js').Item} Item
+ * @typedef {import('./classifier.js').Result} Result
+ * @typedef {Blob | ImageData | ArrayBuffer | ArrayBufferView} Image
+ */
+
+/** Attributes that say which classifier to use. */
+const SOURCES = ['model-url', 'wasm-url', 'workers'];
+/** Attributes after which the element is drawn anew. */
+const LOOKS = ['lang', 'multiple', 'no-guidance', 'no-keys', 'doubt-threshold'];
+/** Properties that may have been set before the element was upgraded. */
+const UPGRADED = ['src', 'modelUrl', 'wasmUrl', 'workers', 'multiple', 'disabled', 'noGuidance', 'noKeys', 'doubtThreshold', 'name', 'strings'];
+
+/** Keys of controls in which letters have a meaning of their own. */
+const TYPING = 'input:not([type=radio], [type=checkbox], [type=range]), textarea, select';
+
+export class CxrLens extends HTMLElement {
+  static formAssociated = true;
+  static observedAttributes = ['src', 'disabled', ...SOURCES, ...LOOKS];
+
+  #internals = this.attachInternals();
+  #shadow = this.attachShadow({ mode: 'open' });
+  #queue = new Queue((item, signal) => this.#classify(item, signal), () => this.#width());
+  /** @type {ReturnType<typeof acquire> | null} */
+  #lease = null;
+  /** @type {import('./pool.js').Classifier | null} */
+  #classifier = null;
+  /** @type {{ state: 'loading' | 'ready' | 'broken', why?: import('./queue.js').Failure }} */
+  #status = { state: 'loading' };
+  /** @type {Map<Item, { resolve: (result: Result) => void, reject: (error: Error) => void }>} */
+  #waiters = new Map();
+  /** @type {Item | null} */
+  #selected = null;
+  /** The image beside the selected one. @type {Item | null} */
+  #compared = null;
+  #settings = new ViewSettings();
+  /** Whether the figures of a refused image are unfolded. */
+  #figures = false;
+  /** Whether the guidance is unfolded, once the user chose. @type {boolean | null} */
+  #guidanceOpen = null;
+  #words = new Words('en');
+  /** @type {Record<string, string>} */
+  #ownStrings = {};
+  /** @type {Layout | null} */
+  #layout = null;
+  /** @type {Table | null} */
+  #table = null;
+  /** @type {Viewer[]} the selected image's, and the compared one's */
+  #viewers = [];
+  /** @type {HTMLDialogElement | null} */
+  #help = null;
+  /** Films on show. @type {Map<Item, Promise<Film | null>>} */
+  #films = new Map();
+  /** Items whose rows are to be redrawn in the next frame. @type {Set<Item>} */
+  #stale = new Set();
+  #listStale = false;
+  #frame = 0;
+  /** Whether a run of many is on, whose end is announced once. */
+  #running = false;
+
+  constructor() {
+    super();
+    this.#shadow.adoptedStyleSheets = [styles()];
+    this.#queue.addEventListener('change', (event) => this.#onChange(/** @type {CustomEvent} */ (event).detail));
+    this.addEventListener('keydown', (event) => this.handleKey(event));
+    for (const kind of ['dragenter', 'dragover', 'dragleave', 'drop']) {
+      this.addEventListener(kind, (event) => this.#drag(/** @type {DragEvent} */ (event)));
+    }
+    this.addEventListener('paste', (event) => this.addFrom(event, event.clipboardData));
+  }
+
+  connectedCallback() {
+    for (const name of UPGRADED) this.#upgrade(name);
+    if (!this.#lease) this.#open();
+    this.#relabel();
+  }
+
+  disconnectedCallback() {
+    // An element that is only moved comes back within this turn.
+    queueMicrotask(() => {
+      if (!this.isConnected) this.#close();
+    });
+  }
+
+  /** @param {string} name @param {string | null} before @param {string | null} after */
+  attributeChangedCallback(name, before, after) {
+    if (before === after) return;
+    if (name === 'src' && after) this.#fetch(after);
+    if (!this.#layout) return;
+    if (name === 'disabled') this.#layout.setDisabled(this.disabled);
+    else if (name === 'lang') this.#relabel();
+    else if (LOOKS.includes(name)) this.#draw();
+    else if (SOURCES.includes(name)) this.#reopen();
+  }
+
+  // Public: properties
+
+  /** Where an image to read at once lies. */
+  get src() { return this.getAttribute('src') ?? ''; }
+  set src(value) { this.setAttribute('src', value); }
+
+  /** Where the model lies, when not beside this file. */
+  get modelUrl() { return this.getAttribute('model-url') ?? ''; }
+  set modelUrl(value) { this.setAttribute('model-url', value); }
+
+  /** Where the WebAssembly module, or the folder of them, lies. */
+  get wasmUrl() { return this.getAttribute('wasm-url') ?? ''; }
+  set wasmUrl(value) { this.setAttribute('wasm-url', value); }
+
+  /** Most workers; 0 for as many as suit the device. */
+  get workers() { return Number(this.getAttribute('workers')) || 0; }
+  set workers(value) { this.setAttribute('workers', String(value)); }
+
+  get multiple() { return this.hasAttribute('multiple'); }
+  set multiple(on) { this.toggleAttribute('multiple', Boolean(on)); }
+
+  get disabled() { return this.hasAttribute('disabled'); }
+  set disabled(on) { this.toggleAttribute('disabled', Boolean(on)); }
+
+  get noGuidance() { return this.hasAttribute('no-guidance'); }
+  set noGuidance(on) { this.toggleAttribute('no-guidance', Boolean(on)); }
+
+  get noKeys() { return this.hasAttribute('no-keys'); }
+  set noKeys(on) { this.toggleAttribute('no-keys', Boolean(on)); }
+
+  /** Probability below which an answer becomes "not sure"; null for the model's own. */
+  get doubtThreshold() {
+    const value = Number.parseFloat(this.getAttribute('doubt-threshold') ?? '');
+    return value >= 0 && value <= 1 ? value : null;
+  }
+  set doubtThreshold(value) {
+    if (value === null) this.removeAttribute('doubt-threshold');
+    else this.setAttribute('doubt-threshold', String(value));
+  }
+
+  get name() { return this.getAttribute('name') ?? ''; }
+  set name(value) { this.setAttribute('name', value); }
+
+  /** A portal's own words, by the keys of strings/en.js; the missing ones stay ours. */
+  get strings() { return this.#ownStrings; }
+  set strings(strings) {
+    this.#ownStrings = { ...strings };
+    if (this.#layout) this.#relabel();
+  }
+
+  /** All results so far, in the order of arrival. */
+  get results() {
+    return this.#queue.items.flatMap(({ result }) => result ?? []);
+  }
+
+  /** How far the queue has come. */
+  get progress() {
+    return this.#queue.progress;
+  }
+
+  /** Settles when the classifier is ready, with what it says of itself. */
+  get ready() {
+    if (!this.#lease) this.#open();
+    return /** @type {ReturnType<typeof acquire>} */ (this.#lease).ready.then(({ info }) => info);
+  }
+
+  // Public: methods
+
+  /**
+   * Puts one image in the queue.
+   * @param {Image} image
+   * @returns {Promise<Result>} rejects with the reason (`code`, `message`) when it cannot be read
+   */
+  classify(image) {
+    const source = image instanceof Blob || image instanceof ImageData ? image : new Blob([/** @type {BlobPart} */ (image)]);
+    // The item's waiter must be there before the queue can settle it, which is never in this turn.
+    const [item] = this.add([source]);
+    return new Promise((resolve, reject) => this.#waiters.set(item, { resolve, reject }));
+  }
+
+  /**
+   * Puts images in the queue; results come as events.
+   * @param {Iterable<Blob | ImageData>} images
+   * @returns {Item[]}
+   */
+  add(images) {
+    const list = this.multiple ? [...images] : [...images].slice(0, 1);
+    if (list.length === 0 || this.disabled) return [];
+    if (!this.multiple) this.#queue.remove();
+    this.#queue.forget();
+    const items = this.#queue.add(list);
+    this.#select(items[0]);
+    return items;
+  }
+
+  /**
+   * Puts what was dropped or pasted in the queue, folders walked.
+   * @param {Event} event prevented when there is something in it for us
+   * @param {DataTransfer | null} transfer
+   */
+  async addFrom(event, transfer) {
+    if (event.defaultPrevented || !transfer || this.disabled) return;
+    const mayHold = [...transfer.items].some(({ kind }) => kind === 'file');
+    // Pasting text into a field is none of our business; dropping text on us would navigate away.
+    if (!mayHold && event.type === 'paste') return;
+    event.preventDefault();
+    const files = mayHold ? await filesOf(transfer).catch(() => []) : [];
+    if (files.length === 0) this.#layout?.announce(this.#words.text('drop.none'));
+    this.add(files);
+  }
+
+  /** Stops reading; what is done stays. */
+  cancel() {
+    if (this.#queue.progress.open > 0) this.#layout?.announce(this.#words.text('run.cancelled'));
+    this.#running = false;
+    this.#queue.cancel();
+  }
+
+  /** Removes all images; undo() brings them back. */
+  clear() {
+    this.#remove([...this.#queue.items]);
+  }
+
+  /** Brings back what was removed last. */
+  undo() {
+    if (this.#queue.undo() === 0) return;
+    this.#select(this.#selected ?? this.#queue.items[0]);
+  }
+
+  /**
+   * Acts on a shortcut. Keys pressed within the element come here by themselves; a page may pass on those
+   * that were pressed nowhere in particular.
+   * @param {KeyboardEvent} event
+   */
+  handleKey(event) {
+    const target = event.composedPath()[0];
+    if (event.defaultPrevented || this.disabled || this.#help?.open) return;
+    if (target instanceof Element && target.matches(TYPING)) return;
+    const act = this.#shortcut(event);
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  // Life
+
+  /** A property set before the upgrade hides the accessor: set it again. @param {string} name */
+  #upgrade(name) {
+    if (!Object.hasOwn(this, name)) return;
+    const self = /** @type {Record<string, any>} */ (/** @type {unknown} */ (this));
+    const value = self[name];
+    delete self[name];
+    self[name] = value;
+  }
+
+  #open() {
+    const lease = acquire({ modelUrl: this.modelUrl || undefined, wasmUrl: this.wasmUrl || undefined, workers: this.workers || undefined });
+    this.#lease = lease;
+    this.#setStatus({ state: 'loading' });
+    lease.ready.then((classifier) => {
+      if (this.#lease !== lease) return;
+      this.#classifier = classifier;
+      this.#setStatus({ state: 'ready' });
+      this.#emit('cxr-ready', classifier.info);
+      this.#queue.start();
+    }, (error) => {
+      if (this.#lease !== lease) return;
+      this.#setStatus({ state: 'broken', why: failure(error) });
+      this.#emit('cxr-error', { error: failure(error), file: null });
+    });
+  }
+
+  #close() {
+    this.#queue.cancel();
+    this.#lease?.release();
+    this.#lease = null;
+    this.#classifier = null;
+    for (const viewer of this.#viewers) viewer.dispose();
+    this.#viewers = [];
+    this.#layout = null;
+    this.#films.clear();
+    cancelAnimationFrame(this.#frame);
+    this.#shadow.replaceChildren();
+  }
+
+  #reopen() {
+    this.#lease?.release();
+    this.#classifier = null;
+    this.#open();
+  }
+
+  /** @param {{ state: 'loading' | 'ready' | 'broken', why?: import('./queue.js').Failure }} status */
+  #setStatus(status) {
+    this.#status = status;
+    this.#layout?.setStatus(status.state, status.why && this.#words.error(status.why));
+  }
+
+  /** Fetches the words of the language and draws with them. */
+  async #relabel() {
+    const nearest = this.closest('[lang]')?.getAttribute('lang');
+    const language = pickLanguage([this.getAttribute('lang'), nearest, ...navigator.languages]);
+    const strings = await loadStrings(language).catch(() => ({}));
+    const words = new Words(language, strings, this.#ownStrings);
+    const same = words.language === this.#words.language && JSON.stringify(words.strings) === JSON.stringify(this.#words.strings);
+    this.#words = words;
+    if (this.isConnected && !(same && this.#layout)) this.#draw();
+  }
+
+  /** @param {string} name @param {unknown} detail */
+  #emit(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
+  }
+
+  /** @param {string} src */
+  async #fetch(src) {
+    try {
+      const response = await fetch(src);
+      if (!response.ok) throw new Error(`${src}: ${response.status}`);
+      const name = new URL(src, document.baseURI).pathname.split('/').pop() || src;
+      this.add([new File([await response.blob()], name)]);
+    } catch (error) {
+      this.#emit('cxr-error', { error: { code: 'network', message: String(error) }, file: src });
+      this.#layout?.announce(this.#words.text('error.network'));
+    }
+  }
+
+  // Queue
+
+  /** How many images may be at work: none before the classifier is ready. */
+  #width() {
+    return this.#classifier ? Math.max(1, this.#classifier.info.workers) : 0;
+  }
+
+  /** @param {Item} item @param {AbortSignal} signal @returns {Promise<Result>} */
+  #classify(item, signal) {
+    const classifier = /** @type {import('./pool.js').Classifier} */ (this.#classifier);
+    return classifier.classify(item.source, { signal, heatmap: true, file: item.name });
+  }
+
+  /** The answer to show: the model's, or "not sure" when the portal asks for more. @param {Item} item */
+  #verdict(item) {
+    const result = /** @type {Result} */ (item.result);
+    const named = result.classes.find(({ id }) => id === result.verdict);
+    return named && this.doubtThreshold !== null && named.probability < this.doubtThreshold ? 'uncertain' : result.verdict;
+  }
+
+  /** @param {Item | null} item null: images came or went */
+  #onChange(item) {
+    if (item) this.#stale.add(item);
+    if (!item || item.state === 'waiting') this.#listStale = true;
+    if (item && ['done', 'failed', 'cancelled'].includes(item.state)) this.#settle(item);
+    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#refresh());
+    // A hidden tab gets no frames, but its page may still wait for the progress.
+    if (document.hidden) this.#emit('cxr-progress', this.#queue.progress);
+  }
+
+  /** Tells the world about an image that has come to an end. @param {Item} item */
+  #settle(item) {
+    const waiter = this.#waiters.get(item);
+    this.#waiters.delete(item);
+    if (item.state === 'done' && item.result) {
+      waiter?.resolve(item.result);
+      this.#emit('cxr-result', { result: item.result, verdict: this.#verdict(item), file: item.name });
+    } else {
+      const reason = item.error ?? { code: 'aborted', message: 'The image was cancelled.' };
+      waiter?.reject(Object.assign(new Error(reason.message), { code: reason.code }));
+      if (item.error) this.#emit('cxr-error', { error: item.error, file: item.name });
+    }
+    this.#internals.setFormValue(JSON.stringify(this.results.map(({ heatmap, ...rest }) => rest)));
+  }
+
+  /** @param {Item[]} items */
+  #remove(items) {
+    if (items.length === 0) return;
+    const next = this.#neighbour(1, items) ?? this.#neighbour(-1, items);
+    this.#queue.remove(items);
+    for (const item of items) this.#films.delete(item);
+    if (this.#compared && items.includes(this.#compared)) this.#compared = null;
+    if (this.#selected && items.includes(this.#selected)) this.#select(next);
+  }
+
+  /** @param {Item} item */
+  #retry(item) {
+    this.#queue.retry(item);
+    this.#showSelected();
+  }
+
+  // Drawing
+
+  /** Builds everything; the state is elsewhere, so nothing is lost. */
+  #draw() {
+    const words = this.#words;
+    for (const viewer of this.#viewers) viewer.dispose();
+    this.#layout = new Layout(words, {
+      add: (files) => this.add(files), cancel: () => this.cancel(), clear: () => this.clear(), undo: () => this.undo(),
+      help: () => this.#help?.showModal(), restart: () => this.#reopen(), compare: () => this.#toggleCompare(),
+      save: (kind, names) => this.#save(kind, names),
+    }, { multiple: this.multiple });
+    this.#table = new Table(words, {
+      onselect: (item) => this.#select(item), onretry: (item) => this.#retry(item),
+      onremove: (item) => this.#remove([item]), verdict: (item) => this.#verdict(item),
+    });
+    this.#layout.table.append(this.#table.root);
+    this.#help = helpDialog(words, { on: !this.noKeys, onchange: (on) => { this.noKeys = !on; } });
+    this.#viewers = [];
+    this.#shadow.replaceChildren(this.#layout.root, this.#help);
+    this.#setStatus(this.#status);
+    this.#layout.setDisabled(this.disabled);
+    this.#table.setItems(this.#queue.items);
+    this.#syncStage();
+    this.#showSelected();
+  }
+
+  /** Brings rows and progress up to date, once a frame. */
+  #refresh() {
+    this.#frame = 0;
+    if (!this.#layout || !this.#table) return;
+    const stale = [...this.#stale];
+    this.#stale.clear();
+    if (this.#listStale) this.#table.setItems(this.#queue.items);
+    this.#listStale = false;
+    this.#table.refresh(stale);
+    this.#syncStage();
+    if (this.#selected && stale.includes(this.#selected)) this.#showSelected();
+    else if (this.#compared && stale.includes(this.#compared)) this.#showScenes();
+    this.#emit('cxr-progress', this.#queue.progress);
+    this.#announce(stale);
+  }
+
+  #syncStage() {
+    const count = this.#queue.items.length;
+    const { progress } = this.#queue;
+    this.#layout?.setStage(count === 0 ? 'empty' : 'work', count);
+    this.#layout?.setProgress(progress);
+    this.#layout?.setUndo(this.#queue.removedCount);
+  }
+
+  /** One image is told in words, the end of many in one sentence. @param {Item[]} items that changed */
+  #announce(items) {
+    const { open, done, total } = this.#queue.progress;
+    if (open > 1) this.#running = true;
+    if (open > 0) return;
+    if (this.#running && total > 1) this.#layout?.announce(this.#words.text('run.end', { n: done }));
+    else if (this.#selected && items.includes(this.#selected)) this.#layout?.announce(this.#sentence(this.#selected));
+    this.#running = false;
+  }
+
+  /** An image's end in one sentence. @param {Item} item */
+  #sentence(item) {
+    const words = this.#words;
+    if (item.error) return `${item.name}: ${words.error(item.error)}`;
+    if (!item.result) return `${item.name}: ${words.text(`state.${item.state}`)}`;
+    const verdict = this.#verdict(item);
+    const named = item.result.classes.find(({ id }) => id === verdict);
+    return `${item.name}: ${words.verdict(verdict)}${named ? `, ${words.percent(named.probability)}` : ''}`;
+  }
+
+  /** @param {Item | null | undefined} item */
+  #select(item) {
+    this.#selected = item ?? null;
+    this.#figures = false;
+    if (this.#compared === item) this.#compared = null;
+    this.#showSelected();
+  }
+
+  /** Shows the selected image: answer, film, map. */
+  #showSelected() {
+    const item = this.#selected;
+    if (!this.#layout) return;
+    if (item?.result) this.#chooseMap(item);
+    this.#table?.select(item);
+    this.#showAnswer();
+    this.#showScenes();
+  }
+
+  /** The map to begin with is that of the answer, or of the likeliest class. @param {Item} item */
+  #chooseMap(item) {
+    if (this.#mapOf === item.result) return;
+    this.#mapOf = item.result;
+    if (item.result) this.#settings.shown = topClass(item.result).id;
+  }
+
+  /** The result for which the map's class was chosen last. @type {Result | null} */
+  #mapOf = null;
+
+  #showAnswer() {
+    const item = this.#selected;
+    if (!this.#layout) return;
+    const radio = this.#shadow.activeElement instanceof HTMLInputElement && this.#shadow.activeElement.name === 'shown';
+    showAnswer(this.#layout.answer, this.#words, item, {
+      shown: this.#settings.shown, threshold: this.doubtThreshold, figures: this.#figures,
+      verdict: item?.result ? this.#verdict(item) : '',
+      onshow: (id) => this.#set({ shown: id, map: true }),
+      onretry: () => item && this.#retry(item),
+      onfigures: (open) => {
+        this.#figures = open;
+        this.#showScenes();
+      },
+    });
+    this.#showGuidance(item);
+    if (radio) this.#layout.answer.querySelector(/** @type {'input'} */ ('input[name=shown]:checked'))?.focus();
+  }
+
+  /** Unfolded for one image; among many it would push the table out of sight. @param {Item | null} item */
+  #showGuidance(item) {
+    const shown = item?.result && !this.noGuidance ? guidance(this.#words, this.#verdict(item), {
+      open: this.#guidanceOpen ?? this.#queue.items.length < 2,
+      ontoggle: (open) => { this.#guidanceOpen = open; },
+    }) : null;
+    fill(/** @type {Layout} */ (this.#layout).guidance, shown);
+  }
+
+  /** @param {Partial<ViewSettings>} change */
+  #set(change) {
+    const reclass = change.shown && change.shown !== this.#settings.shown;
+    Object.assign(this.#settings, change);
+    if (reclass) this.#showAnswer();
+    for (const viewer of this.#viewers) viewer.update();
+  }
+
+  async #showScenes() {
+    const layout = this.#layout;
+    if (!layout) return;
+    const items = [this.#selected, this.#compared].filter((item) => item !== null);
+    this.#keepFilms(items);
+    this.#syncViewers(items.length);
+    layout.panes.classList.toggle('comparing', items.length > 1);
+    layout.compareButton.setAttribute('aria-pressed', String(items.length > 1));
+    for (const [index, item] of items.entries()) {
+      const film = await this.#film(item);
+      // Another image may have been selected while this one was decoded.
+      if (item === [this.#selected, this.#compared][index]) this.#viewers[index]?.show(this.#scene(item, film));
+    }
+  }
+
+  /** @param {Item} item @param {Film | null} film @returns {import('./viewer.js').Scene} */
+  #scene(item, film) {
+    const { result } = item;
+    const rotated = result?.warnings.includes('rotated');
+    const folded = result && isRefusal(this.#verdict(item)) && !this.#figures;
+    return {
+      name: item.name, film, inverted: result?.warnings.includes('inverted'),
+      heatmap: rotated || folded ? null : result?.heatmap ?? null,
+      noMap: rotated ? this.#words.text('view.no-map') : undefined,
+    };
+  }
+
+  /** @param {number} count of viewers wanted */
+  #syncViewers(count) {
+    const wanted = Math.max(count, 1);
+    while (this.#viewers.length > wanted) this.#viewers.pop()?.dispose();
+    while (this.#viewers.length < wanted) this.#viewers.push(this.#newViewer());
+    const second = this.#viewers[1];
+    fill(/** @type {Layout} */ (this.#layout).viewers, this.#viewers[0].root,
+      second && h('div', { class: 'second' }, this.#comparedPicker(), second.root));
+  }
+
+  #newViewer() {
+    /** @type {Viewer} */
+    const viewer = new Viewer(this.#words, this.#settings, {
+      onsettings: () => this.#set({}),
+      onview: (view) => this.#viewers.forEach((other) => other !== viewer && other.follow(view)),
+    });
+    return viewer;
+  }
+
+  /** @param {Item} item */
+  #film(item) {
+    const film = this.#films.get(item) ?? Film.from(item.source).catch(() => null);
+    this.#films.set(item, film);
+    return film;
+  }
+
+  /** Forgets the films that are not on show: one alone may take 64 MB. @param {Item[]} items */
+  #keepFilms(items) {
+    for (const item of this.#films.keys()) if (!items.includes(item)) this.#films.delete(item);
+  }
+
+  // Comparing
+
+  #toggleCompare() {
+    this.#compared = this.#compared ? null : this.#neighbour(1) ?? this.#neighbour(-1);
+    this.#showScenes();
+  }
+
+  #comparedPicker() {
+    const others = this.#queue.items.filter((item) => item !== this.#selected);
+    const select = h('select', { 'aria-label': this.#words.text('view.compare.with'), onchange: () => {
+      this.#compared = others.find(({ id }) => String(id) === select.value) ?? null;
+      this.#showScenes();
+    } }, ...others.map((item) => h('option', { value: item.id, selected: item === this.#compared }, this.#sentence(item))));
+    return select;
+  }
+
+  /**
+   * The image before or after the selected one, as the table shows them.
+   * @param {1 | -1} step
+   * @param {Item[]} [skip]
+   */
+  #neighbour(step, skip = []) {
+    const items = this.#table?.visible ?? [];
+    let at = items.indexOf(/** @type {Item} */ (this.#selected)) + step;
+    while (skip.includes(items[at])) at += step;
+    return items[at] ?? null;
+  }
+
+  // Input
+
+  /** @param {DragEvent} event */
+  #drag(event) {
+    if (this.disabled || !event.dataTransfer) return;
+    const over = event.type === 'dragenter' || event.type === 'dragover';
+    if (over) event.preventDefault();
+    const leaving = event.type === 'dragleave' && event.relatedTarget !== null;
+    this.#layout?.setOver(over || (leaving && this.contains(/** @type {Node} */ (event.relatedTarget))));
+    if (event.type === 'drop') this.addFrom(event, event.dataTransfer);
+  }
+
+  /** What a key does, if anything. @param {KeyboardEvent} event @returns {(() => void) | undefined} */
+  #shortcut(event) {
+    if (event.altKey) return undefined;
+    const item = this.#selected;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (event.ctrlKey || event.metaKey) return key === 'z' && this.#queue.canUndo ? () => this.undo() : undefined;
+    if (key === 'Escape') return this.#queue.progress.open > 0 && !document.fullscreenElement ? () => this.cancel() : undefined;
+    if (key === 'Delete') return item ? () => this.#remove([item]) : undefined;
+    if (this.noKeys) return undefined;
+    return this.#letter(key);
+  }
+
+  /** @param {string} key @returns {(() => void) | undefined} */
+  #letter(key) {
+    const [viewer] = this.#viewers;
+    const step = (/** @type {1 | -1} */ by) => this.#select(this.#neighbour(by) ?? this.#selected);
+    /** @type {Record<string, () => void>} */
+    const always = { o: () => this.#layout?.files.click(), '?': () => this.#help?.showModal() };
+    /** @type {Record<string, () => void>} */
+    const withImage = {
+      n: () => step(1), p: () => step(-1), m: () => this.#set({ map: !this.#settings.map }), i: () => viewer?.invert(), f: () => viewer?.full(),
+      0: () => viewer?.reset(), '+': () => viewer?.zoom(1.25), '=': () => viewer?.zoom(1.25), '-': () => viewer?.zoom(0.8),
+    };
+    const chosen = this.#selected?.result?.classes[Number(key) - 1];
+    if (chosen) return () => this.#set({ shown: chosen.id, map: true });
+    return always[key] ?? (this.#selected ? withImage[key] : undefined);
+  }
+
+  // Exports
+
+  /** @param {'csv' | 'json' | 'print' | 'print.all'} kind @param {boolean} names whether file names go out */
+  async #save(kind, names) {
+    const choice = { names, verdict: (/** @type {Item} */ item) => this.#verdict(item) };
+    const shown = this.#table?.visible ?? [];
+    const day = new Date().toISOString().slice(0, 10);
+    if (kind.startsWith('print')) {
+      const { printReport } = await import('./report.js');
+      const items = kind === 'print' ? [this.#selected].filter((item) => item !== null) : shown;
+      await printReport(this.#words, items, { ...choice, version: this.#classifier?.info.version ?? '' });
+      return;
+    }
+    const { save, toCsv, toJson } = await import('./exports.js');
+    if (kind === 'csv') save(`cxr-lens-${day}.csv`, toCsv(shown, choice), 'text/csv;charset=utf-8');
+    else save(`cxr-lens-${day}.json`, toJson(shown, choice), 'application/json');
+  }
+}

@@ -1,0 +1,241 @@
+// fhir.js - turns a result into FHIR R4 resources: a Bundle of a Device, Observations and a preliminary
+// DiagnosticReport. A pure function: the same arguments give the same bytes, ids included.
+
+/**
+ * @typedef {import('./wasm.js').Result} Result
+ * @typedef {string|{ reference?: string, identifier?: object, display?: string }} Reference 'Patient/1' or a FHIR Reference
+ *
+ * @typedef {object} FhirOptions what only the portal knows; every one may be left out
+ * @property {Reference} [patient]
+ * @property {Reference} [encounter]
+ * @property {Reference} [imagingStudy]
+ * @property {Reference} [serviceRequest] the order that this answers
+ * @property {string} [effective] when the image was taken, a FHIR dateTime
+ * @property {string} [issued] when the answer was given, a FHIR instant
+ * @property {boolean} [heatmap] adds the result's heatmap as numbers (JSON)
+ * @property {{ contentType: string, data: string, title?: string }} [picture] of the heatmap, in base64
+ * @property {'collection'|'transaction'} [type] a transaction creates the resources on a server (default: collection)
+ */
+
+// Concepts of our own. A UUID, for it needs no domain that someone must keep.
+const ownSystem = 'urn:uuid:0b7d6f34-93a5-4e5c-8d21-6f1f0c9be7a2';
+const snomed = 'http://snomed.info/sct';
+const terminology = 'http://terminology.hl7.org/CodeSystem';
+
+/** What a class is called, and its SNOMED CT concept where one says just that. @type {Record<string, any>} */
+const classConcepts = {
+  'normal': {
+    text: 'Normal chest X-ray',
+    coding: [{ system: snomed, code: '168733007', display: 'Standard chest X-ray normal (finding)' }],
+  },
+  'covid-19': {
+    text: 'COVID-19 pneumonia',
+    coding: [{
+      system: snomed, code: '882784691000119100',
+      display: 'Pneumonia caused by severe acute respiratory syndrome coronavirus 2 (disorder)',
+    }],
+  },
+  'viral-pneumonia': {
+    text: 'Viral pneumonia',
+    coding: [{ system: snomed, code: '75570004', display: 'Viral pneumonia (disorder)' }],
+  },
+  'lung-opacity': { text: 'Lung opacity', coding: [] },
+};
+
+/** Why there is no verdict. @type {Record<string, { code: string, display: string, text: string }>} */
+const refusals = {
+  'uncertain': { code: 'unknown', display: 'Unknown', text: 'The model is not sure which class this is.' },
+  'not-a-chest-x-ray': {
+    code: 'not-performed', display: 'Not Performed',
+    text: 'This does not look like an upright frontal chest X-ray, so it was not classified.',
+  },
+};
+
+const notice = 'Computed by software for research and education that is not a medical device. Not a diagnosis.';
+
+/**
+ * @param {Result} result
+ * @param {FhirOptions} [options]
+ * @returns {Record<string, any>} a FHIR R4 Bundle
+ */
+export function toFhir(result, options = {}) {
+  const idOf = idsFor(JSON.stringify([result, options]));
+  const device = { fullUrl: idOf('device'), resource: deviceOf(result) };
+  const shared = { ...contextOf(options), device: { reference: device.fullUrl } };
+  const classes = result.classes.map((each) => ({
+    fullUrl: idOf(`class ${each.id}`),
+    resource: classObservation(result, each, shared),
+  }));
+  const verdict = { fullUrl: idOf('verdict'), resource: verdictObservation(result, classes, shared) };
+  const report = { fullUrl: idOf('report'), resource: reportOf(result, [verdict, ...classes], options) };
+  const entries = [report, verdict, ...classes, device];
+  const bundle = {
+    resourceType: 'Bundle',
+    type: options.type ?? 'collection',
+    entry: options.type === 'transaction' ? entries.map(withRequest) : entries,
+  };
+  return JSON.parse(JSON.stringify(bundle)); // plain JSON, without the fields that stayed undefined
+}
+
+/** @param {{ fullUrl: string, resource: any }} entry */
+const withRequest = (entry) => ({ ...entry, request: { method: 'POST', url: entry.resource.resourceType } });
+
+/** @param {Result} result */
+const deviceOf = ({ model }) => ({
+  resourceType: 'Device',
+  identifier: [{ type: { text: 'SHA-256 of the model file' }, system: ownSystem, value: `sha256:${model.sha256}` }],
+  status: 'active',
+  deviceName: [{ name: `CXR Lens ${model.id}`, type: 'model-name' }],
+  modelNumber: model.id,
+  version: [{ value: model.version }],
+  note: [{ text: notice }],
+});
+
+/**
+ * Who and what it is about: what the Observations and the DiagnosticReport have in common.
+ * @param {FhirOptions} options
+ */
+const contextOf = ({ patient, encounter, serviceRequest, effective, issued }) => ({
+  status: 'preliminary',
+  basedOn: serviceRequest && [reference(serviceRequest)],
+  subject: patient && reference(patient),
+  encounter: encounter && reference(encounter),
+  effectiveDateTime: effective,
+  issued,
+});
+
+/**
+ * @param {string} code of our own system
+ * @param {string} text
+ */
+const observationOf = (code, text) => ({
+  resourceType: 'Observation',
+  category: [coded(`${terminology}/observation-category`, 'imaging', 'Imaging')],
+  code: coded(ownSystem, code, text),
+  bodySite: coded(snomed, '39607008', 'Lung structure (body structure)'),
+});
+
+/**
+ * @param {Result} result
+ * @param {Result['classes'][number]} each
+ * @param {object} shared
+ */
+const classObservation = (result, { id, probability }, shared) => ({
+  ...observationOf(`probability-${id}`, `Probability of: ${conceptOf(id).text}`),
+  ...shared,
+  ...(result.gate.accepted ? { valueQuantity: quantity(probability) } : { dataAbsentReason: absentReason(result) }),
+  interpretation: interpretation(result, id),
+});
+
+/**
+ * @param {Result} result
+ * @param {{ fullUrl: string }[]} members
+ * @param {object} shared
+ */
+const verdictObservation = (result, members, shared) => ({
+  ...observationOf('verdict', 'Class of the chest X-ray'),
+  ...shared,
+  ...(result.verdict in refusals ? { dataAbsentReason: absentReason(result) } : { valueCodeableConcept: conceptOf(result.verdict) }),
+  note: result.warnings.length > 0 ? [{ text: `About the image: ${result.warnings.join(', ')}.` }] : undefined,
+  hasMember: members.map(({ fullUrl }) => ({ reference: fullUrl })),
+  component: [{
+    code: coded(ownSystem, 'gate-score', 'Resemblance to an upright frontal chest X-ray'),
+    valueQuantity: quantity(result.gate.score),
+    referenceRange: [{ low: quantity(result.gate.threshold), text: 'Accepted at and above' }],
+  }],
+});
+
+/**
+ * @param {Result} result
+ * @param {{ fullUrl: string }[]} results
+ * @param {FhirOptions} options
+ */
+function reportOf(result, results, options) {
+  const refusal = refusals[result.verdict];
+  const verdict = refusal ? undefined : conceptOf(result.verdict);
+  const media = mediaOf(result, options);
+  return {
+    resourceType: 'DiagnosticReport',
+    contained: media.length > 0 ? media : undefined,
+    ...contextOf(options),
+    category: [coded(`${terminology}/v2-0074`, 'RAD', 'Radiology')],
+    code: coded('http://loinc.org', '36554-4', 'XR Chest Single view'),
+    result: results.map(({ fullUrl }) => ({ reference: fullUrl })),
+    imagingStudy: options.imagingStudy && [reference(options.imagingStudy)],
+    media: media.length > 0 ? media.map(({ id, content }) => ({ comment: content.title, link: { reference: `#${id}` } })) : undefined,
+    conclusion: `${refusal ? refusal.text : `${verdict?.text}.`} ${notice}`,
+    conclusionCode: verdict && [verdict],
+  };
+}
+
+/**
+ * @param {Result} result
+ * @param {FhirOptions} options
+ */
+function mediaOf({ heatmap }, options) {
+  const contents = [];
+  if (options.heatmap && heatmap) {
+    const classes = heatmap.classes.map((each) => ({ ...each, values: Array.from(each.values) }));
+    const bytes = new TextEncoder().encode(JSON.stringify({ ...heatmap, classes }));
+    const data = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
+    contents.push({ contentType: 'application/json', data, title: 'Class activation maps in logits' });
+  }
+  if (options.picture) contents.push({ title: 'Heat map', ...options.picture });
+  return contents.map((content, k) => ({ resourceType: 'Media', id: `map-${k + 1}`, status: 'completed', content }));
+}
+
+// ---- Small parts ----------------------------------------------------------------------------
+
+/** @param {Reference} to */
+const reference = (to) => (typeof to === 'string' ? { reference: to } : to);
+
+/**
+ * @param {string} system
+ * @param {string} code
+ * @param {string} display
+ */
+const coded = (system, code, display) => ({ coding: [{ system, code, display }], text: display });
+
+/** @param {number} value without a unit */
+const quantity = (value) => ({ value, system: 'http://unitsofmeasure.org', code: '1' });
+
+/** @param {string} id of a class, perhaps of a model that we do not know */
+function conceptOf(id) {
+  const { text, coding } = classConcepts[id] ?? { text: id, coding: [] };
+  return { coding: [{ system: ownSystem, code: id, display: text }, ...coding], text };
+}
+
+/** @param {Result} result */
+function absentReason({ verdict }) {
+  const { code, display, text } = refusals[verdict];
+  return { ...coded(`${terminology}/data-absent-reason`, code, display), text };
+}
+
+/**
+ * @param {Result} result
+ * @param {string} id
+ */
+function interpretation({ verdict }, id) {
+  const [code, display] = verdict === 'uncertain' ? ['IND', 'Indeterminate'] : verdict === id ? ['POS', 'Positive'] : ['NEG', 'Negative'];
+  return verdict === 'not-a-chest-x-ray' ? undefined : [coded(`${terminology}/v3-ObservationInterpretation`, code, display)];
+}
+
+/**
+ * Ids for the entries: UUIDs of version 8, hashed from all that goes in, so that no chance is needed.
+ * @param {string} seed
+ * @returns {(name: string) => string}
+ */
+function idsFor(seed) {
+  return (name) => {
+    const hex = [0, 1, 2, 3].map((lane) => hash(`${lane} ${name} ${seed}`).toString(16).padStart(8, '0')).join('');
+    return `urn:uuid:${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
+  };
+}
+
+/** FNV-1a with a last stir. @param {string} text */
+function hash(text) {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  return (h ^ (h >>> 13)) >>> 0;
+}

@@ -1,0 +1,52 @@
+/** Gets files out of what people drop, paste or pick: single files, many, whole folders. */
+
+/** Files that systems leave in folders and nobody means. */
+const CLUTTER = /^(\..*|Thumbs\.db|desktop\.ini)$/i;
+
+/**
+ * The files of a drop or a paste, folders walked. Must be called in the event's own turn: the
+ * browser empties the transfer afterwards.
+ * @param {DataTransfer} transfer
+ * @returns {Promise<File[]>}
+ */
+export async function filesOf(transfer) {
+  const entries = [...transfer.items]
+    .filter((item) => item.kind === 'file')
+    .map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
+  const lists = await Promise.all(entries.map((entry) => (entry ? walk(entry) : [])));
+  return lists.flat();
+}
+
+/**
+ * @param {File | FileSystemEntry} entry
+ * @returns {Promise<File[]>}
+ */
+async function walk(entry) {
+  if (entry instanceof File) return [entry];
+  if (entry.isFile) return [await fileOf(/** @type {FileSystemFileEntry} */ (entry))];
+  const children = await childrenOf(/** @type {FileSystemDirectoryEntry} */ (entry));
+  const wanted = children.filter(({ name }) => !CLUTTER.test(name));
+  return (await Promise.all(wanted.map(walk))).flat();
+}
+
+/** @param {FileSystemFileEntry} entry @returns {Promise<File>} */
+function fileOf(entry) {
+  return new Promise((resolve, reject) => entry.file(resolve, reject));
+}
+
+/** All children: a reader hands them out a hundred at a time. @param {FileSystemDirectoryEntry} folder */
+async function childrenOf(folder) {
+  const reader = folder.createReader();
+  const all = [];
+  for (;;) {
+    /** @type {FileSystemEntry[]} */
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) return all;
+    all.push(...some);
+  }
+}
+
+/** The files of a file input, without a folder's clutter. @param {HTMLInputElement} input */
+export function filesPicked(input) {
+  return [...(input.files ?? [])].filter(({ name }) => !CLUTTER.test(name));
+}

@@ -1,0 +1,203 @@
+/**
+ * The queue of images: what waits, runs, is done or failed. Knows nothing of the DOM or of the
+ * classifier but a function that classifies one file, so that it can be tested alone.
+ */
+
+/**
+ * @typedef {import('./classifier.js').Result} Result
+ * @typedef {'waiting' | 'running' | 'done' | 'failed' | 'cancelled'} State
+ * @typedef {{ code: string, message: string }} Failure
+ *
+ * @typedef {object} Item one image
+ * @property {number} id unique in its queue, in the order of arrival
+ * @property {string} name of the file
+ * @property {Blob | ImageData} source
+ * @property {State} state
+ * @property {Result | null} result
+ * @property {Failure | null} error
+ * @property {number} elapsed milliseconds from start to end, 0 before
+ *
+ * @typedef {object} Progress
+ * @property {number} total
+ * @property {number} done classified
+ * @property {number} failed
+ * @property {number} cancelled
+ * @property {number} open waiting or running
+ * @property {number | null} left milliseconds to the end, once it can be guessed
+ */
+
+export class Queue extends EventTarget {
+  /** @type {Item[]} */
+  items = [];
+  /** @type {Item[]} what the last removal took, for undo */
+  #removed = [];
+  /** @type {Map<Item, AbortController>} */
+  #running = new Map();
+  #nextId = 1;
+  /** Start of the present run and how many it has finished: for the time left. */
+  #run = { start: 0, finished: 0 };
+  #classify;
+  #width;
+
+  /**
+   * @param {(item: Item, signal: AbortSignal) => Promise<Result>} classify
+   * @param {() => number} width how many may run at a time
+   */
+  constructor(classify, width) {
+    super();
+    this.#classify = classify;
+    this.#width = width;
+  }
+
+  /**
+   * Puts images at the end.
+   * @param {readonly (Blob | ImageData)[]} sources
+   * @param {string} [unnamed] the name for images that have none, such as pasted ones
+   * @returns {Item[]}
+   */
+  add(sources, unnamed = 'image') {
+    const added = sources.map((source) => this.#item(source, unnamed));
+    this.items.push(...added);
+    for (const item of added) this.#changed(item);
+    this.#pump();
+    return added;
+  }
+
+  /** Runs an image that failed or was cancelled once more. @param {Item} item */
+  retry(item) {
+    if (item.state !== 'failed' && item.state !== 'cancelled') return;
+    this.#set(item, 'waiting', { error: null });
+    this.#pump();
+  }
+
+  /** Stops all that waits or runs; what is done stays. */
+  cancel() {
+    for (const item of this.items) this.#stop(item);
+  }
+
+  /** Takes images out; undo() brings them back. @param {readonly Item[]} [items] all, when left out */
+  remove(items = [...this.items]) {
+    const gone = new Set(items);
+    for (const item of gone) this.#stop(item);
+    this.items = this.items.filter((item) => !gone.has(item));
+    this.#removed = [...gone];
+    this.#changed(null);
+  }
+
+  /** Brings back what the last removal took. @returns {number} how many came back */
+  undo() {
+    const back = this.#removed;
+    this.#removed = [];
+    this.items = [...this.items, ...back].sort((a, b) => a.id - b.id);
+    this.#changed(null);
+    return back.length;
+  }
+
+  get canUndo() {
+    return this.#removed.length > 0;
+  }
+
+  /** How many images undo() would bring back. */
+  get removedCount() {
+    return this.#removed.length;
+  }
+
+  /** Lets go of removed images for good. */
+  forget() {
+    this.#removed = [];
+  }
+
+  /** Starts what waits: for when the classifier has become ready. */
+  start() {
+    this.#pump();
+  }
+
+  /** @returns {Progress} */
+  get progress() {
+    const count = { waiting: 0, running: 0, done: 0, failed: 0, cancelled: 0 };
+    for (const item of this.items) count[item.state] += 1;
+    const open = count.waiting + count.running;
+    return {
+      total: this.items.length, done: count.done, failed: count.failed, cancelled: count.cancelled, open,
+      left: this.#timeLeft(open),
+    };
+  }
+
+  /** @param {number} open */
+  #timeLeft(open) {
+    const { start, finished } = this.#run;
+    return open > 0 && finished >= 3 ? (performance.now() - start) / finished * open : null;
+  }
+
+  /**
+   * @param {Blob | ImageData} source
+   * @param {string} unnamed
+   * @returns {Item}
+   */
+  #item(source, unnamed) {
+    const name = source instanceof File ? source.webkitRelativePath || source.name : unnamed;
+    return { id: this.#nextId++, name, source, state: 'waiting', result: null, error: null, elapsed: 0 };
+  }
+
+  #pump() {
+    for (const item of this.items) {
+      if (this.#running.size >= this.#width()) return;
+      if (item.state === 'waiting') this.#launch(item);
+    }
+  }
+
+  /** @param {Item} item */
+  async #launch(item) {
+    if (this.#running.size === 0) this.#run = { start: performance.now(), finished: 0 };
+    const controller = new AbortController();
+    const start = performance.now();
+    this.#running.set(item, controller);
+    this.#set(item, 'running');
+    try {
+      const result = await this.#classify(item, controller.signal);
+      if (!controller.signal.aborted) this.#set(item, 'done', { result, elapsed: performance.now() - start });
+    } catch (error) {
+      if (!controller.signal.aborted) this.#set(item, 'failed', { error: failure(error) });
+    }
+    // A cancelled image may have been started anew meanwhile: its slot is then not ours to free.
+    if (this.#running.get(item) === controller) this.#running.delete(item);
+    this.#run.finished += 1;
+    if (this.progress.open === 0) this.dispatchEvent(new Event('idle'));
+    this.#pump();
+  }
+
+  /** @param {Item} item */
+  #stop(item) {
+    if (item.state !== 'waiting' && item.state !== 'running') return;
+    this.#running.get(item)?.abort();
+    this.#running.delete(item);
+    this.#set(item, 'cancelled');
+  }
+
+  /**
+   * @param {Item} item
+   * @param {State} state
+   * @param {Partial<Item>} [more]
+   */
+  #set(item, state, more = {}) {
+    Object.assign(item, more, { state });
+    this.#changed(item);
+  }
+
+  /** @param {Item | null} item null: the list itself changed */
+  #changed(item) {
+    this.dispatchEvent(new CustomEvent('change', { detail: item }));
+  }
+}
+
+/**
+ * @param {any} error whatever was thrown
+ * @returns {Failure}
+ */
+export function failure(error) {
+  // A file that was moved or changed after it was picked fails in the browser, not in the engine.
+  if (error instanceof DOMException && /NotReadable|NotFound/.test(error.name)) {
+    return { code: 'image-read', message: error.message };
+  }
+  return { code: String(error?.code ?? 'unknown'), message: String(error?.message ?? error) };
+}

@@ -1,0 +1,121 @@
+/**
+ * Makes the page work offline. The build lists every file of the page with its SHA-256 in precache.js; a
+ * change of any of them is a new version, which waits until the page asks for it.
+ *
+ * Only listed files are ever stored. Images stay in the page's memory; shared ones pass through this
+ * worker's memory and are stored nowhere.
+ */
+'use strict';
+
+importScripts('./precache.js');
+
+const { version, files } = self.cxrPrecache;
+const PREFIX = 'cxrlens-';
+const CACHE = `${PREFIX}${version}`;
+/** A stored answer says which content it holds, so that the next version can take it over. */
+const HASH = 'x-cxrlens-sha256';
+
+/** Images from the share sheet, until a page takes them. */
+let shared = [];
+
+self.addEventListener('install', (event) => event.waitUntil(install()));
+self.addEventListener('activate', (event) => event.waitUntil(activate()));
+self.addEventListener('fetch', (event) => {
+  const answer = route(event);
+  if (answer) event.respondWith(answer);
+});
+self.addEventListener('message', (event) => {
+  if (event.data?.type === 'activate') self.skipWaiting();
+  if (event.data?.type === 'take-shared') {
+    event.source.postMessage({ type: 'shared', files: shared });
+    shared = [];
+  }
+});
+
+/** Stores all files, or none: a mixture of versions must never run. */
+async function install() {
+  const cache = await caches.open(CACHE);
+  try {
+    await Promise.all(Object.entries(files).map(([path, hash]) => store(cache, path, hash)));
+  } catch (error) {
+    await caches.delete(CACHE);
+    throw error;
+  }
+}
+
+async function store(cache, path, hash) {
+  const url = new URL(path, self.registration.scope).href;
+  const known = await fromOlder(url, hash);
+  await cache.put(url, known ?? await fetched(url, hash));
+}
+
+/** The same content from the version in use, to spare the network. */
+async function fromOlder(url, hash) {
+  for (const name of await caches.keys()) {
+    if (!name.startsWith(PREFIX) || name === CACHE) continue;
+    const response = await (await caches.open(name)).match(url);
+    if (response?.headers.get(HASH) === hash) return response;
+  }
+  return null;
+}
+
+/** Fetches a file and checks that it is the one that was built. */
+async function fetched(url, hash) {
+  const response = await fetch(url, { cache: 'no-cache', credentials: 'omit' });
+  if (!response.ok) throw new Error(`${url}: ${response.status}`);
+  const body = await response.arrayBuffer();
+  const found = [...new Uint8Array(await crypto.subtle.digest('SHA-256', body))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  if (found !== hash) throw new Error(`${url}: not the file that was built`);
+  const headers = new Headers(response.headers);
+  // The body is stored decoded: its old length and encoding would be wrong.
+  headers.delete('content-encoding');
+  headers.delete('content-length');
+  headers.set(HASH, hash);
+  return new Response(body, { status: 200, headers });
+}
+
+async function activate() {
+  const old = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== CACHE);
+  await Promise.all(old.map((name) => caches.delete(name)));
+  await self.clients.claim();
+}
+
+/** Who answers a request: nothing returned leaves it to the browser. */
+function route(event) {
+  const { request } = event;
+  const url = new URL(request.url);
+  const path = pathOf(url);
+  if (request.method === 'POST' && path === './share') return takeShared(event);
+  if (request.method === 'GET' && path !== null && Object.hasOwn(files, path)) return stored(path, request, event);
+  tell(event, request.url);
+  return null;
+}
+
+/** The path as precache.js writes it; null outside of this page's folder. */
+function pathOf(url) {
+  const { href } = new URL(self.registration.scope);
+  const plain = url.origin + url.pathname;
+  if (!plain.startsWith(href)) return null;
+  return `./${plain.slice(href.length) || 'index.html'}`;
+}
+
+async function stored(path, request, event) {
+  const cache = await caches.open(CACHE);
+  const response = await cache.match(new URL(path, self.registration.scope).href);
+  if (response) return response;
+  // The browser may have dropped the store under pressure: the network still has the file.
+  tell(event, request.url);
+  return fetch(request);
+}
+
+/** Tells the pages that a request, theirs or their workers', goes to the network: they count them. */
+async function tell(event, url) {
+  if (event.request.mode === 'navigate') return;
+  for (const page of await self.clients.matchAll({ type: 'window' })) page.postMessage({ type: 'network', url });
+}
+
+async function takeShared(event) {
+  const form = await event.request.formData();
+  shared = form.getAll('images').filter((each) => each instanceof File);
+  return Response.redirect('./?shared', 303);
+}

@@ -1,0 +1,397 @@
+/**
+ * Shows one film with its map: zoom, move, window and level, invert, full screen, by mouse, touch and
+ * keyboard. Zooming and moving only change a transform, so they cost nothing however large the film.
+ */
+
+import { button, fill, h } from './dom.js';
+import { PLAIN, paintFilm } from './film.js';
+import { MAP_SIDE, paintMap, reach } from './colormap.js';
+
+/**
+ * @typedef {import('./film.js').Film} Film
+ * @typedef {import('./i18n.js').Words} Words
+ * @typedef {import('./classifier.js').Heatmap} Heatmap
+ * @typedef {{ scale: number, x: number, y: number }} View scale over the fitted size; shift in fitted sizes
+ *
+ * @typedef {object} Scene what to show
+ * @property {string} name of the file
+ * @property {Film | null} film null when the browser cannot show it
+ * @property {Heatmap | null} heatmap null when there is none to show
+ * @property {string} [noMap] why there is no map
+ * @property {boolean} [inverted] start inverted
+ */
+
+const MAX_SCALE = 16;
+/** One press of a key: share of the view moved, factor of zoom, gray values of window. */
+const STEP = { move: 0.08, zoom: 1.25, gray: 8 };
+
+/** Settings that outlive the film shown, shared by all viewers of an element. */
+export class ViewSettings {
+  map = true;
+  opacity = 0.65;
+  /** @type {string} class id */
+  shown = 'normal';
+  /** What a drag does. @type {'pan' | 'window'} */
+  drag = 'pan';
+}
+
+export class Viewer {
+  /** @type {Scene | null} */
+  #scene = null;
+  /** @type {import('./film.js').Look} */
+  #look = { ...PLAIN };
+  /** @type {View} */
+  #view = { scale: 1, x: 0, y: 0 };
+  /** Painting waits for the next frame: many pointer events make one. */
+  #frame = 0;
+  /** @type {Map<number, PointerEvent>} fingers and buttons that are down */
+  #pointers = new Map();
+  #fitted = { width: 1, height: 1 };
+  #readoutTimer = 0;
+
+  /**
+   * @param {Words} words
+   * @param {ViewSettings} settings
+   * @param {{ onsettings: () => void, onview?: (view: View) => void }} hooks
+   */
+  constructor(words, settings, hooks) {
+    this.words = words;
+    this.settings = settings;
+    this.hooks = hooks;
+    this.film = h('canvas', { class: 'film', role: 'img' });
+    this.map = h('canvas', { class: 'map', 'aria-hidden': 'true', width: MAP_SIDE, height: MAP_SIDE });
+    this.sheet = h('div', { class: 'sheet' }, this.film, this.map);
+    this.readout = h('output', { class: 'readout', hidden: true });
+    this.message = h('p', { class: 'stage-message', hidden: true });
+    this.stage = h('div', {
+      class: 'stage', part: 'stage', tabindex: '0', role: 'group',
+      'aria-label': words.text('view.label'), 'aria-description': words.text('view.keys'),
+      onpointerdown: (/** @type {PointerEvent} */ e) => this.#down(e),
+      onpointermove: (/** @type {PointerEvent} */ e) => this.#move(e),
+      onpointerup: (/** @type {PointerEvent} */ e) => this.#up(e),
+      onpointercancel: (/** @type {PointerEvent} */ e) => this.#up(e),
+      ondblclick: () => this.reset(),
+      onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
+      oncontextmenu: (/** @type {Event} */ e) => e.preventDefault(),
+    }, this.sheet, this.message, this.readout);
+    this.stage.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
+    this.tools = this.#toolbar();
+    this.legend = this.#legend();
+    this.root = h('section', { class: 'viewer', part: 'viewer', 'aria-label': words.text('view.label') },
+      this.stage, this.tools, this.legend);
+    this.resizes = new ResizeObserver(() => this.#fit());
+    this.resizes.observe(this.stage);
+  }
+
+  /** Stops watching; the viewer is of no use afterwards. */
+  dispose() {
+    this.resizes.disconnect();
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#readoutTimer);
+  }
+
+  /** @param {Scene | null} scene */
+  show(scene) {
+    const changed = scene?.film !== this.#scene?.film;
+    this.#scene = scene;
+    if (changed) {
+      this.#look = { ...PLAIN, inverted: scene?.inverted ?? false };
+      this.#view = { scale: 1, x: 0, y: 0 };
+      this.#fit();
+    }
+    this.update();
+  }
+
+  /** Redraws after a change of the settings. */
+  update() {
+    this.#paintMap();
+    this.#paint();
+    this.#syncTools();
+  }
+
+  /** @param {View} view another viewer's, to move along with it */
+  follow(view) {
+    this.#view = { ...view };
+    this.#place();
+  }
+
+  /** Back to the whole film as it is. */
+  reset() {
+    this.#look = { ...PLAIN, inverted: this.#scene?.inverted ?? false };
+    this.#setView({ scale: 1, x: 0, y: 0 });
+    this.#paint();
+    this.#syncTools();
+  }
+
+  invert() {
+    this.#look.inverted = !this.#look.inverted;
+    this.#paint();
+    this.#syncTools();
+  }
+
+  /** @param {number} factor */
+  zoom(factor) {
+    this.#zoomAt(factor, 0, 0);
+  }
+
+  /** Turns full screen on or off. */
+  full() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.root.requestFullscreen?.();
+  }
+
+  // Drawing
+
+  /** Sizes the sheet so that the film fits the stage. */
+  #fit() {
+    const film = this.#scene?.film;
+    if (!film) return;
+    const { clientWidth, clientHeight } = this.stage;
+    const ratio = Math.min(clientWidth / film.width, clientHeight / film.height);
+    this.#fitted = { width: film.width * ratio, height: film.height * ratio };
+    this.sheet.style.width = `${this.#fitted.width}px`;
+    this.sheet.style.height = `${this.#fitted.height}px`;
+    this.#place();
+    this.#paint();
+  }
+
+  #place() {
+    const { scale, x, y } = this.#view;
+    const { width, height } = this.#fitted;
+    this.sheet.style.transform = `translate(${x * width}px, ${y * height}px) scale(${scale})`;
+    this.stage.classList.toggle('zoomed', scale > 1);
+  }
+
+  #paint() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#paintNow());
+  }
+
+  #paintNow() {
+    const film = this.#scene?.film;
+    this.sheet.hidden = !film;
+    if (!film) return;
+    const level = film.level(this.#fitted.width * this.#view.scale * devicePixelRatio);
+    if (this.film.width !== level.width) this.film.width = level.width;
+    if (this.film.height !== level.height) this.film.height = level.height;
+    this.film.getContext('2d')?.putImageData(paintFilm(level, this.#look), 0, 0);
+  }
+
+  #paintMap() {
+    const heatmap = this.#scene?.heatmap;
+    const grid = this.#grid();
+    this.map.hidden = !grid || !this.settings.map;
+    this.map.style.opacity = String(this.settings.opacity);
+    if (!heatmap || !grid) return;
+    this.map.getContext('2d')?.putImageData(paintMap(grid, reach(heatmap.classes.map((c) => ({ ...heatmap, ...c })))), 0, 0);
+  }
+
+  /** The map of the class chosen. */
+  #grid() {
+    const heatmap = this.#scene?.heatmap;
+    const found = heatmap?.classes.find(({ id }) => id === this.settings.shown);
+    return heatmap && found ? { width: heatmap.width, height: heatmap.height, values: found.values } : null;
+  }
+
+  // Tools
+
+  #toolbar() {
+    const { words, settings } = this;
+    this.mapButton = button(words.text('view.map'), () => this.#set({ map: !settings.map }), { icon: 'map', key: 'M', class: 'toggle' });
+    this.opacity = h('input', {
+      type: 'range', min: '0.1', max: '1', step: '0.05', class: 'opacity', 'aria-label': words.text('view.opacity'), title: words.text('view.opacity'),
+      oninput: (/** @type {Event} */ event) => this.#set({ opacity: Number(/** @type {HTMLInputElement} */ (event.currentTarget).value), map: true }),
+    });
+    this.windowButton = this.#tool('view.window', 'contrast', () => this.#set({ drag: settings.drag === 'pan' ? 'window' : 'pan' }));
+    this.invertButton = this.#tool('view.invert', 'invert', () => this.invert(), 'I');
+    const full = document.fullscreenEnabled && this.#tool('view.full', 'full', () => this.full(), 'F');
+    return h('div', { class: 'tools', role: 'toolbar', 'aria-label': words.text('view.label') },
+      this.mapButton, this.opacity, h('span', { class: 'gap' }),
+      this.#tool('view.zoom-out', 'minus', () => this.zoom(1 / STEP.zoom), '-'),
+      this.#tool('view.zoom-in', 'plus', () => this.zoom(STEP.zoom), '+'),
+      this.windowButton, this.invertButton,
+      this.#tool('view.reset', 'reset', () => this.reset(), '0'), full);
+  }
+
+  /**
+   * @param {string} key of the words
+   * @param {string} picture
+   * @param {() => void} act
+   * @param {string} [shortcut]
+   */
+  #tool(key, picture, act, shortcut) {
+    return button(this.words.text(key), act, { icon: picture, bare: true, class: 'tool', key: shortcut });
+  }
+
+  /** @param {Partial<ViewSettings>} change */
+  #set(change) {
+    Object.assign(this.settings, change);
+    this.hooks.onsettings();
+  }
+
+  #syncTools() {
+    const { words, settings } = this;
+    const scene = this.#scene;
+    const grid = this.#grid();
+    this.mapButton?.setAttribute('aria-pressed', String(settings.map));
+    if (this.mapButton) this.mapButton.disabled = !grid;
+    if (this.opacity) {
+      this.opacity.value = String(settings.opacity);
+      this.opacity.disabled = !grid;
+    }
+    this.windowButton?.setAttribute('aria-pressed', String(settings.drag === 'window'));
+    this.invertButton?.setAttribute('aria-pressed', String(this.#look.inverted));
+    this.stage.dataset.drag = settings.drag;
+    const values = { name: scene?.name ?? '', class: words.verdict(settings.shown) };
+    this.film.setAttribute('aria-label', words.text(grid && settings.map ? 'view.image' : 'view.image.plain', values));
+    const message = scene && !scene.film ? words.text('view.none') : '';
+    this.message.hidden = !message;
+    this.message.textContent = message;
+    this.#syncLegend(grid);
+  }
+
+  #legend() {
+    this.scale = h('canvas', { class: 'scale', width: 256, height: 12, role: 'img' });
+    this.legendTitle = h('span', { class: 'legend-title' });
+    this.low = h('span', {});
+    this.high = h('span', {});
+    return h('div', { class: 'legend', part: 'legend' }, this.legendTitle, this.low, this.scale, this.high);
+  }
+
+  /** @param {import('./colormap.js').Grid | null} grid */
+  #syncLegend(grid) {
+    const { words, settings } = this;
+    const heatmap = this.#scene?.heatmap;
+    const why = this.#scene?.noMap;
+    this.legend.hidden = !(why || (grid && settings.map));
+    for (const part of [this.scale, this.low, this.high]) if (part) part.hidden = !grid;
+    if (!grid || !heatmap) return fill(this.legendTitle ?? this.legend, why ?? '');
+    const most = reach(heatmap.classes.map((c) => ({ ...heatmap, ...c })));
+    const low = `−${words.number(most, 1)}`;
+    const high = `+${words.number(most, 1)}`;
+    const name = words.verdict(settings.shown);
+    if (this.legendTitle) fill(this.legendTitle, words.text('view.map.of'), ' ', h('strong', {}, name));
+    if (this.low) this.low.textContent = `${low} ${words.text('view.against')}`;
+    if (this.high) this.high.textContent = `${high} ${words.text('view.for')}`;
+    this.scale?.setAttribute('aria-label', words.text('view.legend', { class: name, low, high }));
+    this.#paintScale();
+  }
+
+  /** The legend is a map too: one row from -1 to 1. */
+  #paintScale() {
+    const context = this.scale?.getContext('2d');
+    if (!context) return;
+    const row = Float32Array.from({ length: 32 }, (_, i) => i / 15.5 - 1);
+    const painted = paintMap({ width: 32, height: 1, values: row }, 1);
+    context.putImageData(painted, 0, 0);
+  }
+
+  // Moving
+
+  /** @param {View} view */
+  #setView(view) {
+    const free = Math.max(view.scale - 1, 0) / 2 + 0.25;
+    const limit = (/** @type {number} */ shift) => (view.scale === 1 ? 0 : Math.min(Math.max(shift, -free), free));
+    this.#view = { scale: view.scale, x: limit(view.x), y: limit(view.y) };
+    this.#place();
+    this.#paint();
+    this.hooks.onview?.(this.#view);
+  }
+
+  /**
+   * @param {number} factor
+   * @param {number} px from the middle of the stage, in pixels
+   * @param {number} py
+   */
+  #zoomAt(factor, px, py) {
+    const { scale, x, y } = this.#view;
+    const next = Math.min(Math.max(scale * factor, 1), MAX_SCALE);
+    const grow = next / scale;
+    const ax = px / this.#fitted.width;
+    const ay = py / this.#fitted.height;
+    this.#setView({ scale: next, x: ax - (ax - x) * grow, y: ay - (ay - y) * grow });
+  }
+
+  /** @param {number} dx pixels @param {number} dy */
+  #pan(dx, dy) {
+    const { scale, x, y } = this.#view;
+    this.#setView({ scale, x: x + dx / this.#fitted.width, y: y + dy / this.#fitted.height });
+  }
+
+  /** @param {number} width gray values to add @param {number} centre */
+  #window(width, centre) {
+    this.#look.width = Math.min(Math.max(this.#look.width + width, 4), 510);
+    this.#look.centre = Math.min(Math.max(this.#look.centre + centre, 0), 255);
+    this.#paint();
+    this.#showReadout();
+  }
+
+  #showReadout() {
+    const { width, centre } = this.#look;
+    this.readout.value = this.words.text('view.window.now', { width: Math.round(width), centre: Math.round(centre) });
+    this.readout.hidden = false;
+    clearTimeout(this.#readoutTimer);
+    this.#readoutTimer = window.setTimeout(() => { this.readout.hidden = true; }, 1500);
+  }
+
+  // Input
+
+  /** @param {PointerEvent} event */
+  #down(event) {
+    this.#pointers.set(event.pointerId, event);
+    this.stage.setPointerCapture(event.pointerId);
+  }
+
+  /** @param {PointerEvent} event */
+  #up(event) {
+    this.#pointers.delete(event.pointerId);
+  }
+
+  /** @param {PointerEvent} event */
+  #move(event) {
+    const before = this.#pointers.get(event.pointerId);
+    if (!before) return;
+    const other = [...this.#pointers.values()].find(({ pointerId }) => pointerId !== event.pointerId);
+    this.#pointers.set(event.pointerId, event);
+    const dx = event.clientX - before.clientX;
+    const dy = event.clientY - before.clientY;
+    if (other) this.#pinch(before, event, other);
+    else if (this.settings.drag === 'window' || before.button === 2 || event.shiftKey) this.#window(dx, dy);
+    else this.#pan(dx, dy);
+  }
+
+  /**
+   * @param {PointerEvent} before
+   * @param {PointerEvent} after of the finger that moved
+   * @param {PointerEvent} still the other finger
+   */
+  #pinch(before, after, still) {
+    const span = (/** @type {PointerEvent} */ e) => Math.hypot(e.clientX - still.clientX, e.clientY - still.clientY) || 1;
+    const box = this.stage.getBoundingClientRect();
+    this.#zoomAt(span(after) / span(before),
+      (after.clientX + still.clientX) / 2 - box.left - box.width / 2,
+      (after.clientY + still.clientY) / 2 - box.top - box.height / 2);
+  }
+
+  /** @param {WheelEvent} event */
+  #wheel(event) {
+    // Without focus on the film the wheel scrolls the page, as everywhere else.
+    const ours = event.ctrlKey || document.fullscreenElement || this.stage.matches(':focus');
+    if (!ours || !this.#scene?.film) return;
+    event.preventDefault();
+    const box = this.stage.getBoundingClientRect();
+    this.#zoomAt(Math.exp(-Math.sign(event.deltaY) * Math.min(Math.abs(event.deltaY), 100) / 400),
+      event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2);
+  }
+
+  /** Arrow keys on the film itself; the letters are the element's. @param {KeyboardEvent} event */
+  #key(event) {
+    const arrow = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (!arrow || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const [x, y] = arrow;
+    if (event.shiftKey) this.#window(-x * STEP.gray, -y * STEP.gray);
+    else this.#pan(x * STEP.move * this.stage.clientWidth, y * STEP.move * this.stage.clientHeight);
+  }
+}

@@ -1,0 +1,12 @@
+// worker.js - one engine behind messages; a module worker in browsers, a worker thread in Node.
+// Asks carry an id and what createHost (wasm.js) understands; each is answered with the same id.
+import { createHost, nodeBuiltin } from './wasm.js';
+
+const host = createHost();
+const port = nodeBuiltin('worker_threads')?.parentPort;
+
+/** @param {any} message */
+const receive = async (message) => (port ?? globalThis).postMessage({ id: message.id, ...await host(message) });
+
+if (port) port.on('message', receive);
+else globalThis.addEventListener('message', (event) => receive(event.data));
