@@ -1,0 +1,448 @@
+/** The command `cxrlens` as users meet it: formats, folders, bad input of every kind, exit codes, time and memory. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { after, test } from 'node:test';
+import { jpegHeader, png, pngOf, zeros } from './images.js';
+
+const SECONDS = 60;
+const MODEL = resolve('model/cxrlens.cxrm');
+const GOLDEN = readdirSync('tests/golden').filter((name) => name.endsWith('.png')).sort().map((name) => resolve('tests/golden', name));
+const FILM = resolve('tests/golden/phantom.png');
+const CLASSES = ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity'];
+const SHARED = '../shared/data/crd';
+
+const folder = mkdtempSync(join(tmpdir(), 'cxrlens-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** @param {string} name @param {string | Buffer} content */
+function put(name, content) {
+  const path = join(folder, name);
+  mkdirSync(join(path, '..'), { recursive: true });
+  writeFileSync(path, content);
+  return path;
+}
+
+const sha256 = (/** @type {string} */ path) => createHash('sha256').update(readFileSync(path)).digest('hex');
+const program = (/** @type {string} */ build) => resolve(build === 'native' ? 'build/cxrlens' : `build/obj/${build}/cxrlens`);
+
+/** The model with a gate that lets everything pass. */
+function openGate() {
+  const model = readFileSync(MODEL);
+  const key = 'gate.threshold';
+  model.writeFloatLE(0, model.indexOf(key) + Math.ceil(key.length / 4) * 4);
+  createHash('sha256').update(model.subarray(64)).digest().copy(model, 24);
+  return put('open-gate.cxrm', model);
+}
+
+/**
+ * @param {string[]} args
+ * @param {{ build?: string, input?: Buffer, env?: Record<string, string>, wrap?: string[], cwd?: string }} [options]
+ */
+function run(args, { build = 'native', input, env = {}, wrap = [], cwd } = {}) {
+  const [command, ...rest] = [...wrap, program(build), ...args];
+  const done = spawnSync(command, rest, {
+    input, cwd, timeout: SECONDS * 1000, maxBuffer: 1 << 28, env: { ...process.env, CXRLENS_MODEL: MODEL, ...env },
+  });
+  assert.equal(done.error, undefined, `${args.join(' ')}: ${done.error}`);
+  assert.equal(done.signal, null, `${args.join(' ')} ended by ${done.signal}: ${done.stderr}`);
+  return { code: done.status, out: done.stdout.toString(), err: done.stderr.toString() };
+}
+
+/** @param {string[]} args @param {Parameters<typeof run>[1]} [options] */
+function classify(args, options) {
+  const { code, out, err } = run(['classify', '--format', 'json', ...args], options);
+  return { code, err, answers: out.split('\n').filter(Boolean).map((line) => JSON.parse(line)) };
+}
+
+/** RFC 4180, to the letter. @param {string} text */
+function parseCsv(text) {
+  const rows = [];
+  let row = [];
+  for (let at = 0; at < text.length;) {
+    let cell = '';
+    if (text[at] === '"') {
+      for (at++; text[at] !== '"' || text[at + 1] === '"'; at++) {
+        if (text[at] === '"') at++;
+        cell += text[at];
+      }
+      at++;
+    } else while (at < text.length && !',\r"'.includes(text[at])) cell += text[at++];
+    row.push(cell);
+    if (text[at] === ',') {
+      at++;
+      continue;
+    }
+    assert.equal(text.slice(at, at + 2), '\r\n');
+    at += 2;
+    rows.push(row);
+    row = [];
+  }
+  return rows;
+}
+
+/** Everything that must be the same wherever it is computed. @param {any} answer */
+function withoutTimings({ timings, ...rest }) {
+  assert.deepEqual(Object.keys(timings), ['decode_ms', 'preprocess_ms', 'network_ms']);
+  return rest;
+}
+
+// ---- options ------------------------------------------------------------------------------------------
+
+test('help and version go to standard output', () => {
+  for (const word of ['--help', '-h', 'help']) {
+    const { code, out } = run([word]);
+    assert.equal(code, 0);
+    assert.match(out, /^Usage: cxrlens classify/);
+    assert.match(out, /not a medical device/);
+  }
+  assert.match(run(['--version']).out, /^cxrlens \d+\.\d+\.\d+\n$/);
+});
+
+test('wrong usage is told on standard error with status 2', () => {
+  const wrong = [[], ['frobnicate'], ['classify'], ['classify', '--nonsense', FILM], ['classify', '--format', 'xml', FILM],
+    ['classify', '--runs', '3', FILM], ['bench', '--runs', '0'], ['bench', '--runs', '3x'], ['info', FILM],
+    ['classify', '--model'], ['bench', FILM, FILM]];
+  for (const args of wrong) {
+    const { code, out, err } = run(args);
+    assert.equal(code, 2, args.join(' '));
+    assert.equal(out, '');
+    assert.match(err, /\w/);
+  }
+});
+
+test('info describes the model', () => {
+  const { code, out } = run(['info']);
+  assert.equal(code, 0);
+  assert.match(out, new RegExp(`sha256 +${sha256(MODEL)}`));
+  assert.match(out, /classes +normal, covid-19, viral-pneumonia, lung-opacity/);
+});
+
+test('bench gives medians per stage', () => {
+  for (const args of [[], [FILM]]) {
+    const { code, out } = run(['bench', '--runs', '2', ...args]);
+    assert.equal(code, 0);
+    for (const stage of ['decode', 'preprocess', 'network', 'file to result']) {
+      assert.match(out, new RegExp(`^${stage} +\\d+\\.\\d+ ms`, 'm'));
+    }
+    assert.match(out, /GMAC\/s/);
+  }
+});
+
+// ---- answers ------------------------------------------------------------------------------------------
+
+test('an answer has the shape of cxrlens.result/1', () => {
+  const { code, answers, err } = classify([FILM]);
+  assert.deepEqual([code, err, answers.length], [0, '', 1]);
+  const [answer] = answers;
+  assert.deepEqual(Object.keys(answer), ['schema', 'file', 'sha256', 'image', 'model', 'verdict', 'classes', 'gate',
+    'warnings', 'timings']);
+  assert.equal(answer.schema, 'cxrlens.result/1');
+  assert.equal(answer.file, FILM);
+  assert.equal(answer.sha256, sha256(FILM));
+  assert.deepEqual(answer.image, { width: 224, height: 224, format: 'png' });
+  assert.equal(answer.model.sha256, sha256(MODEL));
+  assert.deepEqual(answer.classes.map((/** @type {any} */ each) => each.id), CLASSES);
+  const sum = answer.classes.reduce((/** @type {number} */ all, /** @type {any} */ each) => all + each.probability, 0);
+  assert.ok(Math.abs(sum - 1) < 1e-5);
+  assert.ok([...CLASSES, 'uncertain', 'not-a-chest-x-ray'].includes(answer.verdict));
+  assert.equal(answer.gate.accepted, answer.gate.score >= answer.gate.threshold);
+  for (const time of Object.values(answer.timings)) assert.ok(time >= 0);
+});
+
+for (const build of ['scalar', 'relaxed', 'clang', 'asan']) {
+  test(`the ${build} build gives the same bits as the native one`, () => {
+    const want = classify(['--heatmap', join(folder, 'maps-native'), ...GOLDEN]);
+    const got = classify(['--heatmap', join(folder, `maps-${build}`), ...GOLDEN], { build });
+    assert.deepEqual([want.code, got.code, got.err], [0, 0, '']);
+    assert.equal(got.answers.length, GOLDEN.length);
+    const plain = (/** @type {any} */ answer) => JSON.stringify(withoutTimings(answer)).replace(/"[^"]*\/maps-\w+\//g, '"');
+    got.answers.forEach((answer, i) => assert.equal(plain(answer), plain(want.answers[i])));
+  });
+}
+
+test('real films are read for what they are', { skip: existsSync(SHARED) ? false : 'no ../shared/data/crd' }, () => {
+  const [header, ...lines] = readFileSync(`${SHARED}/manifest.csv`, 'utf8').trim().split('\n').map((line) => line.trim().split(','));
+  const column = (/** @type {string} */ name) => header.indexOf(name);
+  const names = { Normal: 'normal', COVID: 'covid-19', Viral_Pneumonia: 'viral-pneumonia', Lung_Opacity: 'lung-opacity' };
+  const films = Object.entries(names).flatMap(([label, id]) => lines
+    .filter((line) => line[column('split')] === 'test' && line[column('file')].split('/').includes(label))
+    .slice(0, 10).map((line) => ({ id, path: resolve(SHARED, '..', line[column('file')]) })));
+  const existing = films.filter(({ path }) => existsSync(path));
+  assert.equal(existing.length, 40);
+  const { code, answers } = classify(existing.map(({ path }) => path));
+  assert.equal(code, 0);
+  const likeliest = (/** @type {any} */ { classes }) => classes.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.probability > a.probability ? b : a)).id;
+  const right = answers.filter((answer, i) => answer.gate.accepted && likeliest(answer) === existing[i].id).length;
+  assert.ok(right >= 32, `${right} of 40`);
+});
+
+// ---- bad input ----------------------------------------------------------------------------------------
+
+const good = readFileSync(FILM);
+const bad = [
+  ['empty.png', Buffer.alloc(0), 'image-empty'],
+  ['text.png', 'This is no image.\n', 'image-format'],
+  ['page.jpg', '<!doctype html><title>404</title>', 'image-format'],
+  ['cut.png', good.subarray(0, good.length / 2), 'image-corrupt'],
+  ['header-only.png', good.subarray(0, 33), 'image-corrupt'],
+  ['flipped.png', Buffer.concat([good.subarray(0, 60), Buffer.from(good.subarray(60)).fill(0xa5, 0, 40)]), 'image-corrupt'],
+  ['vast.png', pngOf(30000, 30000, zeros(1)), 'image-side'],
+  ['vast.jpg', jpegHeader(30000, 30000), 'image-side'],
+  ['many-pixels.png', pngOf(16000, 16000, zeros(1)), 'image-pixels'],
+  ['empty-promise.png', pngOf(8000, 8000, zeros(1)), 'image-corrupt'],
+  ['no-size.png', pngOf(0, 100, zeros(1)), 'image-corrupt'],
+  ['tiny.png', png(16, 200), 'image-small'],
+  ['cut.jpg', jpegHeader(100, 100), 'image-corrupt'],
+].map(([name, content, code]) => ({ path: put(`bad/${name}`, /** @type {string | Buffer} */ (content)), code }));
+
+/** @param {string} build */
+function checkBatch(build) {
+  const missing = join(folder, 'missing.png');
+  const paths = [FILM, ...bad.map(({ path }) => path), missing, FILM];
+  const { code, answers, err } = classify(paths, { build });
+  assert.equal(code, 1);
+  assert.equal(err, '');
+  assert.deepEqual(answers.map(({ file }) => file), paths);
+  assert.deepEqual(answers.map(({ error }) => error?.code), [undefined, ...bad.map((each) => each.code), 'file-unreadable', undefined]);
+  for (const { error } of answers) assert.ok(!error || /^[A-Z].*\.$/.test(error.message), `no sentence: ${error?.message}`);
+  assert.deepEqual(Object.keys(answers[1]), ['schema', 'file', 'error']);
+}
+
+for (const build of ['native', 'scalar', 'asan']) {
+  test(`a batch goes on after every kind of bad input, and nothing leaks (${build})`, () => checkBatch(build));
+}
+
+test('valgrind has nothing to say', () => {
+  const wrap = ['valgrind', '-q', '--leak-check=full', '--error-exitcode=99'];
+  const { code, err } = classify(['--heatmap', join(folder, 'maps'), FILM, ...bad.map(({ path }) => path)], { wrap });
+  assert.deepEqual([code, err], [1, '']);
+});
+
+/** Address space for a run, in KiB. @param {number} limit */
+const within = (limit) => ['sh', '-c', `ulimit -v ${limit} && exec "$@"`, 'sh'];
+
+test('a bomb neither takes the memory nor the time', () => {
+  const bombs = [
+    put('bomb.png', pngOf(100, 100, zeros(1024))),
+    put('chunks.png', Buffer.concat([pngOf(100, 100, zeros(64)).subarray(0, -12), png(64, 64).subarray(33)])),
+  ];
+  for (const bomb of bombs) {
+    const { code, answers } = classify([bomb, FILM], { wrap: within(700_000) });
+    assert.equal(answers.length, 2);
+    assert.ok(code === 0 || answers[0].error.code === 'image-corrupt', answers[0].error?.code);
+    assert.equal(answers[1].error, undefined);
+  }
+});
+
+/** As many pixels as are allowed; three of them take over a second. */
+function largest() {
+  const path = join(folder, 'largest.png');
+  return existsSync(path) ? path : put('largest.png', png(8192, 8192, () => 80));
+}
+
+test('the largest image that is allowed stays under 1.5 GB', () => {
+  const { code, answers } = classify([largest()], { wrap: within(1_500_000) });
+  assert.equal(code, 0, JSON.stringify(answers));
+  assert.equal(answers[0].image.width, 8192);
+});
+
+test('want of memory is an answer, not a crash', () => {
+  const { code, answers } = classify([largest(), FILM], { wrap: within(100_000) });
+  assert.deepEqual([code, answers[0].error?.code, answers[1].error], [1, 'memory', undefined]);
+});
+
+test('files beyond the limit and endless ones are refused', () => {
+  const { code, answers } = classify(['/dev/zero', FILM]);
+  assert.deepEqual([code, answers[0].error?.code], [1, 'image-file-size']);
+});
+
+test('a small PNG cut anywhere is refused with a sentence', () => {
+  const whole = png(40, 40);
+  const paths = Array.from({ length: whole.length - 1 }, (_, i) => put(`cuts/${String(i).padStart(4, '0')}.png`, whole.subarray(0, i)));
+  const { code, answers } = classify(paths, { build: 'asan' });
+  assert.equal(code, 1);
+  assert.equal(answers.length, paths.length);
+  // The last chunk says nothing but "end".
+  const needed = whole.length - 12;
+  for (const [i, { error }] of answers.entries()) assert.ok(error || i >= needed, `${i} bytes were enough`);
+});
+
+test('a model that is missing, cut, changed or of another kind is refused by name', () => {
+  const model = readFileSync(MODEL);
+  const flip = (/** @type {number} */ at) => {
+    const copy = Buffer.from(model);
+    copy[at] ^= 0x10;
+    return copy;
+  };
+  const models = [
+    ['empty.cxrm', Buffer.alloc(0)], ['text.cxrm', 'model'], ['image.cxrm', good],
+    ...[1, 3, 63, 64, 160, 1000, model.length >> 1, model.length - 1].map((n) => [`cut-${n}.cxrm`, model.subarray(0, n)]),
+    ['long.cxrm', Buffer.concat([model, Buffer.alloc(1)])],
+    ...[0, 4, 8, 16, 24, 55, 60, 64, 70, 80, 170, 300, 5000, model.length >> 1, model.length - 1].map((n) => [`flip-${n}.cxrm`, flip(n)]),
+  ].map(([name, content]) => put(`models/${name}`, /** @type {Buffer} */ (content)));
+  for (const path of [...models, join(folder, 'none.cxrm'), folder]) {
+    const { code, out, err } = run(['classify', '--model', path, FILM], { build: 'asan' });
+    assert.equal(code, 2, path);
+    assert.equal(out, '');
+    assert.ok(err.startsWith('cxrlens: ') && err.includes(path), err);
+    assert.ok(!err.includes('Sanitizer'), err);
+  }
+  assert.equal(run(['info'], { env: { CXRLENS_MODEL: models[0] } }).code, 2);
+  assert.equal(run(['info', '--model', MODEL], { env: { CXRLENS_MODEL: models[0] } }).code, 0);
+  assert.equal(run(['info'], { env: { CXRLENS_MODEL: '' } }).code, 0);
+});
+
+// ---- inputs -------------------------------------------------------------------------------------------
+
+test('folders are walked in order, without hidden files, and other files are skipped by name', () => {
+  const root = join(folder, 'films');
+  for (const name of ['b.png', 'a.png', 'c/z.png', 'c/a/deep.png', 'B.png', '.hidden.png', '.git/x.png']) put(`films/${name}`, good);
+  put('films/notes.txt', 'text');
+  put('films/empty', '');
+  put('films/broken.PNG', 'text');
+  symlinkSync('../films', join(root, 'circle'));
+  symlinkSync('b.png', join(root, 'link.png'));
+  symlinkSync('nowhere', join(root, 'loose.png'));
+  assert.equal(spawnSync('mkfifo', [join(root, 'pipe.png')]).status, 0);
+  const { code, answers, err } = classify([root]);
+  assert.equal(code, 1);
+  assert.deepEqual(answers.map(({ file, error }) => [file.slice(root.length + 1), error?.code]), [
+    ['B.png', undefined], ['a.png', undefined], ['b.png', undefined], ['broken.PNG', 'image-format'], ['c/a/deep.png', undefined],
+    ['c/z.png', undefined], ['link.png', undefined], ['loose.png', 'file-unreadable']]);
+  assert.deepEqual(err.trim().split('\n').map((line) => line.match(/skipped (.*):/)?.[1]), [join(root, 'empty'), join(root, 'notes.txt')]);
+  const table = run(['classify', root]);
+  assert.match(table.out, /6 images.*; 2 could not be read; 4 skipped\n/);
+});
+
+test('an empty folder is no error, a locked one is', () => {
+  mkdirSync(join(folder, 'none'));
+  const { code, answers, err } = classify([join(folder, 'none')]);
+  assert.deepEqual([code, answers.length], [0, 0]);
+  assert.match(err, /no images/);
+  mkdirSync(join(folder, 'locked'));
+  chmodSync(join(folder, 'locked'), 0);
+  if (process.getuid?.() === 0) return; // nothing is locked for root
+  assert.equal(classify([join(folder, 'locked'), FILM]).answers[0].error.code, 'file-unreadable');
+});
+
+test('standard input and named pipes are read', () => {
+  const { answers } = classify(['-'], { input: good });
+  assert.deepEqual([answers[0].file, answers[0].sha256], ['-', sha256(FILM)]);
+  assert.equal(classify(['-'], { input: Buffer.alloc(0) }).answers[0].error.code, 'image-empty');
+  const pipe = join(folder, 'pipe');
+  const script = `mkfifo '${pipe}' && { cat '${FILM}' >'${pipe}' & } && exec "$@"`;
+  assert.equal(classify([pipe], { wrap: ['sh', '-c', script, 'sh'] }).answers[0].sha256, sha256(FILM));
+});
+
+test('names of any kind survive every format', () => {
+  const names = ['quote".png', 'new\nline.png', 'comma,semi;.png', '=cmd|calc.png', '+1.png', '@sum.png', '-dash.png', 'tab\t.png',
+    '한글 ☃.png', 'back\\slash.png', 'esc\u001b[2J.png'];
+  for (const name of names) put(`names/${name}`, good);
+  const raw = Buffer.concat([Buffer.from(join(folder, 'names/')), Buffer.from([0x62, 0xff, 0xfe, 0xed, 0xa0, 0x80]), Buffer.from('.png')]);
+  writeFileSync(raw, good);
+  put('names/zero.png', '');
+  const cwd = join(folder, 'names');
+  const all = readdirSync(cwd).length;
+
+  const { answers } = classify(['.'], { cwd });
+  assert.equal(answers.length, all);
+  for (const name of names) assert.ok(answers.some(({ file }) => file === `./${name}`), name);
+  assert.ok(answers.some(({ file }) => file.startsWith('./b\ufffd\ufffd\ufffd')));
+
+  const { out } = run(['classify', '--format', 'csv', '--', ...readdirSync(cwd).filter((name) => !name.includes('\ufffd'))], { cwd });
+  const rows = parseCsv(out);
+  assert.equal(rows.length, all);
+  for (const row of rows) assert.equal(row.length, rows[0].length);
+  for (const row of rows) for (const cell of row) assert.ok(!/^[=+@\t\r]|^-(?![\d.])/.test(cell), `runs as a formula: ${cell}`);
+  const error = rows.find((row) => row[0] === 'zero.png');
+  assert.equal(error?.[rows[0].indexOf('error_code')], 'image-empty');
+  const named = rows.find((row) => row[0] === "'=cmd|calc.png");
+  assert.equal(named?.[rows[0].indexOf('sha256')], sha256(FILM));
+  assert.ok(CLASSES.every((id) => rows[0].includes(`p_${id}`)));
+
+  const table = run(['classify', '.'], { cwd }).out;
+  // eslint-disable-next-line no-control-regex
+  assert.ok(!/[\u0000-\u0009\u000b-\u001f\u007f]/.test(table));
+  assert.match(table, /For research and education; not a medical device\.\n$/);
+  assert.equal(table.trim().split('\n').length, 1 + all + 3);
+});
+
+test('nine digits bring the floats back, in JSON and CSV alike', () => {
+  const [answer] = classify([FILM]).answers;
+  const [header, row] = parseCsv(run(['classify', '--format', 'csv', FILM]).out);
+  for (const { id, logit, probability } of answer.classes) {
+    assert.equal(Number(row[header.indexOf(`logit_${id}`)]), logit);
+    assert.equal(Number(row[header.indexOf(`p_${id}`)]), probability);
+    assert.ok(Math.abs(Math.fround(logit) - logit) <= Math.abs(logit) * 1e-8);
+  }
+});
+
+// ---- output -------------------------------------------------------------------------------------------
+
+/** Width and height in a PNG's header. @param {string} path */
+function pngSize(path) {
+  const bytes = readFileSync(path);
+  assert.equal(bytes.toString('latin1', 1, 4), 'PNG');
+  return [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
+}
+
+test('heat maps are exact in JSON and drawn for what passes the gate', () => {
+  const maps = join(folder, 'some/where');
+  for (const name of ['one/film.png', 'two/film.png']) put(name, name.startsWith('one') ? good : png(500, 300));
+  put('wide.png', png(3000, 1500));
+  const paths = [join(folder, 'one'), join(folder, 'two'), join(folder, 'wide.png'), FILM];
+  const refused = classify(['--heatmap', maps, ...paths]).answers;
+  const { code, answers } = classify(['--model', openGate(), '--heatmap', maps, ...paths], { build: 'asan' });
+  assert.deepEqual([code, answers.length], [0, 4]);
+  assert.deepEqual([refused[3].gate.accepted, refused[3].heatmap.file], [false, undefined]);
+  for (const { heatmap, classes, gate } of answers) {
+    assert.deepEqual(heatmap.classes.map((/** @type {any} */ each) => each.id), CLASSES);
+    heatmap.classes.forEach((/** @type {any} */ each, /** @type {number} */ k) => {
+      assert.equal(each.values.length, heatmap.width * heatmap.height);
+      const mean = each.values.reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b, 0) / each.values.length;
+      assert.ok(Math.abs(mean + each.bias - classes[k].logit) < 1e-3 * Math.max(1, Math.abs(classes[k].logit)));
+    });
+    assert.ok(gate.accepted);
+  }
+  for (const { heatmap, image, file, sha256: digest } of answers) {
+    const scale = Math.min(1, 1024 / Math.max(image.width, image.height));
+    const want = [image.width, image.height].map((side) => Math.floor(side * scale));
+    assert.deepEqual(pngSize(heatmap.file), want);
+    assert.equal(basename(heatmap.file), `${basename(file, '.png')}-${digest.slice(0, 12)}.png`);
+  }
+});
+
+test('a folder for heat maps that cannot be made stops the run', () => {
+  const file = put('in-the-way', 'x');
+  for (const path of [file, join(file, 'below')]) assert.equal(run(['classify', '--heatmap', path, FILM]).code, 2);
+});
+
+test('results that cannot be written are an error', () => {
+  const wrap = ['sh', '-c', 'exec "$@" >/dev/full', 'sh'];
+  for (const format of ['json', 'csv', 'text']) {
+    const { code, err } = run(['classify', '--format', format, FILM], { wrap });
+    assert.equal(code, 1);
+    assert.match(err, /cannot write/);
+  }
+  assert.equal(run(['--help'], { wrap }).code, 1);
+});
+
+test('standard error stays empty when it is no terminal', () => {
+  assert.equal(classify(Array(3).fill(largest())).err, '');
+});
+
+test('progress shows on a terminal once a run takes more than a second', { skip: existsSync('/usr/bin/script') ? false : 'no script(1)' }, () => {
+  const command = `exec '${program('native')}' classify '${Array(3).fill(largest()).join("' '")}' >/dev/null`;
+  const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
+    encoding: 'utf8', timeout: SECONDS * 1000, env: { ...process.env, CXRLENS_MODEL: MODEL },
+  });
+  assert.equal(status, 0);
+  assert.match(stdout, /\r\u001b\[K\d of 3, \d+ s left/);
+  assert.ok(stdout.endsWith('\r\u001b[K'));
+});

@@ -1,0 +1,162 @@
+/** <cxr-lens> as a portal uses it: attributes, properties, methods, events, forms, coming and going. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { chest, idle, stage } from './support.js';
+
+const site = stage();
+
+/** @typedef {any} Lens */
+
+test('classify() gives the result, and events tell the same, composed', async () => {
+  const { page, troubles } = await site.open();
+  const seen = await page.evaluate(async (bytes) => {
+    const lens = /** @type {Lens} */ (document.querySelector('cxr-lens'));
+    /** @type {string[]} */
+    const events = [];
+    for (const kind of ['cxr-progress', 'cxr-result', 'cxr-error']) {
+      document.addEventListener(kind, (event) => events.push(`${kind} ${event.composed}`));
+    }
+    const result = await lens.classify(new Uint8Array(bytes));
+    const error = await lens.classify(new Blob(['no image'])).catch((/** @type {any} */ reason) => reason);
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    return { result, code: error.code, events, same: lens.results[0] === result, frozen: Object.isFrozen(result) };
+  }, [...chest()]);
+  assert.equal(seen.result.schema, 'cxrlens.result/1');
+  assert.equal(seen.code, 'image-format');
+  assert.ok(seen.same && seen.frozen);
+  for (const kind of ['cxr-progress true', 'cxr-result true', 'cxr-error true']) assert.ok(seen.events.includes(kind), kind);
+  assert.deepEqual(troubles, []);
+});
+
+test('properties set before the upgrade, attributes, a portal’s own words', async () => {
+  const { page } = await site.open();
+  const seen = await page.evaluate(async (bytes) => {
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    lens.multiple = true;
+    lens.noGuidance = true;
+    lens.doubtThreshold = 1;
+    lens.strings = { 'verdict.uncertain': 'Ask a radiologist' };
+    document.body.append(lens);
+    await lens.classify(new Uint8Array(bytes));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const text = lens.shadowRoot.querySelector('.verdict').innerText;
+    const { verdict } = lens.results[0];
+    return { attributes: lens.getAttributeNames(), text, verdict, guidance: lens.shadowRoot.querySelectorAll('.guidance').length };
+  }, [...chest(2)]);
+  assert.deepEqual(seen.attributes.sort(), ['doubt-threshold', 'multiple', 'no-guidance']);
+  assert.equal(seen.guidance, 0);
+  // An answer below the portal's threshold is in doubt; a refusal stays one.
+  if (seen.verdict === 'not-a-chest-x-ray') assert.match(seen.text, /Not a frontal/);
+  else assert.equal(seen.text, 'Ask a radiologist');
+});
+
+test('without `multiple` a new image takes the place of the old', async () => {
+  const { page } = await site.open();
+  const count = await page.evaluate(async (bytes) => {
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    document.body.append(lens);
+    await lens.classify(new Uint8Array(bytes));
+    await lens.classify(new Uint8Array(bytes));
+    return lens.results.length;
+  }, [...chest()]);
+  assert.equal(count, 1);
+});
+
+test('it has a value in a form', async () => {
+  const { page } = await site.open();
+  const value = await page.evaluate(async (bytes) => {
+    const form = document.createElement('form');
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    lens.name = 'film';
+    form.append(lens);
+    document.body.append(form);
+    await lens.classify(new Uint8Array(bytes));
+    return String(new FormData(form).get('film'));
+  }, [...chest()]);
+  assert.equal(JSON.parse(value)[0].schema, 'cxrlens.result/1');
+});
+
+test('disabled, it takes nothing', async () => {
+  const { page } = await site.open();
+  const count = await page.evaluate((bytes) => {
+    const lens = /** @type {Lens} */ (document.querySelector('cxr-lens'));
+    lens.disabled = true;
+    lens.add([new Blob([new Uint8Array(bytes)])]);
+    return lens.progress.total;
+  }, [...chest()]);
+  assert.equal(count, 0);
+});
+
+test('src is read at once; a missing one is an error event', async () => {
+  const { page } = await site.open();
+  const seen = await page.evaluate(async () => {
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    const event = (/** @type {string} */ kind) => new Promise((resolve) => lens.addEventListener(kind, (/** @type {CustomEvent} */ e) => resolve(e.detail), { once: true }));
+    document.body.append(lens);
+    const good = event('cxr-result');
+    lens.src = 'icons/icon-192.png';
+    const { file } = await good;
+    const bad = event('cxr-error');
+    lens.src = 'missing.png';
+    return { file, code: (await bad).error.code };
+  });
+  assert.deepEqual(seen, { file: 'icon-192.png', code: 'network' });
+});
+
+test('ten elements share one pool; moving one keeps its work; removing all ends the workers', async () => {
+  const { page } = await site.open();
+  await page.evaluate(async (bytes) => {
+    const all = Array.from({ length: 10 }, () => /** @type {Lens} */ (document.createElement('cxr-lens')));
+    document.body.append(...all);
+    await Promise.all(all.map((lens) => lens.classify(new Uint8Array(bytes))));
+    const moved = all[0].classify(new Uint8Array(bytes));
+    document.querySelector('main')?.append(all[0]);
+    await moved;
+  }, [...chest()]);
+  const most = await page.evaluate(() => Math.min(4, navigator.hardwareConcurrency));
+  assert.ok(page.workers().length <= most, `${page.workers().length} workers`);
+  await page.evaluate(() => document.querySelectorAll('cxr-lens').forEach((lens) => lens.remove()));
+  for (let i = 0; i < 100 && page.workers().length > 0; i++) await page.waitForTimeout(50);
+  assert.equal(page.workers().length, 0);
+});
+
+test('a hundred elements come and go without leaving anything behind', async (t) => {
+  const { context, page } = await site.open();
+  const session = await context.newCDPSession(page);
+  const rounds = (/** @type {number} */ count) => page.evaluate(async (n) => {
+    for (let i = 0; i < n; i++) {
+      const lens = document.createElement('cxr-lens');
+      document.body.append(lens);
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      lens.remove();
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  }, count);
+  await rounds(20);
+  const before = await heap(session);
+  await rounds(100);
+  const grown = (await heap(session) - before) / 1024;
+  t.diagnostic(`${grown.toFixed(0)} KB more after 100 elements`);
+  assert.ok(grown < 300, `${grown} KB`);
+});
+
+/** @param {import('playwright-core').CDPSession} session */
+async function heap(session) {
+  await new Promise((resolve) => setTimeout(resolve, 800));
+  await session.send('HeapProfiler.collectGarbage');
+  return (await session.send('Runtime.getHeapUsage')).usedSize;
+}
+
+test('a model that is not there: a sentence, an event, and a way to try again', async () => {
+  const { page } = await site.open();
+  const code = await page.evaluate(() => new Promise((resolve) => {
+    const lens = document.createElement('cxr-lens');
+    lens.id = 'broken';
+    lens.setAttribute('model-url', 'missing.cxrm');
+    lens.addEventListener('cxr-error', (/** @type {any} */ event) => resolve(event.detail.error.code));
+    document.body.append(lens);
+  }));
+  assert.equal(code, 'network');
+  await page.locator('#broken').locator('.alert').getByRole('button', { name: 'Try again' }).waitFor();
+  await idle(page, 0);
+});

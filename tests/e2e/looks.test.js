@@ -1,0 +1,104 @@
+/** Accessibility and looks: axe-core, narrow screens, zoom, dark, forced colours, sizes of what is sent. */
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { SITE, chest, file, idle, pick, stage } from './support.js';
+
+const site = stage();
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Files for a page with something of everything: an answer, a refusal, an error. */
+const some = () => [file('a.png', chest(1)), file('b.png', chest(2)), file('broken.png', Buffer.from('x'))];
+
+/** @param {import('playwright-core').Page} page */
+async function findings(page) {
+  const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run(document, { resultTypes: ['violations'] }));
+  return violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ n) => n.target.join(' ')).join(', ')}`);
+}
+
+for (const [name, options] of Object.entries({
+  light: { colorScheme: 'light' }, dark: { colorScheme: 'dark' }, phone: { viewport: { width: 320, height: 640 } }, korean: { locale: 'ko-KR' },
+})) {
+  test(`axe-core finds nothing: ${name}`, async () => {
+    // axe brings its own script: the only test that steps around the policy.
+    const { page } = await site.open({ .../** @type {any} */ (options), bypassCSP: true });
+    await page.evaluate(axe);
+    assert.deepEqual(await findings(page), []);
+    await pick(page, some());
+    await idle(page, 3);
+    await page.waitForTimeout(200);
+    assert.deepEqual(await findings(page), []);
+    await page.locator('cxr-lens .menu summary').click();
+    await page.locator('cxr-lens').press('Escape');
+    await page.locator('cxr-lens').getByRole('button', { name: /Help|도움말/ }).click();
+    assert.deepEqual(await findings(page), []);
+    });
+}
+
+test('nothing is cut off or scrolls sideways at 320 pixels', async () => {
+  const { page } = await site.open({ viewport: { width: 320, height: 640 } });
+  const width = () => page.evaluate(() => document.documentElement.scrollWidth);
+  assert.equal(await width(), 320);
+  await pick(page, some());
+  await idle(page, 3);
+  assert.equal(await width(), 320);
+});
+
+test('live regions tell of the end', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('film.png', chest(1))]);
+  await idle(page, 1);
+  await page.locator('cxr-lens [aria-live]', { hasText: /^film\.png: / }).waitFor({ state: 'attached' });
+  await page.locator('cxr-lens').getByRole('button', { name: 'Clear all' }).click();
+  await pick(page, some());
+  await idle(page, 3);
+  await page.locator('cxr-lens [aria-live]', { hasText: 'Finished: 2 images read.' }).waitFor({ state: 'attached' });
+});
+
+test('the verdict never rests on colour alone', async () => {
+  const { page } = await site.open({ forcedColors: 'active' });
+  await pick(page, [file('film.png', chest(1))]);
+  await idle(page, 1);
+  assert.ok(await page.locator('cxr-lens h2.verdict svg').isVisible());
+  assert.notEqual(await page.locator('cxr-lens h2.verdict').innerText(), '');
+});
+
+test('the page and the element keep to their sizes', (t) => {
+  const gzip = (/** @type {string[]} */ names) => names.reduce((sum, name) => sum + gzipSync(readFileSync(`${SITE}/${name}`), { level: 9 }).length, 0);
+  const core = ['classifier.js', 'worker.js', 'wasm.js', 'assets.js'];
+  const element = reachable('define.js');
+  const page = new Set(['index.html', 'app.css', ...reachable('app.js')]);
+  const sizes = { element: gzip([...new Set([...element, ...core])]), page: gzip([...page].filter((name) => !core.includes(name))) };
+  t.diagnostic(`by gzip: element, classifier and loader ${sizes.element} bytes; page shell without the core ${sizes.page} bytes`);
+  assert.ok(sizes.element < 35 * 1024, `element ${sizes.element}`);
+  assert.ok(sizes.page < 40 * 1024, `page ${sizes.page}`);
+});
+
+/** A script and all that it imports before anything is asked of it. @param {string} start */
+function reachable(start) {
+  const found = new Set([start]);
+  for (const name of found) {
+    const code = readFileSync(`${SITE}/${name}`, 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');
+    for (const [, to] of code.matchAll(/^(?:import|export)\s[^;]*?['"]\.\/([^'"]+)['"]/gm)) found.add(to);
+  }
+  return [...found];
+}
+
+test('both languages have the same keys and the same blanks', async () => {
+  const languages = readdirSync('web/strings');
+  assert.deepEqual(languages.sort(), ['en.js', 'ko.js']);
+  const [{ default: en }, { default: ko }] = await Promise.all(languages.map((name) => import(`../../web/strings/${name}`)));
+  assert.deepEqual(Object.keys(ko), Object.keys(en));
+  const blanks = (/** @type {string} */ text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
+  for (const key of Object.keys(en)) assert.deepEqual(blanks(ko[key]), blanks(en[key]), key);
+});
+
+test('the words in index.html are those of strings/en.js', async () => {
+  const html = readFileSync('web/index.html', 'utf8');
+  const { default: en } = await import('../../web/strings/en.js');
+  /** @type {Record<string, string>} */
+  const strings = en;
+  for (const [, key, text] of html.matchAll(/data-t="([^"]+)"[^>]*>([^<]*)</g)) assert.equal(text, strings[key], key);
+});

@@ -1,0 +1,275 @@
+/** The page with the real model: getting images in, reading answers, errors, languages, exports, print. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { test } from 'node:test';
+import { NO_FILMS, chest, file, films, idle, pick, png, stage, transfer } from './support.js';
+
+const site = stage();
+const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
+
+test('a dropped image gets a verdict, four probabilities that sum to 1, a time and a notice', async () => {
+  const { page, troubles } = await site.open();
+  await transfer(page, 'drop', 'cxr-lens', [{ name: 'film.png', buffer: chest() }]);
+  await idle(page, 1);
+  assert.notEqual(await lens(page).locator('h2.verdict').innerText(), '');
+  assert.equal(await lens(page).locator('label.bar').count(), 4);
+  const result = await page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results[0]);
+  const sum = result.classes.reduce((/** @type {number} */ s, /** @type {any} */ c) => s + c.probability, 0);
+  assert.ok(Math.abs(sum - 1) < 1e-5);
+  assert.match(await lens(page).locator('.facts summary').innerText(), /Read in .*m?s/);
+  assert.match(await page.locator('[slot=notice]').innerText(), /Not a medical device/);
+  assert.deepEqual(troubles, []);
+});
+
+test('a film dropped anywhere on the page is read', async () => {
+  const { page } = await site.open();
+  await transfer(page, 'drop', 'footer', [{ name: 'film.png', buffer: chest() }]);
+  await idle(page, 1);
+});
+
+test('a pasted image is read; pasted text is left alone', async () => {
+  const { page } = await site.open();
+  await transfer(page, 'paste', 'body', []);
+  await transfer(page, 'paste', 'body', [{ name: 'pasted.png', buffer: chest(1) }]);
+  await idle(page, 1);
+});
+
+test('keyboard alone: choose, read, change the map, remove, undo, help', async () => {
+  const { page, troubles } = await site.open();
+  const chooser = page.waitForEvent('filechooser');
+  await page.locator('body').press('o');
+  await (await chooser).setFiles([file('a.png', chest(1)), file('b.png', chest(2))]);
+  await idle(page, 2);
+  await page.locator('cxr-lens').getByRole('button', { name: 'a.png', exact: true }).focus();
+  await page.keyboard.press('n');
+  assert.match(await lens(page).locator('.answer .file-name').innerText(), /b\.png/);
+  await page.keyboard.press('2');
+  await page.keyboard.press('Delete');
+  await idle(page, 1);
+  await page.keyboard.press('Control+z');
+  await idle(page, 2);
+  await page.keyboard.press('?');
+  assert.ok(await lens(page).locator('dialog').isVisible());
+  await page.keyboard.press('Escape');
+  assert.ok(await lens(page).locator('dialog').isHidden());
+  assert.deepEqual(troubles, []);
+});
+
+test('Tab reaches the first button, and Enter and Space press it', async () => {
+  const { page } = await site.open();
+  const button = lens(page).getByRole('button', { name: 'Choose images' });
+  for (let i = 0; i < 12 && !(await button.evaluate((node) => node.matches(':focus'))); i++) await page.keyboard.press('Tab');
+  for (const key of ['Enter', 'Space']) {
+    const waiting = page.waitForEvent('filechooser');
+    await page.keyboard.press(key);
+    const chooser = await waiting;
+    assert.ok(chooser.isMultiple());
+    // The browser opens no second chooser while one is open.
+    await chooser.setFiles([]);
+  }
+});
+
+test('a folder is read, without what systems leave in it', async () => {
+  const path = mkdtempSync(`${tmpdir()}/cxr-folder-`);
+  for (const name of ['one.png', 'two.png', '.DS_Store', 'Thumbs.db']) writeFileSync(`${path}/${name}`, chest(name.length));
+  const { page } = await site.open();
+  await page.locator('cxr-lens input[webkitdirectory]').setInputFiles(path);
+  await idle(page, 2);
+  rmSync(path, { recursive: true });
+});
+
+test('bad files each get their own sentence, and stop nobody else', async () => {
+  const { page, troubles } = await site.open();
+  const good = chest(3);
+  await pick(page, [
+    file('empty.png', Buffer.alloc(0)),
+    file('text.png', Buffer.from('not an image at all')),
+    file('cut.png', good.subarray(0, good.length >> 1)),
+    file('tiny.png', png(20, 20, () => 100)),
+    file('<img src=x onerror=alert(1)>.png', Buffer.from('<svg>')),
+    file('good.png', good),
+  ]);
+  await idle(page, 6);
+  const reason = async (/** @type {string} */ name) => lens(page).locator('tbody tr', { hasText: name }).locator('.reason').innerText();
+  assert.match(await reason('empty.png'), /empty/);
+  assert.match(await reason('text.png'), /PNG and JPEG/);
+  assert.match(await reason('cut.png'), /damaged or cut off/);
+  assert.match(await reason('tiny.png'), /too small/);
+  assert.match(await reason('onerror'), /PNG and JPEG/);
+  assert.equal(await lens(page).locator('tbody tr[data-state=done]').count(), 1);
+  await lens(page).getByRole('button', { name: 'cut.png', exact: true }).click();
+  assert.match(await lens(page).locator('.answer').innerText(), /damaged or cut off/);
+  assert.deepEqual(troubles, []);
+});
+
+test('a photograph of nothing medical is refused, with its figures folded away', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('checks.png', png(300, 300, (x, y) => ((x >> 5) + (y >> 5)) % 2 * 255))]);
+  await idle(page, 1);
+  assert.equal(await lens(page).locator('h2.verdict').innerText(), 'Not a frontal chest X-ray');
+  assert.ok(await lens(page).locator('.answer .bars').isHidden());
+  await lens(page).getByText('Show the figures anyway').click();
+  assert.ok(await lens(page).locator('.answer .bars').isVisible());
+});
+
+test('real films: most of each class are named rightly', async (t) => {
+  /** @type {Record<string, string>} */
+  const folders = { normal: 'Normal', 'covid-19': 'COVID', 'lung-opacity': 'Lung_Opacity', 'viral-pneumonia': 'Viral_Pneumonia' };
+  const paths = Object.entries(folders).flatMap(([id, folder]) => (films(`crd/${folder}/images`, 12) ?? []).map((path) => ({ id, path })));
+  if (paths.length === 0) return t.skip(NO_FILMS);
+  const { page, troubles } = await site.open();
+  await pick(page, paths.map(({ path }) => path));
+  await idle(page, paths.length);
+  const verdicts = await page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results.map((/** @type {any} */ r) => r.verdict));
+  const right = paths.filter(({ id }, i) => verdicts[i] === id).length;
+  t.diagnostic(`${right} of ${paths.length} named rightly`);
+  assert.ok(right / paths.length > 0.7);
+  assert.deepEqual(troubles, []);
+});
+
+test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async () => {
+  const { page, troubles } = await site.open();
+  await pick(page, [file('film.png', chest(4, 1024))]);
+  await idle(page, 1);
+  const folded = lens(page).getByText('Show the figures anyway');
+  if (await folded.isVisible()) await folded.click();
+  const stageBox = lens(page).locator('.stage');
+  const shift = () => lens(page).locator('.sheet').evaluate((node) => /** @type {HTMLElement} */ (node).style.transform);
+  await stageBox.focus();
+  await page.keyboard.press('+');
+  assert.match(await shift(), /scale\(1\.25\)/);
+  await page.keyboard.press('ArrowLeft');
+  assert.doesNotMatch(await shift(), /translate\(0px/);
+  await page.keyboard.press('Shift+ArrowUp');
+  assert.match(await lens(page).locator('.readout').innerText(), /Window 255, level 1(19|20)/);
+  await page.keyboard.press('0');
+  assert.match(await shift(), /translate\(0px, 0px\) scale\(1\)/);
+  const inverted = lens(page).getByRole('button', { name: 'Invert' });
+  const before = await inverted.getAttribute('aria-pressed');
+  await page.keyboard.press('i');
+  assert.notEqual(await inverted.getAttribute('aria-pressed'), before);
+  assert.ok(await lens(page).locator('canvas.map').isVisible());
+  await page.keyboard.press('m');
+  assert.ok(await lens(page).locator('canvas.map').isHidden());
+  await page.keyboard.press('3');
+  assert.ok(await lens(page).locator('canvas.map').isVisible());
+  assert.match(await lens(page).locator('.legend').innerText(), /Viral pneumonia/);
+  const box = /** @type {{ x: number, y: number, width: number, height: number }} */ (await stageBox.boundingBox());
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  await page.mouse.wheel(0, -300);
+  assert.doesNotMatch(await shift(), /scale\(1\)/);
+  assert.deepEqual(troubles, []);
+});
+
+test('two images are compared side by side', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('a.png', chest(1)), file('b.png', chest(2))]);
+  await idle(page, 2);
+  await lens(page).getByRole('button', { name: 'Compare with another' }).click();
+  assert.equal(await lens(page).locator('.viewer').count(), 2);
+  await lens(page).getByRole('button', { name: 'Compare with another' }).click();
+  await page.waitForFunction(() => document.querySelector('cxr-lens')?.shadowRoot?.querySelectorAll('.viewer').length === 1);
+});
+
+test('the language changes everything, and is remembered', async () => {
+  const { page, troubles } = await site.open();
+  await pick(page, [file('film.png', chest())]);
+  await idle(page, 1);
+  await page.locator('#language').selectOption('ko');
+  await lens(page).getByRole('button', { name: '사진 추가' }).waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.lang), 'ko');
+  assert.match(await page.title(), /흉부/);
+  assert.match(await lens(page).locator('.answer').innerText(), /확률|수치/);
+  await page.reload();
+  await lens(page).getByRole('button', { name: '사진 선택' }).waitFor();
+  assert.deepEqual(troubles, []);
+});
+
+test('a Korean browser gets Korean', async () => {
+  const { page } = await site.open({ locale: 'ko-KR' });
+  assert.match(await page.locator('h1').innerText(), /내 기기/);
+});
+
+test('the table sorts and filters', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('b.png', chest(2)), file('a.png', chest(1)), file('bad.png', Buffer.from('x'))]);
+  await idle(page, 3);
+  const names = async () => lens(page).locator('tbody button.open').allInnerTexts();
+  assert.deepEqual(await names(), ['b.png', 'a.png', 'bad.png']);
+  await lens(page).getByRole('button', { name: 'File', exact: true }).click();
+  assert.deepEqual(await names(), ['a.png', 'b.png', 'bad.png']);
+  assert.equal(await lens(page).locator('th.file[scope=col]').getAttribute('aria-sort'), 'ascending');
+  await lens(page).getByLabel('Find a file').fill('BAD');
+  assert.deepEqual(await names(), ['bad.png']);
+  await lens(page).getByLabel('Find a file').fill('');
+  await lens(page).getByLabel('Show', { exact: true }).selectOption('failed');
+  assert.deepEqual(await names(), ['bad.png']);
+});
+
+test('exports: CSV that no spreadsheet runs, JSON by the schema, names left out on request', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('=HYPERLINK("http:x").png', chest(1)), file('b.png', Buffer.from('x'))]);
+  await idle(page, 2);
+  const csv = await exported(page, 'Table (CSV)');
+  assert.match(csv, /^\uFEFFfile,sha256,verdict,normal,covid-19/);
+  assert.match(csv, /"'=HYPERLINK\(""http:x""\)\.png"/);
+  assert.match(csv, /b\.png,.*image-format/);
+  const [first, second] = JSON.parse(await exported(page, 'Data (JSON)'));
+  assert.equal(first.schema, 'cxrlens.result/1');
+  assert.equal(first.classes.length, 4);
+  assert.equal(first.heatmap.classes[0].values.length, first.heatmap.width * first.heatmap.height);
+  assert.equal(second.error.code, 'image-format');
+  await lens(page).locator('.menu summary').click();
+  await lens(page).getByLabel('Include file names').uncheck();
+  await lens(page).locator('.menu summary').click();
+  const anonymous = await exported(page, 'Data (JSON)');
+  assert.doesNotMatch(anonymous, /HYPERLINK|b\.png/);
+  assert.equal(JSON.parse(anonymous)[0].sha256, null);
+});
+
+/** @param {import('playwright-core').Page} page @param {string} label */
+async function exported(page, label) {
+  await lens(page).locator('.menu summary').click();
+  const download = page.waitForEvent('download');
+  await lens(page).getByRole('button', { name: label }).click();
+  return readFileSync(await (await download).path(), 'utf8');
+}
+
+test('the report holds image, figures, model and notice, and prints', async () => {
+  const { page, troubles } = await site.open();
+  await pick(page, [file('film.png', chest(1)), file('other.png', chest(2))]);
+  await idle(page, 2);
+  await page.evaluate(() => {
+    // A headless browser has no print dialogue: note the call instead.
+    const insert = Element.prototype.append;
+    Element.prototype.append = function append(...nodes) {
+      insert.apply(this, nodes);
+      for (const node of nodes) if (node instanceof HTMLIFrameElement && node.contentWindow) node.contentWindow.print = () => { document.body.dataset.printed = 'yes'; };
+    };
+  });
+  await lens(page).locator('.menu summary').click();
+  await lens(page).getByRole('button', { name: /all images/ }).click();
+  await page.waitForFunction(() => document.body.dataset.printed === 'yes');
+  const report = page.frameLocator('iframe.cxr-report');
+  const text = await report.locator('body').innerText();
+  assert.match(text, /Not a medical device/);
+  assert.match(text, /film\.png/);
+  assert.match(text, /SHA-256 of the model/);
+  assert.ok(await report.locator('img').count() >= 2);
+  assert.deepEqual(troubles, []);
+});
+
+test('cancel keeps what is done, clear can be undone', async () => {
+  const { page } = await site.open();
+  await pick(page, Array.from({ length: 40 }, (_, i) => file(`${i}.png`, chest(i, 400))));
+  await page.waitForFunction(() => /** @type {any} */ (document.querySelector('cxr-lens')).progress.done > 1);
+  await lens(page).getByRole('button', { name: 'Cancel' }).click();
+  await idle(page, 40);
+  const progress = await page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).progress);
+  assert.ok(progress.done > 1 && progress.cancelled > 0, JSON.stringify(progress));
+  await lens(page).getByRole('button', { name: 'Clear all' }).click();
+  await lens(page).getByText('40 images removed.').waitFor();
+  await lens(page).getByRole('button', { name: 'Undo' }).click();
+  await idle(page, 40);
+});

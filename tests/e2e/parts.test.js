@@ -1,0 +1,134 @@
+/** The page's parts that need no browser: queue, exports, colours, words. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Queue } from '../../web/queue.js';
+import { csvCell, toCsv, toJson } from '../../web/exports.js';
+import { borderShare, enlarge, reach, signed } from '../../web/colormap.js';
+import { Words, pickLanguage } from '../../web/i18n.js';
+import ko from '../../web/strings/ko.js';
+
+const tick = () => new Promise((resolve) => setTimeout(resolve));
+const blobs = (/** @type {number} */ n) => Array.from({ length: n }, (_, i) => new Blob([String(i)]));
+
+/** A queue whose images end when the test says so. @param {number} width */
+function held(width) {
+  /** @type {{ item: any, signal: AbortSignal, resolve: (result: any) => void, reject: (error: any) => void }[]} */
+  const calls = [];
+  const queue = new Queue((item, signal) => new Promise((resolve, reject) => calls.push({ item, signal, resolve, reject })), () => width);
+  return { queue, calls };
+}
+
+test('queue: never more at work than it may, in order of arrival', async () => {
+  const { queue, calls } = held(2);
+  queue.add(blobs(5));
+  assert.deepEqual(calls.map(({ item }) => item.id), [1, 2]);
+  calls[1].resolve({});
+  await tick();
+  assert.deepEqual(calls.map(({ item }) => item.id), [1, 2, 3]);
+});
+
+test('queue: one failure leaves the rest alone and can be tried again', async () => {
+  const { queue, calls } = held(1);
+  const [bad] = queue.add(blobs(2));
+  calls[0].reject({ code: 'image-corrupt', message: 'x' });
+  await tick();
+  calls[1].resolve({});
+  await tick();
+  assert.equal(bad.state, 'failed');
+  assert.equal(bad.error?.code, 'image-corrupt');
+  queue.retry(bad);
+  calls[2].resolve({ fine: true });
+  await tick();
+  assert.deepEqual(queue.progress, { total: 2, done: 2, failed: 0, cancelled: 0, open: 0, left: null });
+});
+
+test('queue: cancel aborts what runs and lets nothing late through', async () => {
+  const { queue, calls } = held(1);
+  const [first] = queue.add(blobs(3));
+  queue.cancel();
+  assert.ok(calls[0].signal.aborted);
+  calls[0].resolve({ late: true });
+  await tick();
+  assert.equal(first.result, null);
+  assert.equal(queue.progress.cancelled, 3);
+  assert.equal(calls.length, 1);
+});
+
+test('queue: an image cancelled and tried again belongs to its second run', async () => {
+  const { queue, calls } = held(1);
+  const [item] = queue.add(blobs(1));
+  queue.cancel();
+  queue.retry(item);
+  calls[0].reject(new Error('aborted'));
+  await tick();
+  assert.equal(item.state, 'running');
+  calls[1].resolve({ second: true });
+  await tick();
+  assert.deepEqual(item.result, { second: true });
+});
+
+test('queue: remove and undo keep the order', async () => {
+  const { queue } = held(0);
+  const items = queue.add(blobs(4));
+  queue.remove([items[1], items[3]]);
+  assert.deepEqual(queue.items.map(({ id }) => id), [1, 3]);
+  assert.equal(queue.undo(), 2);
+  assert.deepEqual(queue.items.map(({ id }) => id), [1, 2, 3, 4]);
+  assert.equal(queue.undo(), 0);
+});
+
+test('CSV cells: formulas become text, quotes are doubled', () => {
+  for (const evil of ['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', ' =1', '＝1']) assert.match(csvCell(evil), /^"?'/, evil);
+  assert.equal(csvCell('a"b,c'), '"a""b,c"');
+  assert.equal(csvCell('plain.png'), 'plain.png');
+  assert.equal(csvCell(-0.5), '-0.5');
+  assert.equal(csvCell(null), '');
+});
+
+test('exports hold what is finished, in one row each', () => {
+  const item = (/** @type {any} */ more) => ({ id: 1, name: 'a.png', source: new Blob(), state: 'done', result: null, error: null, elapsed: 1, ...more });
+  const items = [item({ state: 'failed', error: { code: 'image-corrupt', message: 'm' } }), item({ state: 'waiting' })];
+  const csv = toCsv(items, { names: true, verdict: () => '' });
+  const [header, row] = csv.trim().split('\r\n');
+  assert.equal(csv.trim().split('\r\n').length, 2);
+  assert.equal(row.split(',').length, header.split(',').length);
+  assert.equal(row.split(',')[header.split(',').indexOf('error')], 'image-corrupt');
+  assert.deepEqual(JSON.parse(toJson(items, { names: false, verdict: () => '' })),
+    [{ schema: 'cxrlens.result/1', file: null, error: { code: 'image-corrupt', message: 'm' } }]);
+});
+
+test('colours: clear at zero, alike in strength for both signs', () => {
+  assert.equal(signed(0)[3], 0);
+  assert.equal(signed(0.5)[3], signed(-0.5)[3]);
+  const light = (/** @type {number[]} */ [r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  assert.ok(Math.abs(light(signed(1)) - light(signed(-1))) < 25);
+});
+
+test('an enlarged map keeps its values at the centres of the cells', () => {
+  const values = Float32Array.from({ length: 49 }, (_, i) => Math.sin(i));
+  const big = enlarge({ width: 7, height: 7, values }, 7 * 5);
+  for (let y = 0; y < 7; y++) for (let x = 0; x < 7; x++) assert.ok(Math.abs(big[(y * 5 + 2) * 35 + x * 5 + 2] - values[y * 7 + x]) < 1e-5);
+  assert.equal(reach([{ width: 1, height: 2, values: [-3, 2] }]), 3);
+});
+
+test('evidence at the border is noticed', () => {
+  const grid = (/** @type {(x: number, y: number) => number} */ value) => ({ width: 7, height: 7, values: Float32Array.from({ length: 49 }, (_, i) => value(i % 7, Math.floor(i / 7))) });
+  assert.ok(Math.abs(borderShare(grid(() => 1)) - 0.36) < 0.01);
+  assert.ok(borderShare(grid((x, y) => (x === 0 && y === 0 ? 1 : 0))) > 0.6);
+  assert.ok(borderShare(grid((x, y) => (x === 3 && y === 3 ? 1 : 0))) < 0.05);
+});
+
+test('words: languages, blanks, plurals, percentages that never lie', () => {
+  assert.equal(pickLanguage(['fr-FR', 'ko-KR', 'en']), 'ko');
+  assert.equal(pickLanguage([null, 'constructor', 'xx']), 'en');
+  const en = new Words('en');
+  assert.equal(en.text('bar.removed', { n: 1 }), '1 image removed.');
+  assert.equal(en.text('bar.removed', { n: 1200 }), '1,200 images removed.');
+  assert.equal(en.percent(0.99999), '99.9%');
+  assert.equal(en.percent(0.00001), '0.1%');
+  assert.equal(en.percent(1), '100.0%');
+  assert.equal(new Words('ko', ko).text('bar.removed', { n: 3 }), '사진 3장을 지웠습니다.');
+  assert.equal(new Words('en', {}, { 'bar.clear': 'Wipe' }).text('bar.clear'), 'Wipe');
+  assert.match(en.error({ code: 'model-checksum', message: '' }), /model file/);
+  assert.match(en.error({ code: 'never-seen', message: 'why' }), /why/);
+});

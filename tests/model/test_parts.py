@@ -1,0 +1,163 @@
+"""The parts of the model pipeline by themselves."""
+from __future__ import annotations
+
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "model"), str(Path(__file__).parent)]
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image  # noqa: E402
+
+import cxrm  # noqa: E402
+import golden  # noqa: E402
+import made_up  # noqa: E402
+from calibrate import binomial_upper  # noqa: E402
+from data import CLASS_IDS, DataError, Record, check_splits, read_image, resize  # noqa: E402
+from fit import save_atomically  # noqa: E402
+from integer import DEPTHWISE, POINTWISE, Convolution, IntegerNet, Tensor  # noqa: E402
+from manifest import clusters_of, near_pairs, perceptual_hash, split_clusters  # noqa: E402
+from metrics import confusion, pr_curve, rates, reliability, roc_curve  # noqa: E402
+from net import Net, fold, layers, load_folded  # noqa: E402
+from quantise import QuantNet, calibrate_scales, to_integer  # noqa: E402
+
+SHIPPED = ROOT / "model" / "cxrlens.cxrm"
+GOLDEN = ROOT / "tests" / "golden"
+
+
+class Preprocessing(unittest.TestCase):
+    def test_resize_is_pillows_bicubic_within_a_level(self) -> None:
+        for shape in ((299, 299), (611, 90), (100, 120), (224, 224)):
+            y, x = np.mgrid[0:1:shape[0] * 1j, 0:1:shape[1] * 1j]
+            image = (127 + 90 * np.sin(7 * x + 3 * y) * np.cos(5 * y)).astype(np.uint8)
+            expected = np.asarray(Image.fromarray(image).resize((224, 224), Image.BICUBIC)).astype(int)
+            self.assertLessEqual(np.abs(resize(image) - expected).max(), 1, shape)
+
+    def test_sixteen_bits_are_scaled_by_65535(self) -> None:
+        self.assertTrue((resize(np.full((50, 60), 65535, np.uint16)) == 255).all())
+        self.assertTrue((resize(np.full((50, 60), 257 * 100, np.uint16)) == 100).all())
+
+
+class Splits(unittest.TestCase):
+    def test_near_duplicates_stay_together(self) -> None:
+        rng = np.random.default_rng(0)
+        films = [made_up.film(i % 4, rng) for i in range(24)]
+        copy = np.clip(films[5].astype(int) + 3, 0, 255).astype(np.uint8)
+        hashes = np.stack([perceptual_hash(resize(f)) for f in [*films, copy]])
+        clusters = clusters_of(len(hashes), near_pairs(hashes))
+        self.assertEqual(clusters[24], clusters[5])
+        classes = [("Normal", "COVID", "Viral_Pneumonia", "Lung_Opacity")[i % 4] for i in range(24)] + ["COVID"]
+        splits = split_clusters(classes, clusters)
+        self.assertEqual(splits[24], splits[5])
+        self.assertEqual(set(splits), {"train", "val", "test"})
+        self.assertEqual(splits, split_clusters(classes, clusters))
+
+    def test_a_cluster_in_two_splits_is_an_error(self) -> None:
+        records = [Record(str(i), "", 0, split, "7", "", "") for i, split in enumerate(("train", "test"))]
+        self.assertRaisesRegex(DataError, "in both train and test", check_splits, records)
+
+
+class Checkpoints(unittest.TestCase):
+    def test_a_failing_write_leaves_the_last_good_file(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "last.pt"
+            save_atomically({"epoch": 1}, path)
+
+            def fail(_state: object, file) -> None:
+                file.write(b"half")
+                raise OSError("No space left on device")
+
+            with mock.patch("fit.torch.save", fail), self.assertRaises(OSError):
+                save_atomically({"epoch": 2}, path)
+            self.assertEqual(torch.load(path)["epoch"], 1)
+
+
+class Arithmetic(unittest.TestCase):
+    def test_the_convolution_follows_the_rule(self) -> None:
+        """Against the rule spelled out in Python integers and single float32 operations."""
+        rng = np.random.default_rng(1)
+        for opcode, inputs, kernel in ((POINTWISE, 960, 1), (DEPTHWISE, 8, 3)):
+            shape = (8, inputs if opcode == POINTWISE else 1, kernel, kernel)
+            conv = Convolution(opcode, 0, 1, -1, kernel, 1, kernel // 2, rng.integers(-127, 128, shape).astype(np.int8),
+                               rng.integers(-10 ** 6, 10 ** 6, 8).astype(np.int32),
+                               rng.uniform(1e-5, 1e-3, 8).astype(np.float32))
+            net = IntegerNet([Tensor(4, 4, inputs, 1, 0), Tensor(4, 4, 8, 1, 5)], [conv], np.zeros((8, 5), np.float32),
+                             np.zeros(5, np.float32))
+            x = rng.integers(0, 128, (inputs, 4, 4))
+            got = net._convolve(conv, [torch.from_numpy(x[None].astype(np.float32))])[0].numpy()
+            padded = np.pad(x, ((0, 0), (kernel // 2,) * 2, (kernel // 2,) * 2))
+            for channel, row, column in np.ndindex(8, 4, 4):
+                window = padded[:, row:row + kernel, column:column + kernel]
+                window = window if opcode == POINTWISE else window[channel:channel + 1]
+                total = int(conv.bias[channel]) + int((window * conv.weight[channel].astype(int)).sum())
+                t = np.float32(total) * conv.multiplier[channel]
+                expected = np.clip(np.rint(np.clip(t, -512, 512)) + 5, 0, 127)
+                self.assertEqual(got[channel, row, column], expected)
+
+    def test_the_quantised_network_is_the_float_one_until_it_rounds(self) -> None:
+        torch.manual_seed(0)
+        net = Net().eval()
+        images = np.stack([made_up.film(i, np.random.default_rng(i)) for i in range(4)])
+        images = np.stack([resize(i) for i in images])
+        x = torch.from_numpy(images).unsqueeze(1).float() / 255
+        load_folded(net, [fold(layer) for layer in layers(net)], x)
+        quant = QuantNet(net).eval()
+        with torch.no_grad():
+            calibrate_scales(quant, images)
+            rounded = quant(x)
+            quant.rounding(False)
+            torch.testing.assert_close(quant(x), net(x), atol=1e-3, rtol=1e-3)
+        integer = to_integer(quant).logits(images)
+        np.testing.assert_allclose(integer, rounded.numpy(), atol=0.05)
+
+    def test_a_model_file_reads_back_as_written(self) -> None:
+        net, meta = cxrm.read(str(SHIPPED))
+        self.assertEqual(meta["classes"], "\n".join(CLASS_IDS))
+        self.assertEqual(cxrm.write(net, meta), SHIPPED.read_bytes())
+
+    def test_golden_vectors_belong_to_the_shipped_model(self) -> None:
+        net, _ = cxrm.read(str(SHIPPED))
+        outputs, name = {}, ""
+        for line in (GOLDEN / "engine.txt").read_text().splitlines():
+            word, _, rest = line.partition(" ")
+            name = rest if word == "image" else name
+            if word == "outputs":
+                outputs[name] = np.array([int(h, 16) for h in rest.split()], np.uint32).view(np.float32)
+        for name, expected in outputs.items():
+            got = net.logits(read_image(str(GOLDEN / name))[None])[0]
+            np.testing.assert_array_equal(got, expected, name)
+
+    def test_golden_preprocessing_is_this_code(self) -> None:
+        for line in (GOLDEN / "preprocess.txt").read_text().splitlines():
+            source, expected = line.split()
+            np.testing.assert_array_equal(read_image(str(GOLDEN / source)),
+                                          np.asarray(Image.open(GOLDEN / expected)), source)
+        self.assertEqual(len(golden.preprocess_images()), len((GOLDEN / "preprocess.txt").read_text().splitlines()))
+
+
+class Figures(unittest.TestCase):
+    def test_rates_and_areas_on_small_cases(self) -> None:
+        labels, predicted = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
+        r = rates(confusion(labels, predicted, 2))
+        np.testing.assert_allclose(r["recall"], [1 / 2, 2 / 3])
+        np.testing.assert_allclose(r["precision"], [1 / 2, 2 / 3])
+        scores, positive = np.array([0.9, 0.8, 0.7, 0.7]), np.array([True, False, True, False])
+        self.assertAlmostEqual(roc_curve(scores, positive)[2], 0.625)  # pairs won: 1 + 0.5 + 1 + 0 of 4
+        self.assertAlmostEqual(pr_curve(scores, positive)[2], 0.5 * 1 + 0.5 * 0.5)
+
+    def test_calibration_error_of_a_known_case(self) -> None:
+        p = np.array([[0.9, 0.1]] * 10)
+        labels = np.array([0] * 7 + [1] * 3)
+        self.assertAlmostEqual(reliability(p, labels)[1], 0.2)
+
+    def test_binomial_bound(self) -> None:
+        self.assertAlmostEqual(binomial_upper(0, 100), 1 - 0.1 ** (1 / 100), places=6)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,129 @@
+"""From a folder of images to the engine's answer, through the commands a user would run."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "model"
+CLI = Path(os.environ.get("CXRLENS", ROOT / "build" / "cxrlens"))
+sys.path[:0] = [str(MODEL), str(Path(__file__).parent)]
+
+import numpy as np  # noqa: E402
+
+import made_up  # noqa: E402
+
+
+class Commands(unittest.TestCase):
+    """A made-up data set and a folder for what the commands write."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.work = Path(cls.folder.name)
+        cls.data = made_up.make(cls.work / "data")
+        cls.cache = cls.work / "cache"
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.folder.cleanup()
+
+    def command(self, step: str, *options: object, data: Path | None = None) -> list[str]:
+        return [sys.executable, str(MODEL / f"{step}.py"), "--data", str(data or self.data), "--cache",
+                str(self.cache), *map(str, options)]
+
+    def run_step(self, step: str, *options: object, data: Path | None = None) -> subprocess.CompletedProcess:
+        return subprocess.run(self.command(step, *options, data=data), capture_output=True, text=True, check=False)
+
+    def succeed(self, *command: object) -> str:
+        done = self.run_step(*command)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+
+class Pipeline(Commands):
+    def test_folder_to_engine(self) -> None:
+        train, quantised = self.work / "train", self.work / "quantised"
+        self.succeed("train", "--out", train, "--epochs", "1,1", "--steps", 2)
+        self.succeed("quantise", "--checkpoint", train / "best.pt", "--out", quantised, "--epochs", 1, "--steps", 2)
+        self.succeed("calibrate", "--integer", quantised / "integer.pickle", "--out", quantised / "calibration.json")
+        model = self.work / "tiny.cxrm"
+        done = subprocess.run(
+            [sys.executable, MODEL / "export.py", "--integer", quantised / "integer.pickle", "--calibration",
+             quantised / "calibration.json", "--checkpoint", train / "best.pt", "--out", model,
+             "--golden", self.work / "golden", "--onnx", self.work / "tiny.onnx"],
+            capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertLess(model.stat().st_size, 2.6e6)
+        self.assertGreater((self.work / "tiny.onnx").stat().st_size, 8e6)
+        self.compare_with_engine(model)
+
+    def compare_with_engine(self, model: Path) -> None:
+        """The C engine's logits are the reference's, bit by bit."""
+        if not CLI.exists():
+            self.skipTest(f"{CLI} is not built")
+        import cxrm
+        from data import read_image
+        files = sorted(str(p) for p in self.data.glob("*/images/*.png"))[::9]
+        done = subprocess.run([CLI, "classify", "--model", model, "--format", "json", *files],
+                              capture_output=True, text=True, check=True)
+        net, _ = cxrm.read(str(model))
+        for file, line in zip(files, map(json.loads, done.stdout.splitlines())):
+            if {"rotated", "inverted"} & set(line["warnings"]):
+                continue  # the engine turned the film; the reference does not
+            expected = net.logits(read_image(file)[None])[0, :4]
+            got = np.array([c["logit"] for c in line["classes"]], np.float32)
+            np.testing.assert_array_equal(got, expected, file)
+
+
+class Resume(Commands):
+    def test_a_kill_loses_at_most_one_epoch(self) -> None:
+        import torch
+        out = self.work / "killed"
+        options = ("--out", out, "--epochs", "3,1", "--steps", 2)
+        process = subprocess.Popen(self.command("train", *options), stdout=subprocess.DEVNULL,
+                                   start_new_session=True)
+        until = time.time() + 90
+        while not (out / "last.pt").exists() and time.time() < until:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        done = torch.load(out / "last.pt")["plan"]["epoch"]
+        self.assertGreaterEqual(done, 1)
+        output = self.succeed("train", *options)
+        self.assertIn(f"resuming after epoch {done}", output)
+        self.assertEqual(torch.load(out / "last.pt")["plan"]["epoch"], 4)
+        self.assertEqual(len((out / "curves.csv").read_text().splitlines()), 5)
+
+
+class BadInput(Commands):
+    def test_an_unreadable_image_is_named_skipped_and_counted(self) -> None:
+        data = made_up.make(self.work / "corrupt", each=6)
+        broken = data / "COVID" / "images" / "COVID-2.png"
+        broken.write_bytes(broken.read_bytes()[:200])
+        done = self.run_step("data", data=data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(str(broken), done.stderr)
+        self.assertIn("1 of 24 images could not be read", done.stderr)
+
+    def test_an_empty_or_missing_class_stops_with_a_sentence(self) -> None:
+        data = made_up.make(self.work / "empty", each=4)
+        for image in (data / "Lung_Opacity" / "images").iterdir():
+            image.unlink()
+        done = self.run_step("data", data=data)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"^The class Lung_Opacity has no images in .*\.\n$")
+        done = self.run_step("data", data=self.work / "nowhere")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"^The class Normal has no folder .*\.\n$")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,136 @@
+/**
+ * Who may know whom: each file of the engine includes only what its room allows, and the page's files import in one
+ * direction only. A new file fails here until it has been given its place.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+
+// ---- C ----------------------------------------------------------------------------------------------------
+
+/** Own headers that a room (a .c and a .h of one name) may include beside its own .h. */
+const MAY_INCLUDE = {
+  cxr: ['exp', 'graph', 'head', 'image', 'kernels', 'model_file', 'preprocess', 'righting', 'sha256'],
+  cxr_header: [],
+  exp: [],
+  graph: ['kernels', 'model_file'],
+  head: ['exp', 'model_file'],
+  image: ['cxr'],
+  kernels: [],
+  kernels_ref: ['kernels'],
+  kernels_simd: ['kernels', 'simd'],
+  model_file: ['cxr', 'sha256'],
+  preprocess: ['exp', 'image', 'simd'],
+  righting: [],
+  sha256: [],
+  simd: [],
+  wasm: ['cxr'],
+  cli: ['cxr', 'sha256'],
+  cli_bench: ['cli'],
+  cli_heatmap: ['cli', 'image', 'preprocess'],
+  cli_input: ['cli'],
+  cli_output: ['cli'],
+};
+
+/** Headers from outside that only some rooms may include. */
+const ONLY_FOR = [
+  { header: /^(stdio|getopt|dirent|fcntl|unistd|time|strings|sys\/.*)\.h$/, rooms: /^cli/ },
+  { header: /^stb_image\.h$/, rooms: /^image$/ },
+  { header: /^stb_image_write\.h$/, rooms: /^cli_(heatmap|bench)$/ },
+  { header: /^(wasm_simd128\.h|simde\/.*)$/, rooms: /^simd$/ },
+];
+
+const sources = readdirSync('src').filter((name) => /\.[ch]$/.test(name));
+const includesOf = (/** @type {string} */ name) => [...readFileSync(`src/${name}`, 'utf8')
+  .matchAll(/^\s*#\s*include\s+[<"]([^>"]+)[>"]/gm)].map((match) => match[1]);
+const roomOf = (/** @type {string} */ name) => (name === 'cxr.h' ? 'cxr_header' : basename(name).replace(/\.[ch]$/, ''));
+
+test('every file of src/ has a room', () => {
+  assert.deepEqual(sources.filter((name) => !(roomOf(name) in MAY_INCLUDE)), []);
+});
+
+for (const name of sources) {
+  test(`src/${name} includes what its room allows`, () => {
+    const room = roomOf(name);
+    const allowed = [...(MAY_INCLUDE[/** @type {keyof typeof MAY_INCLUDE} */ (room)] ?? []), basename(name, '.c')];
+    for (const header of includesOf(name)) {
+      if (existsSync(`src/${header}`)) {
+        assert.ok(allowed.includes(header.replace(/\.h$/, '')), `${name} may not include ${header}`);
+      }
+      const rule = ONLY_FOR.find((rule) => rule.header.test(header));
+      assert.ok(!rule || rule.rooms.test(room), `${name} may not include <${header}>`);
+    }
+  });
+}
+
+// ---- JavaScript -------------------------------------------------------------------------------------------
+
+/** Files of which only these may import, or start as a worker. */
+const KNOWN_ONLY_TO = {
+  'assets.js': /^wasm\.js$/,
+  'wasm.js': /^(worker|classifier)\.js$/,
+  'worker.js': /^classifier\.js$/,
+  'classifier.js': /^(pool|element|app)\.js$/,
+  'element.js': /^(define|app|embed)\.js$/,
+  'app.js': /^$/,
+  'sw.js': /^$/,
+  'serve.js': /^$/,
+};
+const DICOM = /^dicom[.-]/;
+/** Files that import nothing of ours. */
+const ALONE = /^(sw|serve|fhir|dom|colormap)\.js$|^strings\/(?!index)/;
+
+/** @param {string} folder @returns {string[]} paths below web/ */
+const scripts = (folder = '') => (existsSync(join('web', folder)) ? readdirSync(join('web', folder)) : []).flatMap((name) => {
+  const path = join(folder, name);
+  if (statSync(join('web', path)).isDirectory()) return name === 'examples' ? [] : scripts(path);
+  return /\.js$/.test(name) ? [path] : [];
+});
+
+/**
+ * @param {string} path
+ * @returns {{ to: string, lazy: boolean }[]}
+ */
+function importsOf(path) {
+  const text = readFileSync(join('web', path), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+  const found = [
+    ...[...text.matchAll(/^\s*(?:import|export)\s[\w\s{},*$]*\bfrom\s*['"]([^'"]+)['"]/gm)].map(([, to]) => ({ to, lazy: false })),
+    ...[...text.matchAll(/^\s*import\s*['"]([^'"]+)['"]/gm)].map(([, to]) => ({ to, lazy: false })),
+    ...[...text.matchAll(/\bimport\(\s*['"]([^'"]+)['"]\s*\)/g)].map(([, to]) => ({ to, lazy: true })),
+    ...[...text.matchAll(/new URL\(\s*['"]([^'"]+\.js)['"]/g)].map(([, to]) => ({ to, lazy: true })),
+  ];
+  return found.map(({ to, lazy }) => ({ to: to.startsWith('.') ? normalize(join(dirname(path), to)) : to, lazy }));
+}
+
+const files = scripts();
+const graph = new Map(files.map((path) => [path, importsOf(path)]));
+const isOurs = (/** @type {string} */ path) => existsSync(join('web', path)) || path === 'assets.js';
+
+for (const [path, imports] of graph) {
+  test(`web/${path} imports what its room allows`, () => {
+    for (const { to, lazy } of imports) {
+      const own = isOurs(to);
+      const only = KNOWN_ONLY_TO[/** @type {keyof typeof KNOWN_ONLY_TO} */ (to)];
+      assert.ok(!only || only.test(path), `${path} may not know ${to}`);
+      assert.ok(!own || !ALONE.test(path), `${path} imports nothing of ours, but ${to}`);
+      if (to.startsWith('node:')) assert.equal(path, 'serve.js', `${path} runs in browsers: no ${to}`);
+      const isDicom = DICOM.test(path);
+      assert.ok(own || to.startsWith('node:'), `${path} imports ${to}, which is not in web/`);
+      // The DICOM reader costs users of PNG nothing.
+      if (DICOM.test(to) && to !== 'dicom-sniff.js') assert.ok(lazy || isDicom, `${path} may load ${to} only when needed`);
+    }
+  });
+}
+
+test('no circle of imports', () => {
+  const done = new Set();
+  /** @param {string} path @param {string[]} trail */
+  const visit = (path, trail) => {
+    assert.ok(!trail.includes(path), `${[...trail, path].join(' -> ')}`);
+    if (done.has(path)) return;
+    for (const { to } of graph.get(path) ?? []) visit(to, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of files) visit(path, []);
+});

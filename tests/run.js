@@ -1,0 +1,264 @@
+/**
+ * Runs the tests and adds up what they say. `node tests/run.js [GROUP...]`: all groups, `quick`, or those named.
+ *
+ * Every program's output goes to build/test-logs/; what fails is shown. A program that crashes, is missing, runs
+ * into its time limit or reports no test at all counts as a failure. The last line is the sum.
+ */
+import { spawn } from 'node:child_process';
+import { createWriteStream, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { basename } from 'node:path';
+import { finished } from 'node:stream/promises';
+
+const LOGS = 'build/test-logs';
+const PYTHON = process.env.PYTHON || '/usr/bin/python3';
+const MAKE = process.env.MAKE || 'make';
+const FUZZ_SECONDS = Number(process.env.FUZZ_SECONDS || 60);
+const SHOWN_LINES = 80;
+/** Too long for valgrind; AddressSanitizer sees these. */
+const NOT_UNDER_VALGRIND = new Set(['test_exp', 'test_kernels']);
+
+/**
+ * @typedef {{ passed: number, failed: number, skipped: number, reasons: string[] }} Count
+ * @typedef {object} Job one program
+ * @property {string} name
+ * @property {string[]} command
+ * @property {(output: string) => Count | null} [count] reads its output; left out: the program is one test
+ * @property {Record<string, string>} [env]
+ * @property {number} [minutes] time limit
+ */
+
+/** @param {string} folder @param {RegExp} pattern */
+const list = (folder, pattern) => (existsSync(folder) ? readdirSync(folder) : []).filter((name) => pattern.test(name)).sort();
+
+// ---- reading what test programs print ------------------------------------------------------------------
+
+/**
+ * The Test Anything Protocol, as cmocka prints it. A test that the plan promises and nobody reports has failed.
+ * @param {string} output
+ */
+function countTap(output) {
+  const plan = output.match(/^1\.\.(\d+)/m);
+  if (!plan) return null;
+  const count = { passed: 0, failed: 0, skipped: 0, reasons: /** @type {string[]} */ ([]) };
+  for (const [line, not] of output.matchAll(/^(not )?ok \d+.*$/gm)) {
+    if (/# skip/i.test(line)) {
+      count.skipped++;
+      count.reasons.push(line.replace(/^(not )?ok \d+\s*(- )?/, ''));
+    } else if (not) count.failed++;
+    else count.passed++;
+  }
+  count.failed += Math.max(0, Number(plan[1]) - count.passed - count.failed - count.skipped);
+  return count;
+}
+
+/**
+ * The closing lines of `node --test --test-reporter=tap`.
+ * @param {string} output
+ */
+function countNode(output) {
+  const last = (/** @type {string} */ word) => {
+    const all = [...output.matchAll(new RegExp(`^# ${word} (\\d+)$`, 'gm'))];
+    return all.length ? Number(all[all.length - 1][1]) : null;
+  };
+  const passed = last('pass');
+  if (passed === null) return null;
+  const reasons = [...output.matchAll(/^\s*(?:not )?ok \d+ - (.*# (?:SKIP|TODO).*)$/gm)].map((match) => match[1]);
+  return {
+    passed,
+    failed: (last('fail') ?? 0) + (last('cancelled') ?? 0),
+    skipped: (last('skipped') ?? 0) + (last('todo') ?? 0),
+    reasons,
+  };
+}
+
+/**
+ * The closing lines of `python3 -m unittest -v`.
+ * @param {string} output
+ */
+function countUnittest(output) {
+  const ran = output.match(/^Ran (\d+) tests? in/m);
+  if (!ran) return null;
+  const closing = output.slice(ran.index);
+  const of = (/** @type {string} */ word) => Number(closing.match(new RegExp(`\\b${word}=(\\d+)`))?.[1] ?? 0);
+  const failed = of('failures') + of('errors') + of('unexpected successes');
+  const skipped = of('skipped') + of('expected failures');
+  const reasons = [...output.matchAll(/^(.*\.\.\. skipped .*)$/gm)].map((match) => match[1]);
+  return { passed: Number(ran[1]) - failed - skipped, failed, skipped, reasons };
+}
+
+// ---- the tests -----------------------------------------------------------------------------------------
+
+const programs = (/** @type {string} */ variant) => list(`build/tests/${variant}`, /^test_\w+$/)
+  .map((name) => ({ name, path: `build/tests/${variant}/${name}` }));
+
+/** @param {string[]} variants @returns {Job[]} */
+const unit = (variants) => variants.flatMap((variant) => programs(variant).map(({ name, path }) => ({
+  name: `${name} (${variant})`,
+  command: [path],
+  count: countTap,
+  env: { CMOCKA_MESSAGE_OUTPUT: 'TAP' },
+})));
+
+/** @returns {Job[]} */
+const valgrind = () => programs('native').filter(({ name }) => !NOT_UNDER_VALGRIND.has(name)).map(({ name, path }) => ({
+  name: `${name} (valgrind)`,
+  command: ['valgrind', '-q', '--leak-check=full', '--error-exitcode=99', path],
+}));
+
+/** @returns {Job[]} */
+const fuzz = () => list('build/fuzz', /^fuzz_\w+$/).map((name) => {
+  const corpus = `build/fuzz/corpus-${name}`;
+  mkdirSync(corpus, { recursive: true });
+  const seeds = `tests/fuzz/seeds/${name}`;
+  return {
+    name: `${name} (${FUZZ_SECONDS} s)`,
+    command: [`build/fuzz/${name}`, `-max_total_time=${FUZZ_SECONDS}`, '-timeout=20', '-rss_limit_mb=3072',
+      '-print_final_stats=1', `-artifact_prefix=build/fuzz/`, corpus, ...(existsSync(seeds) ? [seeds] : [])],
+    minutes: FUZZ_SECONDS / 60 + 3,
+  };
+});
+
+/** @param {string} folder @param {number} [minutes] @returns {Job[]} */
+const node = (folder, minutes = 10) => list(folder, /\.test\.js$/).map((name) => ({
+  name: `${folder}/${name}`,
+  command: [process.execPath, '--test', '--test-timeout=300000', '--test-reporter=tap', `${folder}/${name}`],
+  count: countNode,
+  minutes,
+}));
+
+/** @returns {Job[]} */
+const model = () => (list('tests/model', /^test_\w+\.py$/).length === 0 ? [] : [{
+  name: 'tests/model',
+  command: [PYTHON, '-m', 'unittest', 'discover', '-v', '-s', 'tests/model'],
+  count: countUnittest,
+  env: { PYTHONPATH: 'model' },
+}]);
+
+/** @returns {Job[]} */
+const types = () => list('.', /^tsconfig.*\.json$/).map((name) => ({
+  name: `types (${name})`,
+  command: ['node_modules/.bin/tsc', '-p', name, '--noEmit', '--emitDeclarationOnly', 'false', '--declaration', 'false'],
+}));
+
+/** @param {string} target @returns {() => Job[]} */
+const build = (target) => () => [{ name: 'build', command: [MAKE, '--no-print-directory', '-k', `-j${cpus().length}`, target], minutes: 20 }];
+
+/** In order; `jobs` is called after the group before it has run, so that it sees what was built. */
+const groups = [
+  { name: 'build', jobs: build('test-programs') },
+  { name: 'rooms', jobs: () => node('tests') },
+  { name: 'types', jobs: types },
+  { name: 'unit', jobs: () => unit(['native', 'scalar', 'clang', 'asan']) },
+  { name: 'valgrind', jobs: valgrind },
+  { name: 'cli', jobs: () => node('tests/cli') },
+  { name: 'install', jobs: () => node('tests/install') },
+  { name: 'wasm', jobs: () => node('tests/wasm') },
+  { name: 'dicom', jobs: () => node('tests/dicom') },
+  { name: 'e2e', jobs: () => node('tests/e2e') },
+  { name: 'bench', jobs: () => node('tests/bench') },
+  { name: 'model', jobs: model },
+  { name: 'fuzz', jobs: fuzz, atOnce: 2 },
+];
+
+const quick = [
+  { name: 'build', jobs: build('test-programs-quick') },
+  { name: 'unit', jobs: () => unit(['native']) },
+  ...groups.filter(({ name }) => ['rooms', 'types'].includes(name)),
+];
+
+// ---- running -------------------------------------------------------------------------------------------
+
+/**
+ * Runs a program with its output going to a log.
+ * @param {Job} job
+ * @returns {Promise<{ output: string, trouble: string | null, log: string }>}
+ */
+async function execute({ name, command, env, minutes = 10 }) {
+  const log = `${LOGS}/${name.replace(/[^\w.-]+/g, '-')}.log`;
+  const file = createWriteStream(log);
+  const [program, ...args] = command;
+  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8');
+    stream.on('data', (text) => {
+      output += text;
+      file.write(text);
+    });
+  }
+  let late = false;
+  // Its own process group, so that what it started ends with it.
+  const timer = setTimeout(() => {
+    late = true;
+    if (child.pid) process.kill(-child.pid, 'SIGKILL');
+  }, minutes * 60_000);
+  const trouble = await new Promise((resolve) => {
+    child.on('error', (error) => resolve(`could not start: ${error.message}`));
+    child.on('close', (code, signal) => {
+      if (late) resolve(`stopped after ${minutes} minutes`);
+      else if (signal) resolve(`ended by ${signal}`);
+      else resolve(code === 0 ? null : `exit status ${code}`);
+    });
+  });
+  clearTimeout(timer);
+  file.end();
+  await finished(file);
+  return { output, trouble, log };
+}
+
+/**
+ * @param {Job} job
+ * @param {Count} total
+ */
+async function run(job, total) {
+  const start = Date.now();
+  const { output, trouble, log } = await execute(job);
+  const seconds = ((Date.now() - start) / 1000).toFixed(1);
+  const whole = { passed: trouble ? 0 : 1, failed: trouble ? 1 : 0, skipped: 0, reasons: [] };
+  const count = job.count ? job.count(output) ?? { passed: 0, failed: 0, skipped: 0, reasons: [] } : whole;
+  let remark = trouble;
+  if (job.count && count.passed + count.failed + count.skipped === 0) remark ??= 'reported no test';
+  if (remark && count.failed === 0) count.failed = 1;
+  for (const key of /** @type {const} */ (['passed', 'failed', 'skipped'])) total[key] += count[key];
+  console.log(`${count.failed ? 'FAIL' : 'ok  '} ${job.name}: ${count.passed} passed, ${count.failed} failed, `
+    + `${count.skipped} skipped (${seconds} s)`);
+  for (const reason of count.reasons) console.log(`     skipped: ${reason}`);
+  if (!count.failed) return;
+  console.log(`     ${remark ?? 'tests failed'}; all of it is in ${log}`);
+  console.log(output.trimEnd().split('\n').slice(-SHOWN_LINES).map((line) => `     | ${line}`).join('\n'));
+}
+
+/**
+ * @param {Job[]} jobs
+ * @param {number} atOnce
+ * @param {Count} total
+ */
+async function runAll(jobs, atOnce, total) {
+  const queue = [...jobs];
+  const worker = async () => {
+    for (let job = queue.shift(); job; job = queue.shift()) await run(job, total);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+}
+
+async function main() {
+  const wanted = process.argv.slice(2);
+  const unknown = wanted.filter((name) => name !== 'quick' && !groups.some((group) => group.name === name));
+  if (unknown.length) {
+    console.error(`No such tests: ${unknown.join(', ')}. There are: quick, ${groups.map(({ name }) => name).join(', ')}.`);
+    process.exitCode = 2;
+    return;
+  }
+  const start = Date.now();
+  const total = { passed: 0, failed: 0, skipped: 0, reasons: [] };
+  const chosen = wanted[0] === 'quick' ? quick : groups.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  rmSync(LOGS, { recursive: true, force: true });
+  mkdirSync(LOGS, { recursive: true });
+  for (const group of chosen) await runAll(group.jobs(), 'atOnce' in group ? Number(group.atOnce) : 1, total);
+  console.log(`\n${basename(process.cwd())}: ${((Date.now() - start) / 60_000).toFixed(1)} minutes`);
+  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  process.exitCode = total.failed || total.passed === 0 ? 1 : 0;
+}
+
+await main();

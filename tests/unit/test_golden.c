@@ -1,0 +1,169 @@
+/* test_golden.c - the shipped model on the golden images: every tensor and output has the bits that the Python
+ * reference (model/quantise.py) wrote to tests/golden/engine.txt. Run from the repository's root. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "graph.h"
+#include "head.h"
+#include "image.h"
+#include "preprocess.h"
+#include "sha256.h"
+
+#ifdef CXR_SCALAR
+#define KERNELS cxr_kernels_ref
+#else
+#define KERNELS cxr_kernels_simd
+#endif
+
+#define GOLDEN "tests/golden/"
+
+static uint8_t *read_file(const char *path, size_t *length) {
+    FILE *file = fopen(path, "rb");
+    if (!file) fail_msg("cannot open %s", path);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    long size = ftell(file);
+    assert_true(size > 0);
+    rewind(file);
+    uint8_t *bytes = aligned_alloc(64, ((size_t)size + 63) / 64 * 64);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, (size_t)size, file), (size_t)size);
+    assert_int_equal(fclose(file), 0);
+    *length = (size_t)size;
+    return bytes;
+}
+
+static void hex_digest(const void *bytes, size_t length, char hex[65]) {
+    uint8_t digest[32];
+    cxr_sha256(bytes, length, digest);
+    for (size_t i = 0; i < 32; i++) assert_int_equal(snprintf(hex + 2 * i, 3, "%02x", digest[i]), 2);
+}
+
+/* The model and its plan. */
+struct engine {
+    uint8_t *bytes;
+    size_t length;
+    struct cxr_model_file file;
+    struct cxr_graph graph;
+    struct cxr_head head;
+};
+
+static void open_engine(struct engine *engine) {
+    engine->bytes = read_file("model/cxrlens.cxrm", &engine->length);
+    assert_int_equal(cxr_model_file_open(engine->bytes, engine->length, &engine->file), CXR_OK);
+    assert_int_equal(cxr_graph_plan(&engine->file, &KERNELS, &engine->graph), CXR_OK);
+    const struct cxr_graph *graph = &engine->graph;
+    assert_int_equal(cxr_head_open(&engine->file, &graph->head, &graph->features, 4, &engine->head), CXR_OK);
+    uint8_t *arena = aligned_alloc(64, graph->arena_bytes);
+    assert_non_null(arena);
+    cxr_graph_bind(&engine->graph, arena);
+}
+
+/* PNG -> the network's input. */
+static void load_image(struct engine *engine, const char *name) {
+    char path[256];
+    assert_in_range(snprintf(path, sizeof path, GOLDEN "%s", name), 1, sizeof path - 1);
+    size_t length;
+    uint8_t *bytes = read_file(path, &length);
+    struct cxr_image image;
+    uint32_t warnings = 0;
+    assert_int_equal(cxr_image_decode(bytes, length, &image), CXR_OK);
+    const struct cxr_file_tensor *input = &engine->graph.input;
+    assert_int_equal(cxr_preprocess(&image, input->width, input->height, cxr_graph_input(&engine->graph), &warnings),
+                     CXR_OK);
+    cxr_image_free(&image);
+    free(bytes);
+}
+
+/* Runs one more step and compares: tensors come in the order in which they are written. */
+static void check_tensor(struct engine *engine, unsigned index, const char *expected) {
+    assert_in_range(index, 1, engine->graph.step_count);
+    cxr_graph_run_step(&engine->graph, index - 1);
+    const struct cxr_conv *conv = &engine->graph.steps[index - 1].conv;
+    char hex[65];
+    hex_digest(cxr_graph_output(&engine->graph, index - 1),
+               (size_t)conv->out_height * conv->out_width * conv->out_channels, hex);
+    assert_string_equal(hex, expected);
+}
+
+static void check_outputs(struct engine *engine, const char *line) {
+    struct cxr_result result = {0};
+    cxr_head_run(&engine->head, cxr_graph_output(&engine->graph, engine->graph.step_count - 1), &result);
+    for (size_t k = 0; k < 4; k++) {
+        unsigned expected, bits;
+        int used;
+        assert_int_equal(sscanf(line, "%x%n", &expected, &used), 1);
+        line += used;
+        memcpy(&bits, &result.logits[k], sizeof bits);
+        assert_int_equal(bits, expected);
+    }
+}
+
+static void test_engine(void **state) {
+    (void)state;
+    struct engine *engine = calloc(1, sizeof *engine);
+    assert_non_null(engine);
+    open_engine(engine);
+    FILE *golden = fopen(GOLDEN "engine.txt", "r");
+    if (!golden) fail_msg("cannot open " GOLDEN "engine.txt");
+    char line[512], word[128], hex[65];
+    unsigned index, tensors = 0, images = 0;
+    while (fgets(line, sizeof line, golden)) {
+        if (sscanf(line, "model %127s", word) == 1) {
+            hex_digest(engine->bytes, engine->length, hex);
+            assert_string_equal(hex, word);
+        } else if (sscanf(line, "image %127s", word) == 1) {
+            load_image(engine, word);
+            images++;
+        } else if (sscanf(line, "tensor %u %127s", &index, word) == 2) {
+            check_tensor(engine, index, word);
+            tensors++;
+        } else if (strncmp(line, "outputs ", 8) == 0) {
+            check_outputs(engine, line + 8);
+        }
+    }
+    assert_int_equal(fclose(golden), 0);
+    assert_true(images >= 3);
+    assert_int_equal(tensors, images * engine->graph.step_count);
+    free(engine->graph.arena);
+    free(engine->bytes);
+    free(engine);
+}
+
+/* The Python twin of the preprocessing, within one level. */
+static void test_preprocess(void **state) {
+    (void)state;
+    FILE *golden = fopen(GOLDEN "preprocess.txt", "r");
+    if (!golden) fail_msg("cannot open " GOLDEN "preprocess.txt");
+    char names[2][128], path[256];
+    unsigned pairs = 0;
+    while (fscanf(golden, "%127s %127s", names[0], names[1]) == 2) {
+        static uint8_t planes[2][224 * 224];
+        for (size_t i = 0; i < 2; i++) {
+            assert_in_range(snprintf(path, sizeof path, GOLDEN "%s", names[i]), 1, sizeof path - 1);
+            size_t length;
+            uint8_t *bytes = read_file(path, &length);
+            struct cxr_image image;
+            uint32_t warnings = 0;
+            assert_int_equal(cxr_image_decode(bytes, length, &image), CXR_OK);
+            assert_int_equal(cxr_preprocess(&image, 224, 224, planes[i], &warnings), CXR_OK);
+            cxr_image_free(&image);
+            free(bytes);
+        }
+        for (size_t i = 0; i < 224 * 224; i++) assert_in_range(planes[0][i] + 1 - planes[1][i], 0, 2);
+        pairs++;
+    }
+    assert_int_equal(fclose(golden), 0);
+    assert_true(pairs >= 12);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_engine), cmocka_unit_test(test_preprocess)};
+    return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
+}
