@@ -30,6 +30,7 @@ WEAKEST = 0.02       # a channel's scale is at least this part of the tensor's l
 CALIBRATION_FILMS = 256
 PEAK, EMA_DECAY = 1.5e-4, 0.998
 TEACHER_SHARE = 0.5  # of the target; the rest is the label
+KEPT_CONVOLUTIONS = 9  # the stem and the first three blocks
 
 
 @dataclass(frozen=True)
@@ -304,6 +305,9 @@ def quantised(checkpoint: str, sets: Sets, seed: int) -> QuantNet:
     net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
     net.eval()
     result = QuantNet(net)
+    # What the first layers lose by rounding the later ones make good; at full size they are half of the time.
+    for conv in result.convolutions[:KEPT_CONVOLUTIONS]:
+        conv.requires_grad_(False)
     chosen = np.random.default_rng(seed).permutation(select(sets.records, "train"))[:CALIBRATION_FILMS]
     calibrate_scales(result, sets.films[chosen])
     return result
