@@ -24,8 +24,7 @@ from net import CLASSES
 from quantise import load_integer
 
 REFUSED = 0.005      # share of validation films that the gate may refuse
-NOT_RIGHTED = 0.10   # share of them that would not pass the stricter threshold for films turned by the engine
-REFUSED_TURNED = 0.05  # the same where the engine has turned or inverted: four more chances to be wrong, so stricter
+REFUSED_TURNED = 0.05  # the same where the engine has turned or inverted: more chances to be wrong, so stricter
 RISK, CONFIDENCE = 0.02, 0.9  # of the doubt threshold: see doubt_threshold
 SENSITIVITY = SPECIFICITY = 0.95
 MADE = 40            # made negatives of each kind

@@ -121,6 +121,26 @@ def contrasts(answers: Answers, records: list[Record]) -> dict:
     return result
 
 
+def group_figures(answers: Answers, records: list[Record]) -> dict:
+    """Accuracy and refusals by age group and by source, as far as the manifest guesses them."""
+    right = answers.logits.argmax(1) == np.array([r.label for r in records])
+    result: dict = {}
+    for field in ("age_group", "source"):
+        values = np.array([getattr(r, field) for r in records])
+        result[field] = {str(v): {"films": int((values == v).sum()), "accuracy": float(right[values == v].mean()),
+                                  "refused": float((~answers.accepted[values == v]).mean())} for v in np.unique(values)}
+    return result
+
+
+def worst_mistakes(answers: Answers, records: list[Record], count: int = 12) -> list[dict]:
+    """The most confident wrong answers."""
+    predicted, confidence = answers.logits.argmax(1), answers.probabilities.max(1)
+    wrong = np.flatnonzero(predicted != np.array([r.label for r in records]))
+    return [{"id": records[i].id, "source": records[i].source, "truth": CLASS_IDS[records[i].label],
+             "answer": CLASS_IDS[predicted[i]], "probability": float(confidence[i]), "verdict": str(answers.verdict[i])}
+            for i in wrong[np.argsort(-confidence[wrong])][:count]]
+
+
 def external_figures(engine: Engine, root: str) -> dict:
     """Each external set untouched: what the engine says of every label."""
     manifest = Path(root) / "external" / "manifest.csv"
@@ -183,6 +203,7 @@ def evaluate(args: argparse.Namespace) -> dict:
     result = {"engine_ms_per_film": 1000 * (time.time() - began) / len(records), "test": test_figures(answers, labels),
               "float": float_agreement(args.checkpoint, films, answers, labels),
               "gate": gate_figures(engine, sets, answers), "contrasts": contrasts(answers, records),
+              "groups": group_figures(answers, records), "mistakes": worst_mistakes(answers, records),
               "external": external_figures(engine, args.data)}
     print(json.dumps({k: result["test"][k] for k in ("accuracy", "reweighted_accuracy", "ece")}), flush=True)
     result["masks"] = robustness(engine, films, labels, MASKS)

@@ -32,7 +32,6 @@ def metadata(calibration: dict, version: str) -> cxrm.Meta:
             "calibration.bias": np.zeros(CLASSES, np.float32),
             "gate.threshold": np.array([calibration["gate"]["threshold"]], np.float32),
             "gate.righting": np.array([calibration["gate"]["righting"]], np.float32),
-            "gate.righting": np.array([calibration["gate"]["righting"]], np.float32),
             "doubt.threshold": np.array([calibration["doubt"]["threshold"]], np.float32),
             "operating.sens95": np.array(calibration["operating"]["sens95"], np.float32),
             "operating.spec95": np.array(calibration["operating"]["spec95"], np.float32),
@@ -45,6 +44,16 @@ def with_calibrated_bias(net: IntegerNet, calibration: dict) -> IntegerNet:
     bias = net.head_bias.copy()
     bias[:CLASSES] += (np.array(calibration["bias"]) / calibration["scale"]).astype(np.float32)
     return IntegerNet(net.tensors, net.convolutions, net.head_weight, bias)
+
+
+def training_record(folders: dict[str, Path], calibration: dict) -> dict:
+    """What the runs in `folders` did, epoch by epoch, and what was chosen on the validation split."""
+    runs = {}
+    for name, folder in folders.items():
+        plan = torch.load(folder / "last.pt", map_location="cpu")["plan"]
+        runs[name] = {"minutes": round(plan["seconds"] / 60, 1), "epochs": plan["epoch"],
+                      "best_epoch": plan["best_epoch"], "history": plan["history"]}
+    return {"date": date.today().isoformat(), "cores": os.cpu_count(), "runs": runs, "calibration": calibration}
 
 
 def write_onnx(checkpoint: str, path: Path) -> None:
@@ -65,6 +74,7 @@ def main() -> None:
     parser.add_argument("--out", default=str(Path(__file__).with_name("cxrlens.cxrm")))
     parser.add_argument("--golden", default="tests/golden", help="folder for the golden vectors")
     parser.add_argument("--onnx", default="build/cxrlens.onnx")
+    parser.add_argument("--report", default=str(Path(__file__).with_name("reports")), help="folder for training.json")
     parser.add_argument("--model-version", default="1.0.0")
     args = parser.parse_args()
     calibration = json.loads(Path(args.calibration).read_text())
@@ -76,6 +86,10 @@ def main() -> None:
     digest = hashlib.sha256(data).hexdigest()
     print(f"{args.out}: {len(data)} bytes, SHA-256 {digest}")
     write_golden(net, digest, Path(args.golden))
+    folders = {"float": Path(args.checkpoint).parent, "quantised": Path(args.integer).parent}
+    Path(args.report).mkdir(parents=True, exist_ok=True)
+    record = training_record({k: f for k, f in folders.items() if (f / "last.pt").exists()}, calibration)
+    (Path(args.report) / "training.json").write_text(json.dumps(record, indent=1) + "\n")
     Path(args.onnx).parent.mkdir(parents=True, exist_ok=True)
     write_onnx(args.checkpoint, Path(args.onnx))
 

@@ -52,7 +52,7 @@ def markdown(result: dict) -> str:
     """The whole report."""
     parts = ["# Evaluation\n\nWritten by `model/evaluate.py` through the C engine. Classes are the argmax of the four "
              "logits; the gate and `uncertain` are reported apart. Intervals are 95%, by bootstrap.\n",
-             _test_section(result), _gate_section(result["gate"]), _robustness_section(result)]
+             _test_section(result), _groups_section(result), _gate_section(result["gate"]), _robustness_section(result)]
     if result["external"]:
         parts.append(_external_section(result["external"]))
     return "\n".join(parts)
@@ -81,6 +81,18 @@ def _test_section(result: dict) -> str:
     text += "\nConfusion (rows: truth, columns: engine)\n\n"
     text += _table(["", *CLASS_IDS], [[name, *row] for name, row in zip(CLASS_IDS, t["confusion"])])
     return text + "\n![confusion](confusion.svg)\n![ROC and PR curves](curves.svg)\n![calibration](calibration.svg)\n"
+
+
+def _groups_section(result: dict) -> str:
+    """By age group and source, and the most confident mistakes."""
+    rows = [[field.replace("_", " "), name, g["films"], f"{g['accuracy']:.4f}", _percent(g["refused"])]
+            for field, groups in result["groups"].items() for name, g in groups.items()]
+    mistakes = [[m["id"], m["source"], m["truth"], m["answer"], f"{m['probability']:.3f}", m["verdict"]]
+                for m in result["mistakes"]]
+    return ("\n## Groups\n\nSource and age group are guesses of the manifest; sex and origin are unknown.\n\n"
+            + _table(["by", "group", "films", "accuracy", "refused"], rows)
+            + "\n## Most confident mistakes\n\n"
+            + _table(["film", "source", "truth", "answer", "probability", "verdict"], mistakes))
 
 
 def _gate_section(gate: dict) -> str:

@@ -58,10 +58,12 @@ class Pipeline(Commands):
         done = subprocess.run(
             [sys.executable, MODEL / "export.py", "--integer", quantised / "integer.pickle", "--calibration",
              quantised / "calibration.json", "--checkpoint", train / "best.pt", "--out", model,
-             "--golden", self.work / "golden", "--onnx", self.work / "tiny.onnx"],
+             "--golden", self.work / "golden", "--onnx", self.work / "tiny.onnx", "--report", self.work / "reports"],
             capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertLess(model.stat().st_size, 2.6e6)
+        runs = json.loads((self.work / "reports" / "training.json").read_text())["runs"]
+        self.assertEqual({name: run["epochs"] for name, run in runs.items()}, {"float": 2, "quantised": 1})
         self.assertGreater((self.work / "tiny.onnx").stat().st_size, 8e6)
         self.compare_with_engine(model)
 
