@@ -44,9 +44,11 @@ train: setup-train ## train, quantise and export model/cxrlens.cxrm from the dat
 	$(PYTHON) model/calibrate.py --data '$(DATA)'
 	$(PYTHON) model/export.py
 
-evaluate: setup-train native ## write model/reports/ for the images in DATA=DIR, through the C engine
+evaluate: setup-train native ## write model/reports/ and model/CARD.md for the images in DATA=DIR, through the C engine
 	$(call need_data)
 	$(PYTHON) model/evaluate.py --data '$(DATA)'
+	$(PYTHON) model/explain.py --data '$(DATA)'
+	$(PYTHON) model/card.py
 
 fuzz: setup-test fuzzers ## fuzz the image and the model reader, FUZZ_SECONDS each
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) MAKE='$(MAKE)' node tests/run.js fuzz

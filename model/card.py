@@ -1,0 +1,219 @@
+"""Writes model/CARD.md, the model card, from the figures that the other steps left in model/reports/."""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import cxrm
+from data import CLASS_IDS
+
+MODEL = Path(__file__).parent
+NAMES = dict(zip(CLASS_IDS, ("Normal", "COVID-19", "Viral pneumonia", "Lung opacity")))
+
+
+def percent(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f}%"
+
+
+def interval(v: dict) -> str:
+    return f"{percent(v['value'])} ({percent(v['low'])} to {percent(v['high'])})"
+
+
+def table(header: list[str], rows: list[list]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
+
+
+def figures(test: dict) -> str:
+    rows = [["accuracy", interval(test["accuracy"])],
+            ["accuracy at the published class frequencies", interval(test["reweighted_accuracy"])],
+            ["macro F1", interval(test["macro_f1"])]]
+    rows += [[f"F1, {NAMES[c]}", interval(f["f1"])] for c, f in test["classes"].items()]
+    rows += [["expected calibration error (15 bins)", f"{test['ece']:.4f}"],
+             ["films answered (accepted, not `uncertain`)", percent(test["doubt"]["answered"])],
+             ["accuracy of those answers", percent(test["doubt"]["accuracy_answered"])],
+             ["accuracy at 90% coverage", percent(test["doubt"]["accuracy_at_90"])]]
+    return table(["", f"{test['films']} test films (95% interval)"], rows)
+
+
+def confounding(evaluation: dict) -> str:
+    masks, contrasts = evaluation["masks"], evaluation["contrasts"]
+    rows = [[name, percent(m["accuracy"]), f"{m['mean_auc']:.3f}"] for name, m in masks.items()]
+    text = table(["test films with", "accuracy", "mean AUC"], rows)
+    if contrasts:
+        text += "\n\nBetween classes of one source, where source says nothing:\n\n"
+        text += table(["contrast", "films", "AUC"], [[n, c["films"], f"{c['auc']:.3f}"] for n, c in contrasts.items()])
+    return text
+
+
+def gate(evaluation: dict) -> str:
+    rows = [[kind, g["images"], "yes" if g["trained_on"] else "no", percent(g["refused"]), percent(g["righted"])]
+            for kind, g in evaluation["gate"]["negatives"].items()]
+    return table(["kind", "images", "kind in training", "refused", "righted and answered"], rows)
+
+
+def external(evaluation: dict) -> str:
+    rows = [[name, label, r["images"], percent(r["recall"]) if "recall" in r else "-", percent(r["refused"]),
+             percent(r["uncertain"])] for name, labels in evaluation["external"].items() for label, r in labels.items()]
+    return table(["set", "its label", "images", "named right", "refused", "uncertain"], rows)
+
+
+def groups(evaluation: dict) -> str:
+    rows = [[group, g["films"], percent(g["accuracy"])] for of in evaluation["groups"].values() for group, g in of.items()]
+    return table(["group (guessed)", "test films", "accuracy"], rows)
+
+
+def corruptions(evaluation: dict) -> str:
+    third = [kind["3"]["accuracy"] for kind in evaluation["corruptions"].values()]
+    worst = min(evaluation["corruptions"], key=lambda k: evaluation["corruptions"][k]["3"]["accuracy"])
+    return (f"Mean accuracy over {len(third)} corruptions at strength 3 of 5: {percent(float(np.mean(third)))}; the worst is "
+            f"{worst} with {percent(min(third))}.")
+
+
+def explanation(explain: dict) -> str:
+    curves = explain["curves"]
+    rows = [[NAMES[c], percent(explain["border_share"][c], 0), percent(explain["outside_lungs_share"][c], 0)]
+            for c in explain["border_share"]]
+    return (table(["class answered", "positive evidence in the outer tenth", "outside the lungs' box"], rows)
+            + f"\n\nEvenly spread evidence would give {percent(explain['area_share']['border'], 0)} and "
+            f"{percent(explain['area_share']['outside_lungs'], 0)}. Blurring away the map's strongest cells first leaves the "
+            f"answer a mean probability of {curves['deletion, map']:.2f} (random order {curves['deletion, random']:.2f}, centre "
+            f"first {curves['deletion, centre first']:.2f}: lower is better); putting them back first gives "
+            f"{curves['insertion, map']:.2f} ({curves['insertion, random']:.2f}, {curves['insertion, centre first']:.2f}: "
+            f"higher is better). Rank correlation with occlusion: {explain['occlusion_rank_correlation']:.2f}.")
+
+
+def training(record: dict) -> str:
+    runs = record["runs"]
+    times = "; ".join(f"{name} network {run['minutes']:.0f} minutes, {run['epochs']} epochs" for name, run in runs.items())
+    minutes = sum(run["minutes"] for run in runs.values())
+    return (f"{times}; on {record['cores']} processor cores without a GPU, {minutes * record['cores'] / 60:.1f} core-hours in "
+            "all. Energy was not metered.")
+
+
+def card(evaluation: dict, explain: dict, record: dict, path: Path) -> str:
+    _, meta = cxrm.read(str(path))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    calibration = record["calibration"]
+    doubt = calibration["doubt"]
+    return f"""# Model card: {meta['model.id']} {meta['model.version']}
+
+SHA-256 `{digest}`, {path.stat().st_size} bytes. Written by `model/card.py` from the reports beside it; do not edit.
+
+**For research and education. Not a medical device.** It must not be used to diagnose, to triage, or to decide about
+anyone's care.
+
+## What it is
+
+MobileNetV2 1.0 on one gray channel at 224 x 224, global average pooling and one linear layer, in 8-bit weights and
+7-bit activations; five outputs: four classes and a gate ("this is an upright frontal chest film"). It runs on the
+user's device in a C engine that gives the same bits everywhere. Preprocessing: {meta['preprocess']}.
+
+**Intended**: teaching, research on shortcut learning, calibration and on-device inference, comparison of methods.
+**Not intended**: any clinical use; lateral films, CT, photographs of films; screening; film of children judged as
+adults or the other way round; monitoring of a patient over time.
+
+## Data
+
+COVID-19 Radiography Database (T. Rahman, M. Chowdhury et al., Kaggle), with images of the RSNA Pneumonia Detection
+Challenge added to Lung opacity. The database collects from: RSNA and Kermany et al. (normals), Kermany et al. (viral
+pneumonia), RSNA (lung opacity), BIMCV-COVID19+, COVID-CXNet, ieee8023/covid-chestxray-dataset and others (COVID-19).
+Each source has its own terms, many for research only; none of the images is in this project. Counts, sources and
+near-duplicates are in [reports/eda.md](reports/eda.md). Splits are fixed and keep near-duplicates together: training
+on `train`, every choice on `val`, `test` read once for this card. Images that are no frontal chest films trained the
+gate; other kinds of them tested it. Start: ImageNet weights of MobileNetV2 (google-coral/test_data, Apache-2.0).
+
+## How good it is on films of the same sources
+
+{figures(evaluation['test'])}
+
+Confusion matrix, ROC, precision-recall, reliability and risk-coverage curves: [reports/evaluation.md](reports/evaluation.md).
+
+## Why those figures flatter: source is not disease
+
+COVID-19 films, viral pneumonia films and normal films come from different hospitals, machines and ages. All viral
+pneumonias are children's. The border of an image alone tells child from adult, and with it much of the answer. A network
+that reads the source instead of the lung scores high on such a test and fails elsewhere. What this one does when
+parts of the film are taken away:
+
+{confounding(evaluation)}
+
+The row with the lungs' box removed is the shortcut, measured: whatever it stands above chance ({percent(max(np.sum(evaluation['test']['confusion'], 1)) / evaluation['test']['films'])} for always
+answering the largest class) was not read in the lungs.
+
+## Films from elsewhere
+
+None of these was used for training or choosing; their labels are their own, and some are noisy.
+
+{external(evaluation)}
+
+## Robustness
+
+{corruptions(evaluation)} Table: [reports/evaluation.md](reports/evaluation.md).
+
+## What it refuses
+
+Of the test films {percent(evaluation['gate']['films_refused'], 2)} are refused.
+
+{gate(evaluation)}
+
+## Calibration and doubt
+
+A temperature{' and class biases were' if calibration['with_bias'] else ' was'} fitted on `val`. An answer is given only at a probability of at least
+{float(meta['doubt.threshold'][0]):.2f}; below it the verdict is `uncertain`. The threshold is the lowest for which the risk among the answers is at
+most 2% with 90% confidence, by Clopper-Pearson bounds tested from strict to lax on the validation films (accuracy of
+answers there {percent(doubt['accuracy'])}, coverage {percent(doubt['coverage'])}). The guarantee holds for films drawn like the validation films: the same
+sources in the same shares. It says nothing about another hospital's films, and nothing about a single patient.
+
+## Who is in the data
+
+Sex, ethnicity, comorbidity and severity are unknown. Age is known only as child or adult, by a guess from the
+source. What could be measured:
+
+{groups(evaluation)}
+
+No claim of fairness between groups can be made from this.
+
+## Where it looks
+
+{explanation(explain)}
+
+The map is exact (its mean plus the bias is the logit), which makes it faithful to this network; it is no proof of
+disease at the place it marks. Its cells are 32 pixels wide: it points at a region, not at a lesion.
+
+## Failures
+
+The most confident mistakes are listed in [reports/evaluation.md](reports/evaluation.md) and described in
+[reports/failures.md](reports/failures.md).
+
+## Training
+
+{training(record)} History: [reports/training.json](reports/training.json); what else was tried:
+[reports/tried.md](reports/tried.md). To retrain: `make train DATA=DIR`, then `make evaluate DATA=DIR`.
+
+The checklist for artificial intelligence in medical imaging (CLAIM 2024), filled in: [CLAIM.md](CLAIM.md).
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default=str(MODEL / "cxrlens.cxrm"))
+    parser.add_argument("--report", default=str(MODEL / "reports"))
+    parser.add_argument("--out", default=str(MODEL / "CARD.md"))
+    args = parser.parse_args()
+    parts = []
+    for name in ("evaluation", "explain", "training"):
+        path = Path(args.report) / f"{name}.json"
+        if not path.exists():
+            sys.exit(f"There is no {path}: run the step that writes it first.")
+        parts.append(json.loads(path.read_text()))
+    Path(args.out).write_text(card(*parts, Path(args.model)))
+
+
+if __name__ == "__main__":
+    main()
