@@ -237,7 +237,7 @@ $(BUILD)/libcxr.so.0: $(ENGINE:src/%.c=$(BUILD)/obj/native/%.o)
 # Three modules from one source; web/wasm.js takes the best that the browser can run. Debian's Emscripten knows
 # an old relaxed SIMD only, so that module is made by clang 19 and linked with Emscripten's C library.
 MODULES  := scalar simd relaxed
-WEB      := $(shell find web -type f ! -name serve.js ! -name '.*' 2>/dev/null)
+WEB      := $(shell find web -type f ! -name serve.js ! -name '.*' ! -path 'web/screenshots/*' 2>/dev/null)
 SYSROOT  := /usr/share/emscripten/cache/sysroot
 WASM_LIB := $(SYSROOT)/lib/wasm32-emscripten
 WASM     := -O3 -DNDEBUG
@@ -252,7 +252,9 @@ $(eval $(call variant,wasm-relaxed,$(CLANG),--target=wasm32-unknown-emscripten -
 
 ASSETS   := $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm) $(BUILD)/web/cxrlens.cxrm
 
-PAGE     := $(WEB:web/%=$(BUILD)/web/%) $(ASSETS) $(BUILD)/web/assets.js
+REPORT   := $(if $(wildcard model/reports/evaluation.json),$(BUILD)/web/evaluation.json)
+
+PAGE     := $(WEB:web/%=$(BUILD)/web/%) $(ASSETS) $(REPORT) $(BUILD)/web/assets.js
 STORED   := $(sort $(filter-out %/sw.js %.d.ts %.schema.json %.map %.md,$(PAGE)))
 
 wasm: $(PAGE) $(BUILD)/web/precache.js
@@ -282,6 +284,11 @@ $(BUILD)/web/cxrlens.cxrm: model/cxrlens.cxrm
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 	$(call size,$@)
+
+# the figures that "About the model" shows
+$(BUILD)/web/evaluation.json: model/reports/evaluation.json
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 
 # Digests of the files that web/wasm.js takes, and of those that web/sw.js keeps for use without a network.
 digests = cd $(BUILD)/web && sha256sum $(patsubst $(BUILD)/web/%,$(1)%,$(2)) | sed "s/\([0-9a-f]*\)  \(.*\)/  '\2': '\1',/"

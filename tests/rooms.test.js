@@ -71,6 +71,7 @@ const KNOWN_ONLY_TO = {
   'assets.js': /^wasm\.js$/,
   'wasm.js': /^(worker|classifier)\.js$/,
   'worker.js': /^classifier\.js$/,
+  'about.js': /^app\.js$/,
   'classifier.js': /^(pool|element|app)\.js$/,
   'element.js': /^(define|app|embed)\.js$/,
   'app.js': /^$/,

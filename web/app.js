@@ -4,6 +4,7 @@
  */
 
 import './define.js';
+import { loadReport, showReport } from './about.js';
 import { LANGUAGES, Words, loadStrings, pickLanguage } from './i18n.js';
 import { countTraffic } from './traffic.js';
 import { goOffline } from './offline.js';
@@ -15,6 +16,8 @@ let words = new Words('en');
 /** @type {import('./traffic.js').Traffic | null} null until the first image */
 let traffic = null;
 let stored = false;
+/** @type {import('./about.js').Report | null} */
+let report = null;
 /** @type {(() => void) | null} starts the new version that waits */
 let startUpdate = null;
 
@@ -52,6 +55,7 @@ async function setLanguage(language) {
   lens.lang = language;
   showTraffic();
   showNetwork();
+  showFigures();
 }
 
 function setUpLanguage() {
@@ -98,6 +102,22 @@ function setUpInput() {
   launched?.setConsumer(async (/** @type {{ files: FileSystemFileHandle[] }} */ { files }) => {
     lens.add(await Promise.all(files.map((handle) => handle.getFile())));
   });
+}
+
+// Samples and figures
+
+function setUpSamples() {
+  for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll('[data-sample]'))) {
+    const name = button.dataset.sample ?? '';
+    button.addEventListener('click', async () => {
+      const response = await fetch(new URL(`./samples/${name}`, import.meta.url));
+      if (response.ok) lens.add([new File([await response.blob()], name, { type: 'image/png' })]);
+    });
+  }
+}
+
+function showFigures() {
+  if (report) showReport(byId('figures'), report, words);
 }
 
 // What was sent
@@ -178,8 +198,13 @@ function setUpInstall() {
 
 setUpTheme();
 setUpLanguage();
+setUpSamples();
 setUpInput();
 setUpCounts();
 setUpInstall();
 // The first image matters more than the next visit: store for offline use once the classifier stands.
 lens.ready.then(setUpOffline, setUpOffline);
+lens.ready.finally(async () => {
+  report = await loadReport();
+  showFigures();
+});

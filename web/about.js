@@ -1,0 +1,60 @@
+/** The model's measured figures, from the report that ships beside the page; without the report the page has none. */
+
+import { fill, h } from './dom.js';
+
+/** @typedef {import('./i18n.js').Words} Words */
+/** @typedef {{ value: number, low: number, high: number }} Measured with its 95% interval */
+
+/**
+ * What is read of model/reports/evaluation.json.
+ * @typedef {object} Report
+ * @property {{ films: number, accuracy: Measured, reweighted_accuracy: Measured, ece: number, classes: Record<string, { f1: Measured }> }} test
+ * @property {{ films_refused: number }} gate
+ * @property {Record<string, { accuracy: number }>} masks
+ * @property {Record<string, Record<string, { images: number, recall?: number }>>} external
+ */
+
+const LUNGS_REMOVED = "lungs' box removed";
+
+/** @returns {Promise<Report | null>} */
+export async function loadReport() {
+  try {
+    const response = await fetch(new URL('./evaluation.json', import.meta.url));
+    return response.ok ? await response.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+/** @param {Words} words @param {number} share */
+const percent = (words, share) => new Intl.NumberFormat(words.language, { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(share);
+
+/** @param {Words} words @param {Measured} measured */
+const interval = (words, { value, low, high }) => words.text('about.interval', { value: percent(words, value), low: percent(words, low), high: percent(words, high) });
+
+/**
+ * Fills `node` with two tables: films of the sources that the model learned from, and films from elsewhere.
+ * @param {HTMLElement} node
+ * @param {Report} report
+ * @param {Words} words
+ */
+export function showReport(node, { test, gate, masks, external }, words) {
+  const rows = [
+    [words.text('about.accuracy'), interval(words, test.accuracy)],
+    [words.text('about.reweighted'), interval(words, test.reweighted_accuracy)],
+    ...Object.entries(test.classes).map(([id, { f1 }]) => [words.text('about.f1', { name: words.text(`class.${id}`) }), interval(words, f1)]),
+    [words.text('about.refused'), percent(words, gate.films_refused)],
+    ...(LUNGS_REMOVED in masks ? [[words.text('about.lungs'), percent(words, masks[LUNGS_REMOVED].accuracy)]] : []),
+  ];
+  const elsewhere = Object.entries(external).flatMap(([set, labels]) => Object.entries(labels)
+    .filter(([, row]) => row.recall !== undefined)
+    .map(([label, { images, recall }]) => [`${set}: ${label} (${words.integer.format(images)})`, percent(words, recall ?? 0)]));
+  fill(node, table(words.text('about.test', { n: test.films }), rows),
+    elsewhere.length > 0 && table(words.text('about.elsewhere'), elsewhere), h('p', {}, words.text('about.flatter')));
+}
+
+/** @param {string} caption @param {string[][]} rows */
+function table(caption, rows) {
+  return h('table', {}, h('caption', {}, caption),
+    h('tbody', {}, ...rows.map(([name, value]) => h('tr', {}, h('th', { scope: 'row' }, name), h('td', {}, value)))));
+}
