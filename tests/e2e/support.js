@@ -14,7 +14,7 @@ const DATA = process.env.CXR_DATA ?? '../shared/data';
 /** What is tested. */
 export const SITE = process.env.CXR_SITE ?? 'build/web';
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const FLAGS = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic', '--no-first-run'];
+export const FLAGS = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic', '--no-first-run'];
 
 /** Longest wait for one step: the machine may be busy with other tests. */
 export const PATIENCE = 60_000;
