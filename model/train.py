@@ -15,7 +15,7 @@ from data import NEGATIVE, SIZE, DataError, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, scores, with_fast_allocator
 from net import CLASSES, Net, load_folded
 
-SIZES, SHARES = (160, 192), (0.6, 0.4)  # the fine-tuning of quantise.py is at full size
+SIZES, SHARES = (160, SIZE), (0.5, 0.5)
 PEAK, EMA_DECAY = 4e-4, 0.999
 SMOOTHING, GATE_WEIGHT = 0.05, 0.3
 KEPT_BLOCKS = 3
