@@ -252,9 +252,8 @@ $(eval $(call variant,wasm-relaxed,$(CLANG),--target=wasm32-unknown-emscripten -
 
 ASSETS   := $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm) $(BUILD)/web/cxrlens.cxrm
 
-REPORT   := $(if $(wildcard model/reports/evaluation.json),$(BUILD)/web/evaluation.json)
 
-PAGE     := $(WEB:web/%=$(BUILD)/web/%) $(ASSETS) $(REPORT) $(BUILD)/web/assets.js
+PAGE     := $(WEB:web/%=$(BUILD)/web/%) $(ASSETS) $(BUILD)/web/evaluation.json $(BUILD)/web/assets.js
 STORED   := $(sort $(filter-out %/sw.js %.d.ts %.schema.json %.map %.md,$(PAGE)))
 
 wasm: $(PAGE) $(BUILD)/web/precache.js
@@ -285,10 +284,10 @@ $(BUILD)/web/cxrlens.cxrm: model/cxrlens.cxrm
 	$(Q)cp $< $@
 	$(call size,$@)
 
-# the figures that "About the model" shows
-$(BUILD)/web/evaluation.json: model/reports/evaluation.json
+# the figures that "About the model" shows, if there are any
+$(BUILD)/web/evaluation.json: $(wildcard model/reports/evaluation.json)
 	@mkdir -p $(@D)
-	$(Q)cp $< $@
+	$(Q)if [ -n '$<' ]; then cp $< $@; else echo null >$@; fi
 
 # Digests of the files that web/wasm.js takes, and of those that web/sw.js keeps for use without a network.
 digests = cd $(BUILD)/web && sha256sum $(patsubst $(BUILD)/web/%,$(1)%,$(2)) | sed "s/\([0-9a-f]*\)  \(.*\)/  '\2': '\1',/"

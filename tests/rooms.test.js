@@ -72,6 +72,7 @@ const KNOWN_ONLY_TO = {
   'wasm.js': /^(worker|classifier)\.js$/,
   'worker.js': /^classifier\.js$/,
   'about.js': /^app\.js$/,
+  'session.js': /^app\.js$/,
   'classifier.js': /^(pool|element|app)\.js$/,
   'element.js': /^(define|app|embed)\.js$/,
   'app.js': /^$/,
@@ -80,7 +81,7 @@ const KNOWN_ONLY_TO = {
 };
 const DICOM = /^dicom[.-]/;
 /** Files that import nothing of ours. */
-const ALONE = /^(sw|serve|fhir|dom|colormap)\.js$|^strings\/(?!index)/;
+const ALONE = /^(sw|serve|fhir|dom|colormap|session)\.js$|^strings\/(?!index)/;
 
 /** @param {string} folder @returns {string[]} paths below web/ */
 const scripts = (folder = '') => (existsSync(join('web', folder)) ? readdirSync(join('web', folder)) : []).flatMap((name) => {

@@ -16,14 +16,10 @@ import { fill, h } from './dom.js';
 
 const LUNGS_REMOVED = "lungs' box removed";
 
-/** @returns {Promise<Report | null>} */
+/** The report; null where the build had none. @returns {Promise<Report | null>} */
 export async function loadReport() {
-  try {
-    const response = await fetch(new URL('./evaluation.json', import.meta.url));
-    return response.ok ? await response.json() : null;
-  } catch {
-    return null;
-  }
+  const response = await fetch(new URL('./evaluation.json', import.meta.url));
+  return response.ok ? response.json() : null;
 }
 
 /** @param {Words} words @param {number} share */

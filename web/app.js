@@ -8,6 +8,7 @@ import { loadReport, showReport } from './about.js';
 import { LANGUAGES, Words, loadStrings, pickLanguage } from './i18n.js';
 import { countTraffic } from './traffic.js';
 import { goOffline } from './offline.js';
+import { keep, load, wipe } from './session.js';
 
 /** @typedef {import('./element.js').CxrLens} CxrLens */
 
@@ -56,6 +57,7 @@ async function setLanguage(language) {
   showTraffic();
   showNetwork();
   showFigures();
+  showKept();
 }
 
 function setUpLanguage() {
@@ -155,6 +157,59 @@ function setUpCounts() {
   for (const kind of ['online', 'offline']) window.addEventListener(kind, showNetwork);
 }
 
+// A session to keep
+
+/** Whether the user asked for it; remembered with the images. */
+let keeping = false;
+let keptCount = 0;
+/** What writes are waiting for: they must not overtake each other. */
+let writing = Promise.resolve();
+
+function showKept(full = false) {
+  /** @type {HTMLInputElement} */ (byId('keep')).checked = keeping;
+  byId('wipe').hidden = !keeping;
+  byId('kept').textContent = full ? words.text('page.keep.failed') : keeping ? words.text('page.keep.count', { n: keptCount }) : '';
+}
+
+function keepNow() {
+  writing = writing.then(async () => {
+    if (!keeping) return;
+    const { images } = lens;
+    await keep(images);
+    keptCount = images.length;
+    showKept();
+  }).catch(() => showKept(true));
+}
+
+async function forget() {
+  keeping = false;
+  writing = writing.then(wipe);
+  await writing;
+  remember('keep', 'no');
+  keptCount = 0;
+  showKept();
+}
+
+async function setUpSession() {
+  const box = /** @type {HTMLInputElement} */ (byId('keep'));
+  box.addEventListener('change', () => {
+    if (!box.checked) return forget();
+    keeping = true;
+    remember('keep', 'yes');
+    keepNow();
+  });
+  byId('wipe').addEventListener('click', forget);
+  lens.addEventListener('cxr-progress', (event) => {
+    if (keeping && /** @type {CustomEvent} */ (event).detail.open === 0) keepNow();
+  });
+  if (recall('keep') !== 'yes') return;
+  const images = await load();
+  keeping = true;
+  keptCount = images.length;
+  showKept();
+  if (images.length > 0) lens.add(images);
+}
+
 // Offline use
 
 /** An update never interrupts a run. @param {boolean} running */
@@ -202,9 +257,10 @@ setUpSamples();
 setUpInput();
 setUpCounts();
 setUpInstall();
+setUpSession().catch((error) => console.warn('What was kept cannot be read:', error));
 // The first image matters more than the next visit: store for offline use once the classifier stands.
 lens.ready.then(setUpOffline, setUpOffline);
-lens.ready.finally(async () => {
-  report = await loadReport();
+loadReport().then((found) => {
+  report = found;
   showFigures();
-});
+}, (error) => console.warn('The model’s figures are not at hand:', error));

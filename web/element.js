@@ -7,7 +7,7 @@
  * Attributes: src (an image to read), model-url, wasm-url, workers, lang, multiple, disabled,
  *   no-guidance, no-keys (no single-key shortcuts), doubt-threshold (0..1: an answer below it becomes
  *   "not sure"; it can only make the element more careful), name (in a form).
- * Properties: the same, and results, progress, strings, ready.
+ * Properties: the same, and results, images, progress, strings, ready.
  * Methods: classify(image), add(files), cancel(), clear(), undo().
  * Events, bubbling and composed: cxr-ready, cxr-progress, cxr-result, cxr-error.
  */
@@ -174,6 +174,12 @@ export class CxrLens extends HTMLElement {
   /** All results so far, in the order of arrival. */
   get results() {
     return this.#queue.items.flatMap(({ result }) => result ?? []);
+  }
+
+  /** The images in hand, in order, as files. */
+  get images() {
+    return this.#queue.items.flatMap(({ name, source }) => (source instanceof File ? [source]
+      : source instanceof Blob ? [new File([source], name, { type: source.type })] : []));
   }
 
   /** How far the queue has come. */

@@ -10,7 +10,7 @@ const COLUMNS = ['file', 'sha256', 'verdict', ...CLASSES, 'gate_score', 'gate_th
   'warnings', 'error', 'model', 'model_version', 'model_sha256'];
 
 /**
- * One cell. A leading =, +, -, @, tab or return would be run as a formula by spreadsheets: an
+ * One cell. A leading equals, plus, minus or at sign, tab or return would be run as a formula by spreadsheets: an
  * apostrophe before it makes it text.
  * @param {string | number | null | undefined} value
  */

@@ -43,7 +43,7 @@ export class Table {
     this.body = h('tbody', {});
     this.headers = this.#headers();
     this.empty = h('p', { class: 'muted empty', hidden: true }, words.text('table.none'));
-    this.root = h('section', { class: 'table', part: 'table', 'aria-label': words.text('table.title') },
+    this.root = h('div', { class: 'table', part: 'table' },
       h('div', { class: 'table-bar' }, h('h2', {}, words.text('table.title')), this.count, h('span', { class: 'gap' }), this.search, this.show),
       h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': words.text('table.title') },
         h('table', {}, h('thead', {}, h('tr', {}, ...this.headers.values(),

@@ -273,3 +273,36 @@ test('cancel keeps what is done, clear can be undone', async () => {
   await lens(page).getByRole('button', { name: 'Undo' }).click();
   await idle(page, 40);
 });
+
+test('a synthetic film is one press away', async () => {
+  const { page, troubles } = await site.open();
+  const samples = page.locator('[data-sample]');
+  assert.equal(await samples.count(), 4);
+  for (let i = 0; i < 4; i++) {
+    await samples.nth(i).click();
+    await idle(page, 1);
+    assert.ok((await page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results[0])).gate.accepted);
+    await lens(page).getByRole('button', { name: 'Clear all' }).click();
+  }
+  assert.deepEqual(troubles, []);
+});
+
+test('a session is kept only when asked, comes back, and is wiped by one button', async () => {
+  const { page } = await site.open();
+  const stores = async () => (await page.evaluate(() => indexedDB.databases())).map(({ name }) => name);
+  await pick(page, [file('a.png', chest(1)), file('b.png', chest(2))]);
+  await idle(page, 2);
+  assert.deepEqual(await stores(), []);
+  await page.getByText('Keep this session').click();
+  await page.getByLabel('Keep my images on this device').check();
+  await page.getByText('2 images are kept on this device.').waitFor();
+  await page.reload();
+  await idle(page, 2);
+  await page.getByText('Keep this session').click();
+  await page.getByRole('button', { name: 'Wipe what was kept' }).click();
+  await page.getByRole('button', { name: 'Wipe what was kept' }).waitFor({ state: 'hidden' });
+  assert.deepEqual(await stores(), []);
+  await page.reload();
+  await page.waitForFunction(() => customElements.get('cxr-lens'));
+  await idle(page, 0);
+});
