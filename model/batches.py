@@ -22,7 +22,6 @@ CLASS_SHARES = np.array([0.40, 0.24, 0.13, 0.23])
 class Batch(NamedTuple):
     images: torch.Tensor  # N x 1 x S x S in [0, 1]
     labels: torch.Tensor  # class index, or NEGATIVE
-    films: torch.Tensor   # the film each image was drawn from, as an index of the records; -1 if none
 
 
 def film_probabilities(records: list[Record], indices: np.ndarray) -> np.ndarray:
@@ -106,10 +105,9 @@ class Batches:
         x = augment(torch.from_numpy(images).unsqueeze(1).float() / 255, rng)
         made = slice(wanted - self.made, wanted)
         x[made] = make_negatives(x[made], rng.integers(len(MADE_KINDS), size=self.made), rng)
-        films = np.full(BATCH, -1)
-        films[:wanted - self.made] = self.train[rows[:wanted - self.made]]
-        labels = np.where(films >= 0, self.labels[films], NEGATIVE)
-        return Batch(x, torch.from_numpy(labels), torch.from_numpy(films))
+        labels = np.full(BATCH, NEGATIVE)
+        labels[:wanted - self.made] = self.labels[self.train[rows[:wanted - self.made]]]
+        return Batch(x, torch.from_numpy(labels))
 
 
 def as_batches(images: np.ndarray, size: int = SIZE, count: int = 64) -> Iterator[torch.Tensor]:

@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="build/train/best.pt", help="the float network, if at hand")
     parser.add_argument("--report", default=str(Path(__file__).with_name("reports")))
     parser.add_argument("--cache", default="build/cache")
-    parser.add_argument("--corruption-films", type=int, default=400, help="test films for the 60 corruptions")
+    parser.add_argument("--corruption-films", type=int, default=240, help="test films for the 60 corruptions")
     evaluate(parser.parse_args())
 
 

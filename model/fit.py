@@ -267,7 +267,7 @@ class Fit:
             for group in self.optimiser.param_groups:
                 group["lr"] = learning_rate(plan.progress, self.recipe.peak)
             total += self._step(self.net, self.optimiser, batch)
-            update_average(self.average, self.net, plan.epoch * steps + i, self.recipe.ema_decay)
+            update_average(self.average, self.net, plan.done * steps + i, self.recipe.ema_decay)  # anew in each phase
             plan.progress += advance
             if i % 25 == 0 or i == steps:
                 each = (time.time() - began) / i

@@ -17,19 +17,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from batches import Batch, as_batches
-from data import NEGATIVE, SIZE, DataError, select
-from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, scores, with_fast_allocator
+from batches import as_batches
+from data import SIZE, DataError, select
+from fit import Budget, Fit, Recipe, Sets, load_sets, scores, with_fast_allocator
 from integer import BIAS_LIMIT, DEPTHWISE, INPUT_SCALE, POINTWISE, STEM, TOP, Convolution, IntegerNet, Tensor
-from net import CLASSES, Net, layers
-from train import GATE_WEIGHT, SMOOTHING, common_arguments
+from net import Net, layers
+from train import common_arguments, loss_of
 
 WEIGHT_TOP = 127
 PRODUCT_LIMIT = 2 ** 20  # of the largest sum times its multiplier; the engine refuses 2^21
 WEAKEST = 0.02       # a channel's scale is at least this part of the tensor's largest
 CALIBRATION_FILMS = 256
 PEAK, EMA_DECAY = 1.5e-4, 0.998
-TEACHER_SHARE = 0.5  # of the target; the rest is the label
 KEPT_CONVOLUTIONS = 9  # the stem and the first three blocks
 
 
@@ -313,30 +312,6 @@ def quantised(checkpoint: str, sets: Sets, seed: int) -> QuantNet:
     return result
 
 
-def teach(checkpoint: str, sets: Sets) -> torch.Tensor:
-    """The float network's class probabilities for each training film, averaged with its mirror image."""
-    net = Net()
-    net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
-    net = net.to(memory_format=torch.channels_last)
-    train = select(sets.records, "train")
-    films = sets.films[train]
-    logits = [torch.from_numpy(logits_of(net, f))[:, :CLASSES] for f in (films, films[:, :, ::-1])]
-    targets = torch.zeros(len(sets.records), CLASSES)
-    targets[train] = torch.stack([l.softmax(1) for l in logits]).mean(0)
-    return targets
-
-
-def distilling_loss(teacher: torch.Tensor):
-    """As in train.py, with the teacher's probabilities as half of the target."""
-    def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        is_film = batch.labels != NEGATIVE
-        hard = F.one_hot(batch.labels[is_film], CLASSES) * (1 - SMOOTHING) + SMOOTHING / CLASSES
-        target = TEACHER_SHARE * teacher[batch.films[is_film]] + (1 - TEACHER_SHARE) * hard
-        classes = F.cross_entropy(logits[is_film, :CLASSES], target)
-        return classes + GATE_WEIGHT * F.binary_cross_entropy_with_logits(logits[:, CLASSES], is_film.float())
-    return loss_of
-
-
 def save_integer(net: IntegerNet, path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(pickle.dumps(net))
@@ -367,7 +342,7 @@ def main() -> None:
     net = quantised(args.checkpoint, sets, args.seed)
     print("after calibration alone:", {k: round(v, 4) for k, v in evaluate(net).items()}, flush=True)
     if args.minutes > 0:
-        recipe = Recipe((SIZE,), (1.0,), PEAK, EMA_DECAY, distilling_loss(teach(args.checkpoint, sets)), evaluate)
+        recipe = Recipe((SIZE,), (1.0,), PEAK, EMA_DECAY, loss_of, evaluate)
         budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
         best = Fit(net, recipe, budget, sets, args.out, args.seed, args.restart).run()
         net.load_state_dict(torch.load(best, map_location="cpu")["average"])

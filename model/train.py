@@ -16,7 +16,7 @@ from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, scores, with_fa
 from net import CLASSES, Net, load_folded
 
 SIZES, SHARES = (160, SIZE), (0.5, 0.5)
-PEAK, EMA_DECAY = 4e-4, 0.999
+PEAK, EMA_DECAY = 3e-4, 0.998
 SMOOTHING, GATE_WEIGHT = 0.05, 0.3
 KEPT_BLOCKS = 3
 
