@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from augment import MADE_KINDS, augment, make_negatives
-from data import NEGATIVE, SIZE, Record, select
+from data import INPUT, NEGATIVE, Record, select
 
 BATCH = 32
 REAL_NEGATIVES, MADE_NEGATIVES = 2, 2  # of each batch: the gate's counter-examples, an eighth
@@ -110,7 +110,7 @@ class Batches:
         return Batch(x, torch.from_numpy(labels))
 
 
-def as_batches(images: np.ndarray, size: int = SIZE, count: int = 64) -> Iterator[torch.Tensor]:
+def as_batches(images: np.ndarray, size: int = INPUT, count: int = 64) -> Iterator[torch.Tensor]:
     """Plain images as float batches, for evaluation."""
     for start in range(0, len(images), count):
         part = np.ascontiguousarray(resized(images[start:start + count], size))

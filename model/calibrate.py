@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from augment import MADE_KINDS, make_negatives
-from data import CLASS_IDS, DataError, Record, select
+from data import CLASS_IDS, DataError, Record, at_input, select
 from fit import Sets, load_sets
 from integer import IntegerNet
 from metrics import reliability
@@ -140,13 +140,13 @@ def calibrate(net: IntegerNet, sets: Sets) -> dict:
     """All parameters and the validation figures they were chosen by."""
     val = select(sets.records, "val")
     labels = np.array([sets.records[i].label for i in val])
-    outputs = net.logits(sets.films[val])
+    outputs = net.logits(at_input(sets.films[val]))
     logits, gate = outputs[:, :CLASSES], outputs[:, CLASSES].astype(np.float64)
     losses = {with_bias: cross_validated(logits, labels, with_bias) for with_bias in (False, True)}
     scale, bias = fit_calibration(logits, labels, losses[True] < losses[False])
     p = probabilities(logits, scale, bias)
     negatives, kinds = negatives_of(sets, "val", MADE)
-    scores = 1 / (1 + np.exp(-net.logits(negatives)[:, CLASSES].astype(np.float64)))
+    scores = 1 / (1 + np.exp(-net.logits(at_input(negatives))[:, CLASSES].astype(np.float64)))
     film_scores = 1 / (1 + np.exp(-gate))
     threshold = float(np.quantile(film_scores, REFUSED, method="lower"))
     return {

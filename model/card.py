@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import cxrm
-from data import CLASS_IDS
+from data import CLASS_IDS, INPUT
 
 MODEL = Path(__file__).parent
 NAMES = dict(zip(CLASS_IDS, ("Normal", "COVID-19", "Viral pneumonia", "Lung opacity")))
@@ -110,7 +110,7 @@ anyone's care.
 
 ## What it is
 
-MobileNetV2 1.0 on one gray channel at 224 x 224, global average pooling and one linear layer, in 8-bit weights and
+MobileNetV2 1.0 on one gray channel at {INPUT} x {INPUT}, global average pooling and one linear layer, in 8-bit weights and
 7-bit activations; five outputs: four classes and a gate ("this is an upright frontal chest film"). It runs on the
 user's device in a C engine that gives the same bits everywhere. Preprocessing: {meta['preprocess']}.
 

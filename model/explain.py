@@ -18,20 +18,20 @@ from PIL import Image, ImageFilter
 import cxrm
 from calibrate import probabilities
 from corruptions import LUNGS
-from data import CLASS_IDS, SIZE, DataError, select
+from data import CLASS_IDS, INPUT, DataError, at_input, select
 from evaluate import balanced_part
 from fit import load_sets
 from integer import IntegerNet
 from net import CLASSES
 
-GRID = 7             # the map's cells each way; a cell covers SIZE / GRID pixels of the film
-PER_STEP = 7         # cells deleted or inserted at a time
+GRID = 5             # the map's cells each way; a cell covers INPUT / GRID pixels of the film
+PER_STEP = 5         # cells deleted or inserted at a time
 BORDER = 0.1
-BLUR = 20            # standard deviation of the ground that cells are deleted to, in pixels
+BLUR = 14            # standard deviation of the ground that cells are deleted to, in pixels
 
 
 def maps_of(net: IntegerNet, films: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Signed maps N x classes x 7 x 7, and the outputs, batch by batch."""
+    """Signed maps N x classes x 5 x 5, and the outputs, batch by batch."""
     maps, outputs = [], []
     with torch.no_grad():
         for start in range(0, len(films), 32):
@@ -43,12 +43,12 @@ def maps_of(net: IntegerNet, films: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def mass_shares(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of the positive evidence in the outer tenth and outside the lungs' box, per map N x 7 x 7."""
-    fine = F.interpolate(torch.from_numpy(maps).unsqueeze(1), size=SIZE, mode="bilinear", align_corners=False)
+    """Shares of the positive evidence in the outer tenth and outside the lungs' box, per map N x 5 x 5."""
+    fine = F.interpolate(torch.from_numpy(maps).unsqueeze(1), size=INPUT, mode="bilinear", align_corners=False)
     positive = fine[:, 0].clamp_min(0).numpy()
     whole = positive.sum((1, 2)).clip(1e-9)
-    edge = round(BORDER * SIZE)
-    top, bottom, left, right = (round(v * SIZE) for v in LUNGS)
+    edge = round(BORDER * INPUT)
+    top, bottom, left, right = (round(v * INPUT) for v in LUNGS)
     return (1 - positive[:, edge:-edge, edge:-edge].sum((1, 2)) / whole,
             1 - positive[:, top:bottom, left:right].sum((1, 2)) / whole)
 
@@ -61,7 +61,7 @@ def replaced(film: np.ndarray, ground: np.ndarray, cells: np.ndarray) -> np.ndar
     """`film` with the given cells taken from `ground`."""
     mask = np.zeros(GRID * GRID, bool)
     mask[cells] = True
-    side = SIZE // GRID
+    side = INPUT // GRID
     return np.where(mask.reshape(GRID, GRID).repeat(side, 0).repeat(side, 1), ground, film)
 
 
@@ -109,7 +109,7 @@ def explain(args: argparse.Namespace) -> dict:
     test = select(sets.records, "test")
     labels = np.array([sets.records[i].label for i in test])
     part = balanced_part(labels, args.films)
-    films = sets.films[test][part]
+    films = at_input(sets.films[test][part])
     maps, outputs = maps_of(net, films)
     predicted = outputs[:, :CLASSES].argmax(1)
     own = maps[np.arange(len(maps)), predicted]
@@ -152,7 +152,7 @@ that the network chose. The map's mean plus the bias differs from the logit by a
 
 ## Does the answer depend on it?
 
-Mean probability of the chosen class while the film's 49 cells are blurred away (deletion: lower is better) or put
+Mean probability of the chosen class while the film's 25 cells are blurred away (deletion: lower is better) or put
 back (insertion: higher is better), in the map's order and in two others.
 
 | order | deletion | insertion |

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import cxrm
-from data import CLASS_IDS, SIZE
+from data import CLASS_IDS, INPUT
 from golden import write_golden
 from integer import IntegerNet
 from net import CLASSES, Net
@@ -23,7 +23,7 @@ MODEL_ID = "cxrlens-mobilenetv2"
 LICENCE = "see model/CARD.md; research and education only, not a medical device"
 NOTICE = ("Trained on the COVID-19 Radiography Database (Rahman, Chowdhury et al.) and images of the RSNA Pneumonia "
           "Detection Challenge; started from MobileNetV2 weights of google-coral/test_data (Apache-2.0).")
-PREPROCESS = "gray BT.601, whole frame stretched, antialiased bicubic a=-0.5, 224x224, level/255"
+PREPROCESS = f"gray BT.601, whole frame stretched, antialiased bicubic a=-0.5, {INPUT}x{INPUT}, level/255"
 
 
 def metadata(calibration: dict, version: str) -> cxrm.Meta:
@@ -57,12 +57,12 @@ def training_record(folders: dict[str, Path], calibration: dict) -> dict:
 
 
 def write_onnx(checkpoint: str, path: Path) -> None:
-    """The float network, for other runtimes: input N x 1 x 224 x 224 in [0, 1], five outputs."""
+    """The float network, for other runtimes: input N x 1 x INPUT x INPUT in [0, 1], five outputs."""
     net = Net()
     net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
     net.eval()
     warnings.filterwarnings("ignore", module="torch.onnx")  # about shape inference of the padding; harmless
-    torch.onnx.export(net, torch.zeros(1, 1, SIZE, SIZE), str(path), input_names=["image"],
+    torch.onnx.export(net, torch.zeros(1, 1, INPUT, INPUT), str(path), input_names=["image"],
                       output_names=["outputs"], dynamic_axes={"image": {0: "n"}, "outputs": {0: "n"}})
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from batches import BATCH, Batch, Batches, as_batches
-from data import OPACITY, PUBLISHED, SIZE, Record, load_or_explain, read_films, read_negatives
+from data import INPUT, OPACITY, PUBLISHED, Record, load_or_explain, read_films, read_negatives
 from net import CLASSES
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184",
@@ -130,7 +130,7 @@ def update_average(average: torch.nn.Module, net: torch.nn.Module, step: int, lo
 
 
 @torch.no_grad()
-def logits_of(net: torch.nn.Module, images: np.ndarray, size: int = SIZE) -> np.ndarray:
+def logits_of(net: torch.nn.Module, images: np.ndarray, size: int = INPUT) -> np.ndarray:
     """Logits of plain images, in evaluation mode."""
     net.eval()
     parts = []

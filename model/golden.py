@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data import SIZE, read_image
+from data import INPUT, SIZE, read_image
 from integer import IntegerNet
 
 
@@ -15,7 +15,7 @@ def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
 
 
-def _phantom(height: int = SIZE, width: int = SIZE) -> np.ndarray:
+def _phantom(height: int = INPUT, width: int = INPUT) -> np.ndarray:
     """Something like a chest: a bright body, two dark lungs with ribs, a heart."""
     y, x = _grid(height, width)
     body = 190 - 60 * (x * x + 0.3 * y * y)
@@ -32,12 +32,12 @@ def _noise(seed: int, shape: tuple[int, ...], top: int = 256) -> np.ndarray:
 
 
 def engine_images() -> dict[str, np.ndarray]:
-    """224 x 224 gray: plausible, extreme and random inputs."""
-    y, x = _grid(SIZE, SIZE)
+    """INPUT x INPUT gray: plausible, extreme and random inputs."""
+    y, x = _grid(INPUT, INPUT)
     return {"phantom.png": _phantom(), "inverted-phantom.png": 255 - _phantom(),
             "gradient.png": np.clip(127.5 + 90 * x + 60 * y, 0, 255).astype(np.uint8),
-            "white.png": np.full((SIZE, SIZE), 255, np.uint8), "black.png": np.zeros((SIZE, SIZE), np.uint8),
-            "noise.png": _noise(1, (SIZE, SIZE)).astype(np.uint8)}
+            "white.png": np.full((INPUT, INPUT), 255, np.uint8), "black.png": np.zeros((INPUT, INPUT), np.uint8),
+            "noise.png": _noise(1, (INPUT, INPUT)).astype(np.uint8)}
 
 
 def preprocess_images() -> dict[str, np.ndarray]:
@@ -47,7 +47,7 @@ def preprocess_images() -> dict[str, np.ndarray]:
     return {"square-299.png": _phantom(299, 299), "tall-41x611.png": _phantom(611, 41),
             "wide-777x90.png": _noise(4, (90, 777)).astype(np.uint8), "small-64.png": _noise(5, (64, 64)).astype(np.uint8),
             "colour-333x180.png": colour, "deep-257x301.png": deep.astype(np.uint16),
-            "same-224.png": _phantom(), "least-32.png": _noise(6, (32, 32)).astype(np.uint8),
+            "same-224.png": _phantom(SIZE, SIZE), "least-32.png": _noise(6, (32, 32)).astype(np.uint8),
             "odd-225x223.png": _noise(7, (223, 225)).astype(np.uint8), "narrow-200x600.png": _phantom(600, 200),
             "large-1500x1201.png": _phantom(1201, 1500), "inverted-640x480.png": 255 - _phantom(480, 640),
             "deep-small-50x40.png": _noise(8, (40, 50), 65536).astype(np.uint16)}

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from batches import as_batches
-from data import SIZE, DataError, select
+from data import INPUT, DataError, at_input, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, scores, with_fast_allocator
 from integer import BIAS_LIMIT, DEPTHWISE, INPUT_SCALE, POINTWISE, STEM, TOP, Convolution, IntegerNet, Tensor
 from net import Net, layers
@@ -28,7 +28,7 @@ WEIGHT_TOP = 127
 PRODUCT_LIMIT = 2 ** 20  # of the largest sum times its multiplier; the engine refuses 2^21
 WEAKEST = 0.02       # a channel's scale is at least this part of the tensor's largest
 CALIBRATION_FILMS = 256
-PEAK, EMA_DECAY = 1.5e-4, 0.998
+PEAK, EMA_DECAY = 3e-5, 0.998
 KEPT_CONVOLUTIONS = 9  # the stem and the first three blocks
 
 
@@ -272,7 +272,7 @@ def _channel_shape(net: QuantNet, tensor: int, peak: torch.Tensor) -> torch.Tens
 
 
 @torch.no_grad()
-def to_integer(net: QuantNet, size: int = SIZE) -> IntegerNet:
+def to_integer(net: QuantNet, size: int = INPUT) -> IntegerNet:
     """The integer network that the quantised one imitates."""
     tensors, convolutions = [Tensor(size, size, 1, INPUT_SCALE, 0)], []
     for i, conv in enumerate(net.convolutions):
@@ -334,15 +334,15 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     sets = load_sets(args.data, args.cache, args.quick)
     val = select(sets.records, "val")
-    labels = np.array([sets.records[i].label for i in val])
+    labels, films = np.array([sets.records[i].label for i in val]), at_input(sets.films[val])
 
-    def evaluate(net: torch.nn.Module, _size: int = SIZE) -> dict[str, float]:
-        return scores(to_integer(net).logits(sets.films[val]), labels)
+    def evaluate(net: torch.nn.Module, _size: int = INPUT) -> dict[str, float]:
+        return scores(to_integer(net).logits(films), labels)
 
     net = quantised(args.checkpoint, sets, args.seed)
     print("after calibration alone:", {k: round(v, 4) for k, v in evaluate(net).items()}, flush=True)
     if args.minutes > 0:
-        recipe = Recipe((SIZE,), (1.0,), PEAK, EMA_DECAY, loss_of, evaluate)
+        recipe = Recipe((INPUT,), (1.0,), PEAK, EMA_DECAY, loss_of, evaluate)
         budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
         best = Fit(net, recipe, budget, sets, args.out, args.seed, args.restart).run()
         net.load_state_dict(torch.load(best, map_location="cpu")["average"])

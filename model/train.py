@@ -1,4 +1,4 @@
-"""Trains the float network: first on small images, then at full size, within a budget of minutes or of epochs."""
+"""Trains the float network within a budget of minutes or of epochs."""
 from __future__ import annotations
 
 import argparse
@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 
 from batches import Batch, as_batches
-from data import NEGATIVE, SIZE, DataError, select
+from data import INPUT, NEGATIVE, DataError, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, scores, with_fast_allocator
 from net import CLASSES, Net, load_folded
 
-SIZES, SHARES = (160, SIZE), (0.5, 0.5)
-PEAK, EMA_DECAY = 3e-4, 0.998
+SIZES, SHARES = (INPUT,), (1.0,)
+PEAK, EMA_DECAY = 1.5e-4, 0.998
 SMOOTHING, GATE_WEIGHT = 0.05, 0.3
 KEPT_BLOCKS = 3
 
