@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "files.h"
 #include "graph.h"
 #include "head.h"
 #include "image.h"
@@ -23,21 +24,6 @@
 #endif
 
 #define GOLDEN "tests/golden/"
-
-static uint8_t *read_file(const char *path, size_t *length) {
-    FILE *file = fopen(path, "rb");
-    if (!file) fail_msg("cannot open %s", path);
-    assert_int_equal(fseek(file, 0, SEEK_END), 0);
-    long size = ftell(file);
-    assert_true(size > 0);
-    rewind(file);
-    uint8_t *bytes = aligned_alloc(64, ((size_t)size + 63) / 64 * 64);
-    assert_non_null(bytes);
-    assert_int_equal(fread(bytes, 1, (size_t)size, file), (size_t)size);
-    assert_int_equal(fclose(file), 0);
-    *length = (size_t)size;
-    return bytes;
-}
 
 static void hex_digest(const void *bytes, size_t length, char hex[65]) {
     uint8_t digest[32];
