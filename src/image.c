@@ -224,18 +224,37 @@ static enum cxr_status png_walk(const uint8_t *bytes, size_t length, struct png 
     return CXR_OK;
 }
 
-/* Bytes of the inflated image: each row, of each interlacing pass, has one more for its filter. */
+/* One interlacing pass, or the only one: rows of so many bytes, the filter's among them. */
+struct pass {
+    size_t row_bytes, rows;
+};
+
+static unsigned png_passes(const struct png *png) { return png->interlaced ? 7 : 1; }
+
+static struct pass png_pass(const struct png *png, unsigned i) {
+    static const uint8_t start_x[8] = {0, 4, 0, 2, 0, 1, 0, 0}, step_x[8] = {8, 8, 4, 4, 2, 2, 1, 1};
+    static const uint8_t start_y[8] = {0, 0, 4, 0, 2, 0, 1, 0}, step_y[8] = {8, 8, 8, 4, 4, 2, 2, 1};
+    if (!png->interlaced) i = 7;
+    size_t width = (png->width - start_x[i] + step_x[i] - 1u) / step_x[i]; /* sides are at least CXR_MIN_SIDE: */
+    size_t height = (png->height - start_y[i] + step_y[i] - 1u) / step_y[i]; /* no pass is empty */
+    return (struct pass){(width * png->channels * png->depth + 7) / 8 + 1, height};
+}
+
+/* Bytes of the inflated image. */
 static size_t png_raw_length(const struct png *png) {
-    static const uint8_t start_x[7] = {0, 4, 0, 2, 0, 1, 0}, step_x[7] = {8, 8, 4, 4, 2, 2, 1};
-    static const uint8_t start_y[7] = {0, 0, 4, 0, 2, 0, 1}, step_y[7] = {8, 8, 8, 4, 4, 2, 2};
-    size_t bits = (size_t)png->channels * png->depth, length = 0;
-    if (!png->interlaced) return ((png->width * bits + 7) / 8 + 1) * png->height;
-    for (int i = 0; i < 7; i++) { /* sides are at least CXR_MIN_SIDE: no pass is empty */
-        size_t width = (png->width - start_x[i] + step_x[i] - 1u) / step_x[i];
-        size_t height = (png->height - start_y[i] + step_y[i] - 1u) / step_y[i];
-        length += ((width * bits + 7) / 8 + 1) * height;
-    }
+    size_t length = 0;
+    for (unsigned i = 0; i < png_passes(png); i++) length += png_pass(png, i).row_bytes * png_pass(png, i).rows;
     return length;
+}
+
+/* Whether every row has a filter that PNG knows. */
+static int filters_known(const struct png *png, const uint8_t *raw) {
+    for (unsigned i = 0; i < png_passes(png); i++) {
+        struct pass pass = png_pass(png, i);
+        for (size_t y = 0; y < pass.rows; y++, raw += pass.row_bytes)
+            if (*raw > 4) return 0;
+    }
+    return 1;
 }
 
 /* Inflates and unfilters: *out gets [height][width][channels] samples of 8 bits, or of 16. */
@@ -249,17 +268,15 @@ static enum cxr_status png_samples(struct png *png, uint8_t **out) {
     free(png->data);
     png->data = NULL;
     enum cxr_status status = CXR_E_IMAGE_CORRUPT;
-    if (inflated >= 0 && (size_t)inflated >= length) {
+    if (inflated >= 0 && (size_t)inflated >= length && filters_known(png, raw)) {
         stbi__context context = {.img_x = png->width, .img_y = png->height, .img_n = (int)png->channels};
         stbi__png stb = {.s = &context, .depth = (int)png->depth};
-        if (stbi__create_png_image(&stb, raw, (stbi__uint32)length, context.img_n, stb.depth, (int)png->colour,
-                                   (int)png->interlaced)) {
-            *out = stb.out;
-            status = CXR_OK;
-        } else {
-            if (!stb.out) status = CXR_E_MEMORY;
-            free(stb.out);
-        }
+        status = stbi__create_png_image(&stb, raw, (stbi__uint32)length, context.img_n, stb.depth, (int)png->colour,
+                                        (int)png->interlaced)
+                     ? CXR_OK
+                     : CXR_E_MEMORY; /* all else was checked */
+        if (status == CXR_OK) *out = stb.out;
+        else free(stb.out);
     }
     free(raw);
     return status;

@@ -91,6 +91,9 @@ def main():
     for i, name in enumerate(b'RGB'):
         planes[frame + 10 + 3 * i] = planes[scan + 5 + 2 * i] = name
     files['jpeg-rgb.jpg'] = bytes(planes)
+    # Decoded pixels: what tests/fuzz/fuzz_image.c makes of bytes after a W.
+    numbers = struct.pack('<4d6Bi', 1, 0, 2048, 4096, WIDTH, HEIGHT, 12, 0, 1, 0, -2000)
+    files['pixels'] = b'W' + numbers + (smooth.astype('<u2') << 4).tobytes()
     for name, content in files.items():
         (OUT / name).write_bytes(content)
 
