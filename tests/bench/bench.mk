@@ -23,7 +23,7 @@ $(BENCH)/peak-%.wasm: tests/bench/peak.c | setup-wasm
 	    -ffreestanding -nostdlib -c $< -o $(@:.wasm=.o)
 	$(Q)wasm-ld-19 --no-entry --strip-all $(@:.wasm=.o) -o $@
 
-$(BENCH)/fixtures: tests/bench/fixtures.c $(BUILD)/obj/native/libcxr.a $(UNIT_HELPERS) $(STB_HEADERS)
+$(BENCH)/fixtures: tests/bench/fixtures.c $(UNIT_HELPERS) $(BUILD)/obj/native/libcxr.a $(STB_HEADERS)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -O2 $(filter %.c %.a,$^) -o $@ -lm
@@ -31,7 +31,7 @@ $(BENCH)/fixtures: tests/bench/fixtures.c $(BUILD)/obj/native/libcxr.a $(UNIT_HE
 $(BENCH)/mobilenetv2.cxrm: $(BENCH)/fixtures
 	$(Q)$< $(@D)
 
-$(BENCH)/instructions: tests/bench/instructions.c $(BUILD)/obj/native/libcxr.a $(UNIT_HELPERS)
+$(BENCH)/instructions: tests/bench/instructions.c $(UNIT_HELPERS) $(BUILD)/obj/native/libcxr.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -O2 -g $(filter %.c %.a,$^) -o $@ -lm
