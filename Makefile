@@ -246,9 +246,10 @@ MEMORY   := 2147483648
 emcc     := NODE_PATH=/usr/share/nodejs emcc
 
 $(eval $(call variant,wasm-scalar,$(emcc),$(WASM) -DCXR_SCALAR=1,$(filter-out src/kernels_simd.c,$(ENGINE)) src/wasm.c,setup-wasm))
-$(eval $(call variant,wasm-simd,$(emcc),$(WASM) -msimd128,$(ENGINE) src/wasm.c,setup-wasm))
+$(eval $(call variant,wasm-simd,$(emcc),$(WASM) -msimd128 -msse2,$(ENGINE) src/wasm.c,setup-wasm))
+# __SSE2__ and the folder: what emcc makes of -msse2, which gives stb_image its vectors.
 $(eval $(call variant,wasm-relaxed,$(CLANG),--target=wasm32-unknown-emscripten --sysroot=$(SYSROOT) $(WASM) \
-    -msimd128 -mrelaxed-simd,$(ENGINE) src/wasm.c,setup-wasm))
+    -msimd128 -mrelaxed-simd -D__SSE__ -D__SSE2__ -isystem $(SYSROOT)/include/compat,$(ENGINE) src/wasm.c,setup-wasm))
 
 ASSETS   := $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm) $(BUILD)/web/cxrlens.cxrm
 

@@ -27,6 +27,9 @@ static void *allocate(size_t size) { return size <= MAX_ALLOCATION ? malloc(size
 #define STBI_MALLOC(size) allocate(size)
 #define STBI_REALLOC(pointer, size) ((void)(pointer), (void)(size), (void *)NULL) /* nothing may grow */
 #define STBI_FREE(pointer) free(pointer)
+#ifdef __wasm_simd128__
+#define STBI__X64_TARGET /* its vectors for x86, by Emscripten's emmintrin.h; same bits as its plain C */
+#endif
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
