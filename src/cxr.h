@@ -146,7 +146,7 @@ CXR_API void cxr_model_free(struct cxr_model *model);
 /* Sets the clock that fills in a result's timings; null (the default) turns them off. */
 CXR_API void cxr_model_set_clock(struct cxr_model *model, cxr_clock *now_ms);
 
-/* Fills in `info`, whose strings live as long as the model. Digests the whole file: ask once, not per image. */
+/* Fills in `info`, whose strings live as long as the model. */
 CXR_API void cxr_model_info(const struct cxr_model *model, struct cxr_model_info *info);
 
 /* Classifies an encoded image (PNG or JPEG, told by content).

@@ -45,14 +45,15 @@ static int is_zero(const uint8_t *p, size_t length) {
     return length == 0;
 }
 
-static enum cxr_status check_header(const uint8_t *bytes, size_t length) {
+/* Checks what every version of the format begins with; *digest becomes the whole file's. */
+static enum cxr_status check_header(const uint8_t *bytes, size_t length, uint8_t digest[32]) {
     if (length < 8 || memcmp(bytes, "CXRM", 4) != 0) return CXR_E_MODEL_FORMAT;
     if (load_u32(bytes + 4) != FORMAT_VERSION) return CXR_E_MODEL_VERSION;
     if (length < HEADER_BYTES + SECTION_COUNT * SECTION_BYTES || load_u64(bytes + 8) != length)
         return CXR_E_MODEL_TRUNCATED;
-    uint8_t digest[32];
-    cxr_sha256(bytes + HEADER_BYTES, length - HEADER_BYTES, digest);
-    if (memcmp(digest, bytes + 24, sizeof digest) != 0) return CXR_E_MODEL_CHECKSUM;
+    uint8_t payload_digest[32];
+    cxr_sha256_with_tail(bytes, length, digest, payload_digest);
+    if (memcmp(payload_digest, bytes + 24, sizeof payload_digest) != 0) return CXR_E_MODEL_CHECKSUM;
     /* outside the checksum, so that a flipped bit here is found as well */
     if (!is_zero(bytes + 16, 8) || !is_zero(bytes + 56, 8)) return CXR_E_MODEL_CHECKSUM;
     return CXR_OK;
@@ -113,10 +114,10 @@ static int check_meta(const struct cxr_model_file *file) {
 
 enum cxr_status cxr_model_file_open(const void *bytes, size_t length, struct cxr_model_file *out) {
     if (!bytes || !out || (uintptr_t)bytes % 16) return CXR_E_ARGUMENT;
-    enum cxr_status status = check_header(bytes, length);
+    struct cxr_model_file file = {.bytes = bytes, .length = length};
+    enum cxr_status status = check_header(bytes, length, file.sha256);
     if (status != CXR_OK) return status;
 
-    struct cxr_model_file file = {.bytes = bytes, .length = length};
     size_t end = HEADER_BYTES + SECTION_COUNT * SECTION_BYTES, tensor_bytes, op_bytes;
     if (!read_section(&file, 0, "META", &end, &file.meta, &file.meta_length) ||
         !read_section(&file, 1, "TENS", &end, &file.tensors, &tensor_bytes) ||

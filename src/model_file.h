@@ -33,6 +33,7 @@ struct cxr_file_op {
 struct cxr_model_file {
     const uint8_t *bytes;
     size_t length;
+    uint8_t sha256[32]; /* of all of it */
     const uint8_t *meta, *tensors, *ops, *data;
     size_t meta_length, data_length;
     uint32_t tensor_count, op_count;

@@ -20,7 +20,8 @@ static uint32_t load_be32(const uint8_t *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static void compress(uint32_t state[8], const uint8_t block[64]) {
+/* The message schedule of a block, 6.2.2 step 1, each word with its round's constant added. */
+static void expand(const uint8_t block[64], uint32_t words[64]) {
     uint32_t w[64];
     for (size_t i = 0; i < 16; i++) w[i] = load_be32(block + 4 * i);
     for (size_t i = 16; i < 64; i++) {
@@ -28,33 +29,71 @@ static void compress(uint32_t state[8], const uint8_t block[64]) {
         uint32_t s1 = rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10;
         w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
+    for (size_t i = 0; i < 64; i++) words[i] = w[i] + round_constants[i];
+}
+
+/* One round. Only d and h change; the next round knows all by the name of its neighbour. */
+static inline void turn(uint32_t a, uint32_t b, uint32_t c, uint32_t *d, uint32_t e, uint32_t f, uint32_t g, uint32_t *h,
+                        uint32_t word) {
+    uint32_t s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25), s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
+    *h += s1 + (g ^ (e & (f ^ g))) + word;
+    *d += *h;
+    *h += s0 + ((a & b) | (c & (a | b)));
+}
+
+static void compress(uint32_t state[8], const uint32_t words[64]) {
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
     uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
-    for (size_t i = 0; i < 64; i++) {
-        uint32_t s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
-        uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + round_constants[i] + w[i];
-        uint32_t s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
-        uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
-        h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
+    for (const uint32_t *w = words; w < words + 64; w += 8) {
+        turn(a, b, c, &d, e, f, g, &h, w[0]);
+        turn(h, a, b, &c, d, e, f, &g, w[1]);
+        turn(g, h, a, &b, c, d, e, &f, w[2]);
+        turn(f, g, h, &a, b, c, d, &e, w[3]);
+        turn(e, f, g, &h, a, b, c, &d, w[4]);
+        turn(d, e, f, &g, h, a, b, &c, w[5]);
+        turn(c, d, e, &f, g, h, a, &b, w[6]);
+        turn(b, c, d, &e, f, g, h, &a, w[7]);
     }
     state[0] += a, state[1] += b, state[2] += c, state[3] += d;
     state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
-void cxr_sha256(const void *bytes, size_t length, uint8_t digest[32]) {
-    uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                         0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    const uint8_t *data = bytes;
-    size_t whole = length / 64 * 64, rest = length - whole;
-    for (size_t i = 0; i < whole; i += 64) compress(state, data + i);
-
-    uint8_t tail[128] = {0}; /* the last bytes, a one bit, zeros, the length in bits */
-    if (rest) memcpy(tail, data + whole, rest);
+/* Pads the last bytes with a one bit, zeros and the length in bits (5.1.1), and writes the digest. */
+static void finish(uint32_t state[8], const uint8_t *last, uint64_t length, uint8_t digest[32]) {
+    const size_t rest = (size_t)(length % 64), tail_length = rest < 56 ? 64 : 128;
+    uint32_t words[64];
+    uint8_t tail[128] = {0};
+    if (rest) memcpy(tail, last, rest);
     tail[rest] = 0x80;
-    size_t tail_length = rest < 56 ? 64 : 128;
-    uint64_t bits = (uint64_t)length * 8;
-    for (size_t i = 0; i < 8; i++) tail[tail_length - 1 - i] = (uint8_t)(bits >> 8 * i);
-    for (size_t i = 0; i < tail_length; i += 64) compress(state, tail + i);
-
+    for (size_t i = 0; i < 8; i++) tail[tail_length - 1 - i] = (uint8_t)(length * 8 >> 8 * i);
+    for (size_t i = 0; i < tail_length; i += 64) {
+        expand(tail + i, words);
+        compress(state, words);
+    }
     for (size_t i = 0; i < 32; i++) digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+/* 5.3.3: the first 32 bits of the fractional parts of the square roots of the first 8 primes. */
+#define START {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}
+
+void cxr_sha256(const void *bytes, size_t length, uint8_t digest[32]) {
+    uint32_t state[8] = START, words[64];
+    const uint8_t *data = bytes;
+    for (size_t left = length; left >= 64; left -= 64, data += 64) {
+        expand(data, words);
+        compress(state, words);
+    }
+    finish(state, data, length, digest);
+}
+
+void cxr_sha256_with_tail(const void *bytes, size_t length, uint8_t digest[32], uint8_t tail_digest[32]) {
+    uint32_t state[8] = START, tail_state[8] = START, words[64];
+    const uint8_t *data = bytes;
+    for (size_t left = length; left >= 64; left -= 64, data += 64) {
+        expand(data, words);
+        compress(state, words);
+        if (left != length) compress(tail_state, words);
+    }
+    finish(state, data, length, digest);
+    finish(tail_state, data, length - 64, tail_digest);
 }

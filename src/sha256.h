@@ -8,4 +8,7 @@
 /* Digests `length` bytes. */
 void cxr_sha256(const void *bytes, size_t length, uint8_t digest[32]);
 
+/* That digest and the one of all but the first 64 bytes, in hardly more time. `length` is at least 64. */
+void cxr_sha256_with_tail(const void *bytes, size_t length, uint8_t digest[32], uint8_t tail_digest[32]);
+
 #endif

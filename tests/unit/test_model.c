@@ -36,6 +36,20 @@ static void test_sha256(void **state) { /* FIPS 180-2, appendix B, and the empty
                  "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
+/* The digest of all and of all behind the first block, for every length around the ends of blocks. */
+static void test_sha256_with_tail(void **state) {
+    (void)state;
+    uint8_t bytes[300], digest[32], tail_digest[32], expected[32];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 7);
+    for (size_t length = 64; length <= sizeof bytes; length++) {
+        cxr_sha256_with_tail(bytes, length, digest, tail_digest);
+        cxr_sha256(bytes, length, expected);
+        assert_memory_equal(digest, expected, sizeof digest);
+        cxr_sha256(bytes + 64, length - 64, expected);
+        assert_memory_equal(tail_digest, expected, sizeof tail_digest);
+    }
+}
+
 /* ---- good files ------------------------------------------------------------------------------------ */
 
 /* A model file, opened and planned for one table. */
@@ -343,7 +357,8 @@ static void test_sentences(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256),    cmocka_unit_test(test_same_bits_small), cmocka_unit_test(test_same_bits_mobilenet),
+        cmocka_unit_test(test_sha256),    cmocka_unit_test(test_sha256_with_tail),
+        cmocka_unit_test(test_same_bits_small), cmocka_unit_test(test_same_bits_mobilenet),
         cmocka_unit_test(test_head),      cmocka_unit_test(test_verdicts),        cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_flipped),   cmocka_unit_test(test_malicious),       cmocka_unit_test(test_sentences),
         cmocka_unit_test(test_turns),     cmocka_unit_test(test_righting),        cmocka_unit_test(test_refused)};
