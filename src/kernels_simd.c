@@ -186,7 +186,152 @@ static void pointwise_u7s8_4x8(const struct cxr_conv *conv, const uint8_t *input
     }
 }
 
-/* ---- 3x3 windows ------------------------------------------------------------------------------------- */
+/* ---- depthwise --------------------------------------------------------------------------------------- */
+
+/* A row of zeros: what lies above and below the input. */
+static size_t depthwise_scratch_bytes(const struct cxr_conv *conv) { return (size_t)conv->in_width * conv->in_channels; }
+
+/* The three rows under a window. */
+struct rows {
+    const uint8_t *start[3];
+};
+
+static inline struct rows find_rows(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *zeros, size_t y) {
+    struct rows rows;
+    for (size_t i = 0; i < 3; i++) {
+        size_t row = y * conv->stride + i - conv->pad_top; /* above the input wraps to a huge number */
+        rows.start[i] = row < conv->in_height ? input + row * conv->in_width * conv->in_channels : zeros;
+    }
+    return rows;
+}
+
+static inline v128_t interleave8(v128_t a, v128_t b) {
+    return wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+#if CXR_RELAXED
+
+/* One column of a window, eight channels: [8 channels][3 rows and a zero] u7. */
+struct column {
+    v128_t low, high;
+};
+
+static inline struct column load_column(const struct cxr_conv *conv, const struct rows *rows, size_t column, size_t c) {
+    const v128_t zero = wasm_i32x4_splat(0);
+    if (column >= conv->in_width) return (struct column){zero, zero};
+    const size_t at = column * conv->in_channels + c;
+    v128_t r01 = interleave8(wasm_v128_load64_zero(rows->start[0] + at), wasm_v128_load64_zero(rows->start[1] + at));
+    v128_t r2z = interleave8(wasm_v128_load64_zero(rows->start[2] + at), zero);
+    return (struct column){wasm_i16x8_shuffle(r01, r2z, 0, 8, 1, 9, 2, 10, 3, 11),
+                           wasm_i16x8_shuffle(r01, r2z, 4, 12, 5, 13, 6, 14, 7, 15)};
+}
+
+typedef int8_t depthwise_weight;
+enum { DEPTHWISE_BLOCK = 96 }; /* weights for eight channels */
+
+/* [3 rows][3 columns][C] s8 -> [C/8][3 columns][8 channels][3 rows and a zero] s8 */
+static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
+    const int8_t *weights = conv->weights;
+    int8_t *out = packed;
+    for (size_t block = 0; block < conv->out_channels; block += 8)
+        for (size_t j = 0; j < 3; j++)
+            for (size_t c = block; c < block + 8; c++)
+                for (size_t i = 0; i < 4; i++)
+                    *out++ = i < 3 ? weights[(i * 3 + j) * conv->out_channels + c] : (int8_t)0;
+}
+
+/* acc[2 vectors] += the window's products */
+static inline void window_dot(const int8_t *weights, const struct column k[3], v128_t acc[2]) {
+    for (size_t j = 0; j < 3; j++) {
+        acc[0] = dot4_add(wasm_v128_load(weights + j * 32), k[j].low, acc[0]);
+        acc[1] = dot4_add(wasm_v128_load(weights + j * 32 + 16), k[j].high, acc[1]);
+    }
+}
+
+#else
+
+/* One column of a window, eight channels, i16: [8 channels][rows 0 and 1], and row 2. */
+struct column {
+    v128_t low, high, last;
+};
+
+static inline struct column load_column(const struct cxr_conv *conv, const struct rows *rows, size_t column, size_t c) {
+    const v128_t zero = wasm_i32x4_splat(0);
+    if (column >= conv->in_width) return (struct column){zero, zero, zero};
+    const size_t at = column * conv->in_channels + c;
+    v128_t r01 = interleave8(wasm_v128_load64_zero(rows->start[0] + at), wasm_v128_load64_zero(rows->start[1] + at));
+    return (struct column){wasm_u16x8_extend_low_u8x16(r01), wasm_u16x8_extend_high_u8x16(r01),
+                           wasm_u16x8_load8x8(rows->start[2] + at)};
+}
+
+typedef int16_t depthwise_weight;
+enum { DEPTHWISE_BLOCK = 72 };
+
+/* [3 rows][3 columns][C] s8 -> [C/8][3 columns]([8 channels][rows 0 and 1], [8 channels] of row 2) i16 */
+static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
+    const int8_t *weights = conv->weights;
+    const size_t channels = conv->out_channels;
+    int16_t *out = packed;
+    for (size_t block = 0; block < channels; block += 8)
+        for (size_t j = 0; j < 3; j++) {
+            for (size_t c = block; c < block + 8; c++)
+                for (size_t i = 0; i < 2; i++) *out++ = weights[(i * 3 + j) * channels + c];
+            for (size_t c = block; c < block + 8; c++) *out++ = weights[(6 + j) * channels + c];
+        }
+}
+
+/* acc[2 vectors] += the window's products. Two products fit an i16: 2 * 127 * 127 < 2^15. */
+static inline void window_dot(const int16_t *weights, const struct column k[3], v128_t acc[2]) {
+    for (size_t j = 0; j < 3; j++) {
+        acc[0] = wasm_i32x4_add(acc[0], wasm_i32x4_dot_i16x8(k[j].low, wasm_v128_load(weights + j * 24)));
+        acc[1] = wasm_i32x4_add(acc[1], wasm_i32x4_dot_i16x8(k[j].high, wasm_v128_load(weights + j * 24 + 8)));
+    }
+    v128_t last01 = wasm_i16x8_add(wasm_i16x8_mul(k[0].last, wasm_v128_load(weights + 16)),
+                                   wasm_i16x8_mul(k[1].last, wasm_v128_load(weights + 40)));
+    v128_t last2 = wasm_i16x8_mul(k[2].last, wasm_v128_load(weights + 64));
+    acc[0] = wasm_i32x4_add(acc[0], wasm_i32x4_add(wasm_i32x4_extend_low_i16x8(last01), wasm_i32x4_extend_low_i16x8(last2)));
+    acc[1] = wasm_i32x4_add(acc[1], wasm_i32x4_add(wasm_i32x4_extend_high_i16x8(last01), wasm_i32x4_extend_high_i16x8(last2)));
+}
+
+#endif
+
+static size_t depthwise_packed_bytes(const struct cxr_conv *conv) {
+    return conv->out_channels / 8 * DEPTHWISE_BLOCK * sizeof(depthwise_weight);
+}
+
+/* Eight channels of one row of output cells. Neighbouring windows share columns, so each is loaded once. */
+static inline void depthwise_row(const struct cxr_conv *conv, const struct output_stage *stage,
+                                 const struct rows *rows, size_t c, const uint8_t *residual, uint8_t *output) {
+    const depthwise_weight *weights = (const depthwise_weight *)conv->weights + c / 8 * DEPTHWISE_BLOCK;
+    const size_t channels = conv->out_channels, stride = conv->stride;
+    size_t column = (size_t)0 - conv->pad_left; /* left of the input wraps to a huge number */
+    struct column k[3] = {load_column(conv, rows, column, c), load_column(conv, rows, column + 1, c)};
+    for (size_t x = 0; x < conv->out_width; x++, column += stride) {
+        v128_t acc[2] = {wasm_v128_load(conv->bias + c), wasm_v128_load(conv->bias + c + 4)};
+        k[2] = load_column(conv, rows, column + 2, c);
+        window_dot(weights, k, acc);
+        size_t at = x * channels + c;
+        v128_t q = wasm_i16x8_add_sat(requantise8(acc[0], acc[1], conv->multipliers + c), addend8(stage, residual, at));
+        wasm_v128_store64_lane(output + at, clamp16(stage, q, q), 0);
+        k[0] = stride == 1 ? k[1] : k[2];
+        k[1] = stride == 1 ? k[2] : load_column(conv, rows, column + 3, c);
+    }
+}
+
+/* input [H][W][C], output [H'][W'][C] */
+static void depthwise_u7s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
+                                 uint8_t *output, void *scratch) {
+    const struct output_stage stage = output_stage(conv);
+    const size_t row_bytes = (size_t)conv->out_width * conv->out_channels;
+    memset(scratch, 0, depthwise_scratch_bytes(conv));
+    for (size_t y = 0; y < conv->out_height; y++) {
+        const struct rows rows = find_rows(conv, input, scratch, y);
+        for (size_t c = 0; c < conv->out_channels; c += 8)
+            depthwise_row(conv, &stage, &rows, c, residual ? residual + y * row_bytes : NULL, output + y * row_bytes);
+    }
+}
+
+/* ---- stem ---------------------------------------------------------------------------------------------- */
 
 /* Where the nine taps of output cell (y, x) are; those outside the input point to `zeros`. */
 static inline void find_taps(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *zeros, size_t y,
@@ -200,147 +345,6 @@ static inline void find_taps(const struct cxr_conv *conv, const uint8_t *input, 
             taps[i * 3 + j] = inside ? input + (row * conv->in_width + column) * channels : zeros;
         }
 }
-
-static size_t depthwise_scratch_bytes(const struct cxr_conv *conv) { return conv->in_channels; }
-
-#if CXR_RELAXED
-
-/* One column of a window, eight channels: [8 channels][3 rows and a zero] u7. */
-struct column {
-    v128_t low, high;
-};
-
-/* The three rows under a window. A row outside the input is `zeros`, with a step of 0. */
-struct rows {
-    const uint8_t *start[3];
-    size_t step[3]; /* bytes from one column to the next */
-};
-
-static inline struct rows find_rows(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *zeros, size_t y) {
-    struct rows rows;
-    for (size_t i = 0; i < 3; i++) {
-        size_t row = y * conv->stride + i - conv->pad_top; /* above the input wraps to a huge number */
-        int inside = row < conv->in_height;
-        rows.start[i] = inside ? input + row * conv->in_width * conv->in_channels : zeros;
-        rows.step[i] = inside ? conv->in_channels : 0;
-    }
-    return rows;
-}
-
-static inline struct column load_column(const struct cxr_conv *conv, const struct rows *rows, size_t column, size_t c) {
-    const v128_t zero = wasm_i32x4_splat(0);
-    if (column >= conv->in_width) return (struct column){zero, zero};
-    v128_t r0 = wasm_v128_load64_zero(rows->start[0] + column * rows->step[0] + c);
-    v128_t r1 = wasm_v128_load64_zero(rows->start[1] + column * rows->step[1] + c);
-    v128_t r2 = wasm_v128_load64_zero(rows->start[2] + column * rows->step[2] + c);
-    v128_t r01 = wasm_i8x16_shuffle(r0, r1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    v128_t r2z = wasm_i8x16_shuffle(r2, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    return (struct column){wasm_i16x8_shuffle(r01, r2z, 0, 8, 1, 9, 2, 10, 3, 11),
-                           wasm_i16x8_shuffle(r01, r2z, 4, 12, 5, 13, 6, 14, 7, 15)};
-}
-
-static size_t depthwise_packed_bytes(const struct cxr_conv *conv) { return (size_t)12 * conv->out_channels; }
-
-/* [3 rows][3 columns][C] s8 -> [C/8][3 columns][8 channels][3 rows and a zero] s8 */
-static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
-    const int8_t *weights = conv->weights;
-    int8_t *out = packed;
-    for (size_t block = 0; block < conv->out_channels; block += 8)
-        for (size_t j = 0; j < 3; j++)
-            for (size_t c = block; c < block + 8; c++)
-                for (size_t i = 0; i < 4; i++)
-                    *out++ = i < 3 ? weights[(i * 3 + j) * conv->out_channels + c] : (int8_t)0;
-}
-
-/* Eight channels of one row of output cells. Neighbouring windows share columns, so each is loaded once. */
-static inline void depthwise_row(const struct cxr_conv *conv, const struct output_stage *stage,
-                                 const struct rows *rows, size_t c, const uint8_t *residual, uint8_t *output) {
-    const int8_t *weights = (const int8_t *)conv->weights + c * 12;
-    const v128_t w0 = wasm_v128_load(weights), w1 = wasm_v128_load(weights + 16), w2 = wasm_v128_load(weights + 32);
-    const v128_t w3 = wasm_v128_load(weights + 48), w4 = wasm_v128_load(weights + 64);
-    const v128_t w5 = wasm_v128_load(weights + 80);
-    const size_t channels = conv->out_channels, stride = conv->stride;
-    size_t column = (size_t)0 - conv->pad_left;
-    struct column k0 = load_column(conv, rows, column, c), k1 = load_column(conv, rows, column + 1, c);
-    for (size_t x = 0; x < conv->out_width; x++, column += stride) {
-        struct column k2 = load_column(conv, rows, column + 2, c);
-        v128_t acc0 = dot4_add(w0, k0.low, wasm_v128_load(conv->bias + c));
-        v128_t acc1 = dot4_add(w1, k0.high, wasm_v128_load(conv->bias + c + 4));
-        acc0 = dot4_add(w4, k2.low, dot4_add(w2, k1.low, acc0));
-        acc1 = dot4_add(w5, k2.high, dot4_add(w3, k1.high, acc1));
-        size_t at = x * channels + c;
-        v128_t q = wasm_i16x8_add_sat(requantise8(acc0, acc1, conv->multipliers + c), addend8(stage, residual, at));
-        wasm_v128_store64_lane(output + at, clamp16(stage, q, q), 0);
-        k0 = stride == 1 ? k1 : k2;
-        k1 = stride == 1 ? k2 : load_column(conv, rows, column + 3, c);
-    }
-}
-
-/* input [H][W][C], output [H'][W'][C] */
-static void depthwise_u7s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
-                                 uint8_t *output, void *scratch) {
-    const struct output_stage stage = output_stage(conv);
-    const size_t row_bytes = (size_t)conv->out_width * conv->out_channels;
-    memset(scratch, 0, conv->in_channels);
-    for (size_t y = 0; y < conv->out_height; y++) {
-        const struct rows rows = find_rows(conv, input, scratch, y);
-        for (size_t c = 0; c < conv->out_channels; c += 8)
-            depthwise_row(conv, &stage, &rows, c, residual ? residual + y * row_bytes : NULL, output + y * row_bytes);
-    }
-}
-
-#else
-
-static size_t depthwise_packed_bytes(const struct cxr_conv *conv) {
-    return (size_t)CXR_TAPS * conv->out_channels * sizeof(int16_t);
-}
-
-/* [9][C] s8 -> [C/8][9][8] i16 */
-static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
-    const int8_t *weights = conv->weights;
-    int16_t *out = packed;
-    for (size_t c = 0; c < conv->out_channels; c += 8)
-        for (size_t tap = 0; tap < CXR_TAPS; tap++)
-            for (size_t i = 0; i < 8; i++) *out++ = weights[tap * conv->out_channels + c + i];
-}
-
-static inline v128_t tap_product(const uint8_t *tap, const int16_t *weights) {
-    return wasm_i16x8_mul(wasm_u16x8_load8x8(tap), wasm_v128_load(weights));
-}
-
-/* Eight channels of one output cell: i16 quotients. Two products fit an i16: 2 * 127 * 127 < 2^15. */
-static inline v128_t depthwise8(const struct cxr_conv *conv, const uint8_t *const taps[CXR_TAPS], size_t c) {
-    const int16_t *weights = (const int16_t *)conv->weights + c * CXR_TAPS;
-    v128_t acc0 = wasm_v128_load(conv->bias + c), acc1 = wasm_v128_load(conv->bias + c + 4);
-    for (size_t tap = 0; tap < CXR_TAPS; tap += 2) {
-        v128_t sum = tap_product(taps[tap] + c, weights + tap * 8);
-        if (tap + 1 < CXR_TAPS)
-            sum = wasm_i16x8_add(sum, tap_product(taps[tap + 1] + c, weights + (tap + 1) * 8));
-        acc0 = wasm_i32x4_add(acc0, wasm_i32x4_extend_low_i16x8(sum));
-        acc1 = wasm_i32x4_add(acc1, wasm_i32x4_extend_high_i16x8(sum));
-    }
-    return requantise8(acc0, acc1, conv->multipliers + c);
-}
-
-/* input [H][W][C], output [H'][W'][C] */
-static void depthwise_u7s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
-                                 uint8_t *output, void *scratch) {
-    const struct output_stage stage = output_stage(conv);
-    const size_t channels = conv->out_channels;
-    memset(scratch, 0, channels);
-    for (size_t y = 0; y < conv->out_height; y++)
-        for (size_t x = 0; x < conv->out_width; x++) {
-            const uint8_t *taps[CXR_TAPS];
-            find_taps(conv, input, scratch, y, x, taps);
-            size_t cell = (y * conv->out_width + x) * channels;
-            for (size_t c = 0; c < channels; c += 8) {
-                v128_t q = wasm_i16x8_add_sat(depthwise8(conv, taps, c), addend8(&stage, residual, cell + c));
-                wasm_v128_store64_lane(output + cell + c, clamp16(&stage, q, q), 0);
-            }
-        }
-}
-
-#endif
 
 enum { TAP_PAIRS = 5 }; /* the nine taps and a zero, two by two */
 
