@@ -29,8 +29,12 @@ export function countTraffic(onchange) {
     traffic.requests.push(data.url);
     onchange(traffic);
   });
-  document.addEventListener('securitypolicyviolation', ({ blockedURI }) => {
-    traffic.blocked.push(blockedURI);
+  // Where both the server and the document bring a policy, each tells of the same attempt.
+  /** @type {Map<string, string[]>} */
+  const byPolicy = new Map();
+  document.addEventListener('securitypolicyviolation', ({ originalPolicy, blockedURI }) => {
+    byPolicy.set(originalPolicy, [...byPolicy.get(originalPolicy) ?? [], blockedURI]);
+    traffic.blocked = [...byPolicy.values()].reduce((most, each) => (each.length > most.length ? each : most));
     onchange(traffic);
   });
   onchange(traffic);

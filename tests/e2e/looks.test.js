@@ -81,7 +81,7 @@ function reachable(start) {
   const found = new Set([start]);
   for (const name of found) {
     const code = readFileSync(`${SITE}/${name}`, 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');
-    for (const [, to] of code.matchAll(/^(?:import|export)\s[^;]*?['"]\.\/([^'"]+)['"]/gm)) found.add(to);
+    for (const [, to] of code.matchAll(/^(?:import|export)\s(?:[\w\s{},*$]*\sfrom\s)?\s*['"]\.\/([^'"]+)['"]/gm)) found.add(to);
   }
   return [...found];
 }
