@@ -257,7 +257,10 @@ ASSETS   := $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm) $(BUILD)/web/cxrlens.cxrm
 PAGE     := $(WEB:web/%=$(BUILD)/web/%) $(ASSETS) $(BUILD)/web/evaluation.json $(BUILD)/web/assets.js
 STORED   := $(sort $(filter-out %/sw.js %.d.ts %.schema.json %.map %.md,$(PAGE)))
 
-wasm: $(PAGE) $(BUILD)/web/precache.js
+# The headers that keep the page's promises, for hosts that read them from the folder, and for the others' settings.
+HEADERS  := $(BUILD)/web/_headers $(BUILD)/web/.htaccess $(BUILD)/headers/nginx.conf $(BUILD)/headers/Caddyfile
+
+wasm: $(PAGE) $(HEADERS) $(BUILD)/web/precache.js
 
 # $(call size,file): bytes, and bytes over the wire
 size = @printf '  %-8s %s: %d bytes, %d by gzip\n' SIZE '$(1)' $$(wc -c <$(1)) $$(gzip -9c $(1) | wc -c)
@@ -301,6 +304,14 @@ $(BUILD)/web/precache.js: $(STORED) $(BUILD)/web/sw.js
 	$(call say,SHA256,$@)
 	$(Q){ printf "self.cxrPrecache = {\n  version: '%s',\n  files: {\n" "$$(cat $^ | sha256sum | cut -c 1-16)"; \
 	    $(call digests,./,$(STORED)); echo '}};'; } >$@
+
+$(BUILD)/web/_headers: HOST := netlify
+$(BUILD)/web/.htaccess: HOST := apache
+$(BUILD)/headers/nginx.conf: HOST := nginx
+$(BUILD)/headers/Caddyfile: HOST := caddy
+$(HEADERS): web/serve.js
+	@mkdir -p $(@D)
+	$(Q)node $< --headers $(HOST) >$@
 
 $(BUILD)/web/%: web/%
 	@mkdir -p $(@D)

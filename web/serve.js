@@ -2,7 +2,8 @@
 /**
  * Serves a folder of static files for `make run`: `node web/serve.js DIR`.
  *
- * The headers are those that a real host should send. Environment: PORT (8080), HOST (localhost),
+ * The headers are those that a real host should send; `node web/serve.js --headers HOST` prints them as a host of
+ * that kind (netlify, apache, nginx, caddy) wants them. Environment: PORT (8080), HOST (localhost),
  * FRAME_ANCESTORS ('self': the pages that may embed ours, as in the header of that name).
  */
 import { createHash } from 'node:crypto';
@@ -57,6 +58,30 @@ export function securityHeaders(frameAncestors) {
     'Referrer-Policy': 'no-referrer',
     'X-Content-Type-Options': 'nosniff',
   };
+}
+
+/** Content types that hosts may not know. */
+const NEW_TYPES = /** @type {const} */ (['.wasm', '.webmanifest']);
+
+/** How kinds of hosts write headers. @type {Record<string, (headers: [string, string][]) => string[]>} */
+const HOSTS = {
+  netlify: (headers) => ['/*', ...headers.map(([name, value]) => `  ${name}: ${value}`)],
+  apache: (headers) => [...NEW_TYPES.map((end) => `AddType ${TYPES[end]} ${end}`), ...headers.map(([name, value]) => `Header always set ${name} "${value}"`)],
+  nginx: (headers) => [
+    ...NEW_TYPES.map((end) => `location ~ \\${end}$ { types { } default_type ${TYPES[end]}; }`),
+    ...headers.map(([name, value]) => `add_header ${name} "${value}" always;`),
+  ],
+  caddy: (headers) => ['header {', ...headers.map(([name, value]) => `  ${name} "${value}"`), '}'],
+};
+
+/**
+ * The headers of every answer as a host's settings; null for a kind that is not known.
+ * @param {string} host
+ * @param {string} frameAncestors
+ */
+export function hostSettings(host, frameAncestors) {
+  const headers = Object.entries({ ...securityHeaders(frameAncestors), 'Cache-Control': 'no-cache' });
+  return Object.hasOwn(HOSTS, host) ? `${HOSTS[host](headers).join('\n')}\n` : null;
 }
 
 /** @typedef {{ type: string, stamp: string, etag: string, bodies: Map<string, Buffer> }} Entry */
@@ -194,15 +219,21 @@ export async function createStaticServer(root, { frameAncestors = "'self'" } = {
 }
 
 async function main() {
-  const [root] = process.argv.slice(2);
-  if (!root) {
-    console.error('Usage: node web/serve.js DIR');
+  const [root, kind = ''] = process.argv.slice(2);
+  const frameAncestors = process.env.FRAME_ANCESTORS || "'self'";
+  const settings = root === '--headers' ? hostSettings(kind, frameAncestors) : null;
+  if (settings) {
+    process.stdout.write(settings);
+    return;
+  }
+  if (!root || root.startsWith('--')) {
+    console.error(`Usage: node web/serve.js DIR, or node web/serve.js --headers ${Object.keys(HOSTS).join('|')}`);
     process.exitCode = 2;
     return;
   }
   const port = Number(process.env.PORT || 8080);
   const host = process.env.HOST || 'localhost';
-  const server = await createStaticServer(root, { frameAncestors: process.env.FRAME_ANCESTORS || undefined });
+  const server = await createStaticServer(root, { frameAncestors });
   server.on('error', (error) => {
     console.error(`Cannot serve on ${host}:${port}: ${error.message}. Choose another port with PORT=8081.`);
     process.exitCode = 1;

@@ -1,10 +1,12 @@
 /** The page's parts that need no browser: queue, exports, colours, words. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Queue } from '../../web/queue.js';
 import { csvCell, toCsv, toJson } from '../../web/exports.js';
 import { borderShare, enlarge, reach, signed } from '../../web/colormap.js';
 import { Words, pickLanguage } from '../../web/i18n.js';
+import { hostSettings, securityHeaders } from '../../web/serve.js';
 import ko from '../../web/strings/ko.js';
 
 const tick = () => new Promise((resolve) => setTimeout(resolve));
@@ -131,4 +133,16 @@ test('words: languages, blanks, plurals, percentages that never lie', () => {
   assert.equal(new Words('en', {}, { 'bar.clear': 'Wipe' }).text('bar.clear'), 'Wipe');
   assert.match(en.error({ code: 'model-checksum', message: '' }), /model file/);
   assert.match(en.error({ code: 'never-seen', message: 'why' }), /why/);
+});
+
+test('every kind of host sends the same headers, and the page brings the policy itself', () => {
+  const headers = securityHeaders("'self' https://portal.example");
+  for (const host of ['netlify', 'apache', 'nginx', 'caddy']) {
+    const settings = hostSettings(host, "'self' https://portal.example") ?? '';
+    for (const [name, value] of Object.entries(headers)) assert.ok(settings.split('\n').some((line) => line.includes(name) && line.includes(value)), `${host}: ${name}`);
+  }
+  assert.equal(hostSettings('toString', "'self'"), null);
+  const [, meta] = readFileSync('web/index.html', 'utf8').match(/Content-Security-Policy" content="([^"]+)"/) ?? [];
+  // A policy in the document cannot say who may frame it.
+  assert.equal(meta, headers['Content-Security-Policy'].replace(/; frame-ancestors .*/, ''));
 });
