@@ -195,6 +195,7 @@ async function setUpSession() {
   box.addEventListener('change', () => {
     if (!box.checked) return forget();
     keeping = true;
+    navigator.storage?.persist?.(); // or a full disk may take it
     remember('keep', 'yes');
     keepNow();
   });
@@ -260,6 +261,8 @@ setUpInstall();
 setUpSession().catch((error) => console.warn('What was kept cannot be read:', error));
 // The first image matters more than the next visit: store for offline use once the classifier stands.
 lens.ready.then(setUpOffline, setUpOffline);
+// What an export needs is fetched now, so that once images are in hand nothing is asked of the network.
+lens.ready.then(() => Promise.all([import('./exports.js'), import('./report.js')])).catch(() => {});
 loadReport().then((found) => {
   report = found;
   showFigures();

@@ -26,6 +26,7 @@ export { CxrError };
  * @property {string|null} [wasmSha256] hexadecimal; default: one of the published modules'; null: do not check
  * @property {string|null} [modelSha256] default: the published model's, if neither model nor modelUrl is given
  * @property {number} [workers] most workers at a time; 0: work in this thread; default: as many as cores, at most 4
+ * @property {boolean} [eager] start all workers at once, so that nothing is fetched later; default: when there is work
  * @property {AbortSignal} [signal] ends the loading
  * @property {(progress: { loaded: number, total: number }) => void} [onProgress] bytes of the model; total 0: unknown
  *
@@ -69,7 +70,7 @@ const defaultMaxWorkers = 4;
  * @returns {Promise<Classifier>}
  */
 export async function createClassifier(options = {}) {
-  const { workers = defaultWorkers(), workerUrl, signal } = options;
+  const { workers = defaultWorkers(), workerUrl, eager = false, signal } = options;
   if (!Number.isInteger(workers) || workers < 0) throw new CxrError('argument', '`workers` is not a number of workers.');
   const [module, model] = await loadBoth(options);
   const load = { type: 'load', module, model, modelSha256: expectedModelHash(options) };
@@ -79,6 +80,7 @@ export async function createClassifier(options = {}) {
   if (signal?.aborted) stop();
   try {
     const info = await pool.open();
+    if (eager) pool.fill();
     /** @type {Build|'custom'} */
     const build = options.wasm || options.wasmUrl ? 'custom' : pickBuild();
     return Object.freeze({
@@ -277,6 +279,11 @@ class Pool {
     } finally {
       this.#opening--;
     }
+  }
+
+  /** Opens as many channels as it may. */
+  fill() {
+    while (this.#channels.size < this.#size) this.open().then(() => this.#pump(), () => {});
   }
 
   #pump() {

@@ -4,9 +4,9 @@
  * Importing this file registers nothing; import define.js for that. Elements that ask for the same model
  * share one pool of workers. The element never registers a service worker and writes no storage.
  *
- * Attributes: src (an image to read), model-url, wasm-url, workers, lang, multiple, disabled,
- *   no-guidance, no-keys (no single-key shortcuts), doubt-threshold (0..1: an answer below it becomes
- *   "not sure"; it can only make the element more careful), name (in a form).
+ * Attributes: src (an image to read), model-url, wasm-url, workers, eager (all workers at once, so that nothing is
+ *   fetched after `ready`), lang, multiple, disabled, no-guidance, no-keys (no single-key shortcuts), doubt-threshold
+ *   (0..1: an answer below it becomes "not sure"; it can only make the element more careful), name (in a form).
  * Properties: the same, and results, images, progress, strings, ready.
  * Methods: classify(image), add(files), cancel(), clear(), undo().
  * Events, bubbling and composed: cxr-ready, cxr-progress, cxr-result, cxr-error.
@@ -33,11 +33,11 @@ import { isRefusal, showAnswer, topClass } from './answer.js';
  */
 
 /** Attributes that say which classifier to use. */
-const SOURCES = ['model-url', 'wasm-url', 'workers'];
+const SOURCES = ['model-url', 'wasm-url', 'workers', 'eager'];
 /** Attributes after which the element is drawn anew. */
 const LOOKS = ['lang', 'multiple', 'no-guidance', 'no-keys', 'doubt-threshold'];
 /** Properties that may have been set before the element was upgraded. */
-const UPGRADED = ['src', 'modelUrl', 'wasmUrl', 'workers', 'multiple', 'disabled', 'noGuidance', 'noKeys', 'doubtThreshold', 'name', 'strings'];
+const UPGRADED = ['src', 'modelUrl', 'wasmUrl', 'workers', 'eager', 'multiple', 'disabled', 'noGuidance', 'noKeys', 'doubtThreshold', 'name', 'strings'];
 
 /** Keys of controls in which letters have a meaning of their own. */
 const TYPING = 'input:not([type=radio], [type=checkbox], [type=range]), textarea, select';
@@ -138,6 +138,9 @@ export class CxrLens extends HTMLElement {
   /** Most workers; 0 for as many as suit the device. */
   get workers() { return Number(this.getAttribute('workers')) || 0; }
   set workers(value) { this.setAttribute('workers', String(value)); }
+
+  get eager() { return this.hasAttribute('eager'); }
+  set eager(on) { this.toggleAttribute('eager', Boolean(on)); }
 
   get multiple() { return this.hasAttribute('multiple'); }
   set multiple(on) { this.toggleAttribute('multiple', Boolean(on)); }
@@ -283,7 +286,7 @@ export class CxrLens extends HTMLElement {
   }
 
   #open() {
-    const lease = acquire({ modelUrl: this.modelUrl || undefined, wasmUrl: this.wasmUrl || undefined, workers: this.workers || undefined });
+    const lease = acquire({ modelUrl: this.modelUrl || undefined, wasmUrl: this.wasmUrl || undefined, workers: this.workers || undefined, eager: this.eager });
     this.#lease = lease;
     this.#setStatus({ state: 'loading' });
     lease.ready.then((classifier) => {

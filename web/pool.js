@@ -6,7 +6,7 @@ import { createClassifier } from './classifier.js';
 
 /**
  * @typedef {Awaited<ReturnType<typeof createClassifier>>} Classifier
- * @typedef {{ wasmUrl?: string, modelUrl?: string, workers?: number }} Wanted
+ * @typedef {{ wasmUrl?: string, modelUrl?: string, workers?: number, eager?: boolean }} Wanted
  * @typedef {{ ready: Promise<Classifier>, users: number }} Entry
  */
 
@@ -22,7 +22,7 @@ const GRACE_MS = 500;
  * @returns {{ ready: Promise<Classifier>, release: () => void }} call `release` once
  */
 export function acquire(wanted) {
-  const key = JSON.stringify([wanted.wasmUrl, wanted.modelUrl, wanted.workers]);
+  const key = JSON.stringify([wanted.wasmUrl, wanted.modelUrl, wanted.workers, wanted.eager]);
   const entry = entries.get(key) ?? open(key, wanted);
   entry.users += 1;
   return { ready: entry.ready, release: () => release(key, entry) };

@@ -70,6 +70,17 @@ test('Tab reaches the first button, and Enter and Space press it', async () => {
   }
 });
 
+test('without a service worker too, reading and exporting ask nothing of the network', async () => {
+  const { page } = await site.open();
+  await page.waitForTimeout(1000);
+  const before = site.hits.length;
+  await pick(page, Array.from({ length: 8 }, (_, i) => file(`${i}.png`, chest(i))));
+  await idle(page, 8);
+  await exported(page, 'Table (CSV)');
+  assert.deepEqual(site.hits.slice(before), []);
+  assert.equal(await page.locator('#sent').innerText(), '0 bytes sent');
+});
+
 test('a folder is read, without what systems leave in it', async () => {
   const path = mkdtempSync(`${tmpdir()}/cxr-folder-`);
   for (const name of ['one.png', 'two.png', '.DS_Store', 'Thumbs.db']) writeFileSync(`${path}/${name}`, chest(name.length));
