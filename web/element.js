@@ -201,13 +201,20 @@ export class CxrLens extends HTMLElement {
   /**
    * Puts one image in the queue.
    * @param {Image} image
+   * @param {{ signal?: AbortSignal }} [options]
    * @returns {Promise<Result>} rejects with the reason (`code`, `message`) when it cannot be read
    */
-  classify(image) {
+  classify(image, { signal } = {}) {
+    if (signal?.aborted) return Promise.reject(refusal({ code: 'aborted', message: 'The image was cancelled.' }));
+    if (this.disabled) return Promise.reject(refusal({ code: 'disabled', message: 'The element is disabled.' }));
+    if (this.#status.state === 'broken') this.#reopen();
     const source = image instanceof Blob || image instanceof ImageData ? image : new Blob([/** @type {BlobPart} */ (image)]);
-    // The item's waiter must be there before the queue can settle it, which is never in this turn.
     const [item] = this.add([source]);
-    return new Promise((resolve, reject) => this.#waiters.set(item, { resolve, reject }));
+    const stop = () => this.#queue.cancel([item]);
+    signal?.addEventListener('abort', stop);
+    // The item's waiter must be there before the queue can settle it, which is never in this turn.
+    return new Promise((resolve, reject) => this.#waiters.set(item, { resolve, reject }))
+      .finally(() => signal?.removeEventListener('abort', stop));
   }
 
   /**
@@ -299,6 +306,9 @@ export class CxrLens extends HTMLElement {
       if (this.#lease !== lease) return;
       this.#setStatus({ state: 'broken', why: failure(error) });
       this.#emit('cxr-error', { error: failure(error), file: null });
+      // The images stay, for the user may try again; who waits for an answer must not wait for that.
+      for (const { reject } of this.#waiters.values()) reject(refusal(failure(error)));
+      this.#waiters.clear();
     });
   }
 
@@ -395,7 +405,7 @@ export class CxrLens extends HTMLElement {
       this.#emit('cxr-result', { result: item.result, verdict: this.#verdict(item), file: item.name });
     } else {
       const reason = item.error ?? { code: 'aborted', message: 'The image was cancelled.' };
-      waiter?.reject(Object.assign(new Error(reason.message), { code: reason.code }));
+      waiter?.reject(refusal(reason));
       if (item.error) this.#emit('cxr-error', { error: item.error, file: item.name });
     }
     this.#internals.setFormValue(JSON.stringify(this.results.map(({ heatmap, ...rest }) => rest)));
@@ -694,3 +704,6 @@ export class CxrLens extends HTMLElement {
     else save(`cxr-lens-${day}.json`, toJson(shown, choice), 'application/json');
   }
 }
+
+/** @param {import('./queue.js').Failure} failure */
+const refusal = ({ code, message }) => Object.assign(new Error(message), { code });

@@ -70,9 +70,9 @@ export class Queue extends EventTarget {
     this.#pump();
   }
 
-  /** Stops all that waits or runs; what is done stays. */
-  cancel() {
-    for (const item of this.items) this.#stop(item);
+  /** Stops what waits or runs; what is done stays. @param {readonly Item[]} [items] all, when left out */
+  cancel(items = this.items) {
+    for (const item of items) this.#stop(item);
   }
 
   /** Takes images out; undo() brings them back. @param {readonly Item[]} [items] all, when left out */
