@@ -89,18 +89,19 @@ test('disabled, it takes nothing', async () => {
 
 test('src is read at once; a missing one is an error event', async () => {
   const { page } = await site.open();
+  await page.route('**/film.png', (route) => route.fulfill({ body: chest(), contentType: 'image/png' }));
   const seen = await page.evaluate(async () => {
     const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
     const event = (/** @type {string} */ kind) => new Promise((resolve) => lens.addEventListener(kind, (/** @type {CustomEvent} */ e) => resolve(e.detail), { once: true }));
     document.body.append(lens);
     const good = event('cxr-result');
-    lens.src = 'icons/icon-192.png';
+    lens.src = 'film.png';
     const { file } = await good;
     const bad = event('cxr-error');
     lens.src = 'missing.png';
     return { file, code: (await bad).error.code };
   });
-  assert.deepEqual(seen, { file: 'icon-192.png', code: 'network' });
+  assert.deepEqual(seen, { file: 'film.png', code: 'network' });
 });
 
 test('ten elements share one pool; moving one keeps its work; removing all ends the workers', async () => {
@@ -120,18 +121,19 @@ test('ten elements share one pool; moving one keeps its work; removing all ends 
   assert.equal(page.workers().length, 0);
 });
 
-test('a hundred elements come and go without leaving anything behind', async (t) => {
+test('a hundred elements come, read a film and go without leaving anything behind', async (t) => {
   const { context, page } = await site.open();
   const session = await context.newCDPSession(page);
-  const rounds = (/** @type {number} */ count) => page.evaluate(async (n) => {
+  const rounds = (/** @type {number} */ count) => page.evaluate(async ({ n, bytes }) => {
     for (let i = 0; i < n; i++) {
-      const lens = document.createElement('cxr-lens');
+      const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
       document.body.append(lens);
+      await lens.classify(new Uint8Array(bytes));
       await new Promise((resolve) => requestAnimationFrame(resolve));
       lens.remove();
       await new Promise((resolve) => setTimeout(resolve));
     }
-  }, count);
+  }, { n: count, bytes: [...chest()] });
   await rounds(20);
   const before = await heap(session);
   await rounds(100);
