@@ -255,7 +255,7 @@ ASSETS   := $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm) $(BUILD)/web/cxrlens.cxrm
 
 
 PAGE     := $(WEB:web/%=$(BUILD)/web/%) $(ASSETS) $(BUILD)/web/evaluation.json $(BUILD)/web/assets.js
-STORED   := $(sort $(filter-out %/sw.js %.d.ts %.schema.json %.map %.md,$(PAGE)))
+STORED   := $(sort $(filter-out %/sw.js %.d.ts %.schema.json %.map %.md %/cxrlens-fhir.js $(BUILD)/web/examples/%,$(PAGE)))
 
 # The headers that keep the page's promises, for hosts that read them from the folder, and for the others' settings.
 HEADERS  := $(BUILD)/web/_headers $(BUILD)/web/.htaccess $(BUILD)/headers/nginx.conf $(BUILD)/headers/Caddyfile

@@ -73,15 +73,18 @@ const KNOWN_ONLY_TO = {
   'worker.js': /^classifier\.js$/,
   'about.js': /^app\.js$/,
   'session.js': /^app\.js$/,
+  'fhir.js': /^cxrlens-fhir\.js$/,
   'classifier.js': /^(pool|element|app)\.js$/,
   'element.js': /^(define|app|embed)\.js$/,
   'app.js': /^$/,
+  'embed.js': /^$/,
+  'cxrlens-fhir.js': /^$/,
   'sw.js': /^$/,
   'serve.js': /^$/,
 };
 const DICOM = /^dicom[.-]/;
 /** Files that import nothing of ours. */
-const ALONE = /^(sw|serve|fhir|dom|colormap|session)\.js$|^strings\/(?!index)/;
+const ALONE = /^(sw|serve|fhir|dom|colormap|session|cxrlens-embed)\.js$|^strings\/(?!index)/;
 
 /** @param {string} folder @returns {string[]} paths below web/ */
 const scripts = (folder = '') => (existsSync(join('web', folder)) ? readdirSync(join('web', folder)) : []).flatMap((name) => {
@@ -116,7 +119,7 @@ for (const [path, imports] of graph) {
       const only = KNOWN_ONLY_TO[/** @type {keyof typeof KNOWN_ONLY_TO} */ (to)];
       assert.ok(!only || only.test(path), `${path} may not know ${to}`);
       assert.ok(!own || !ALONE.test(path), `${path} imports nothing of ours, but ${to}`);
-      if (to.startsWith('node:')) assert.equal(path, 'serve.js', `${path} runs in browsers: no ${to}`);
+      if (to.startsWith('node:')) assert.match(path, /^(serve|cxrlens-fhir)\.js$/, `${path} runs in browsers: no ${to}`);
       const isDicom = DICOM.test(path);
       assert.ok(own || to.startsWith('node:'), `${path} imports ${to}, which is not in web/`);
       // The DICOM reader costs users of PNG nothing.

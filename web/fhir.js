@@ -77,6 +77,22 @@ export function toFhir(result, options = {}) {
   return JSON.parse(JSON.stringify(bundle)); // plain JSON, without the fields that stayed undefined
 }
 
+/**
+ * What there is to say of an image that got no answer.
+ * @param {{ code: string, message: string }} error
+ * @param {string|null} [file]
+ * @returns {Record<string, any>} a FHIR R4 OperationOutcome
+ */
+export const toOutcome = ({ code, message }, file = null) => ({
+  resourceType: 'OperationOutcome',
+  issue: [{
+    severity: 'error',
+    code: 'processing',
+    details: { coding: [{ system: ownSystem, code }], text: message },
+    diagnostics: file ?? undefined,
+  }],
+});
+
 /** @param {{ fullUrl: string, resource: any }} entry */
 const withRequest = (entry) => ({ ...entry, request: { method: 'POST', url: entry.resource.resourceType } });
 

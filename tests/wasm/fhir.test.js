@@ -1,13 +1,15 @@
 // fhir.test.js - bundles pass an independent validator, say what the result says, and are the same each time;
-// results and the command's lines keep to the published JSON Schema.
+// results and the command's lines keep to the published JSON Schema, and cxrlens-fhir turns those lines into bundles.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { at, classIds, createClassifier, golden } from './helpers.js';
 
-const { toFhir } = await import('../../build/web/fhir.js');
+const { toFhir, toOutcome } = await import('../../build/web/fhir.js');
 const require = createRequire(import.meta.url);
 const { Fhir } = require('fhir');
 const Ajv = require('ajv/dist/2020.js').default;
@@ -138,4 +140,61 @@ test('results and the lines of the command keep to the JSON Schema', async () =>
   lines.forEach(check);
   for (const wrong of [{ ...plain, verdict: 1 }, { ...plain, sha256: 'A' }, { schema: 'cxrlens.result/1', file: null }]) assert.equal(validate(wrong), false);
   cxr.dispose();
+});
+
+test('an image without an answer is an OperationOutcome', () => {
+  const outcome = JSON.parse(JSON.stringify(toOutcome({ code: 'image-format', message: 'Not a PNG or JPEG.' }, 'a.txt')));
+  assert.deepEqual(problemsOf(outcome), []);
+  assert.equal(outcome.issue[0].details.coding[0].code, 'image-format');
+  assert.equal(outcome.issue[0].diagnostics, 'a.txt');
+  assert.deepEqual(problemsOf(JSON.parse(JSON.stringify(toOutcome({ code: 'network', message: 'x' })))), []);
+});
+
+/** @param {string[]} args @param {string} input */
+const cxrlensFhir = (args, input) => spawnSync(process.execPath, [at('build/web/cxrlens-fhir.js'), ...args], { encoding: 'utf8', input, maxBuffer: 2 ** 26 });
+
+test('cxrlens classify | cxrlens-fhir: a valid Bundle per film, with its map on request', () => {
+  const maps = mkdtempSync(join(tmpdir(), 'cxrlens-maps-'));
+  try {
+    const { stdout } = spawnSync(at('build/cxrlens'), ['classify', '--format', 'json', '--heatmap', maps, '--model', at('build/web/cxrlens.cxrm'),
+      at('tests/golden/phantom.png'), at('package.json'), at('tests/golden/noise.png')], { encoding: 'utf8' });
+    const lines = stdout.trim().split('\n').map((line) => JSON.parse(line));
+    const context = ['--patient', 'Patient/1', '--encounter', 'Encounter/2', '--imaging-study', 'ImagingStudy/3', '--service-request', 'ServiceRequest/4',
+      '--effective', '2026-11-24T08:00:00+09:00', '--issued', '2026-11-24T08:01:02.003+09:00', '--transaction', '--maps'];
+    const ran = cxrlensFhir(context, stdout);
+    assert.equal(ran.status, 1, ran.stderr);
+    const [film, none, noise] = ran.stdout.trim().split('\n').map((line) => JSON.parse(line));
+    for (const each of [film, none, noise]) assert.deepEqual(problemsOf(each), []);
+    assert.equal(none.resourceType, 'OperationOutcome');
+    assert.equal(film.type, 'transaction');
+    const [report] = resources(film, 'DiagnosticReport');
+    assert.deepEqual([report.subject.reference, report.encounter.reference, report.basedOn[0].reference, report.imagingStudy[0].reference],
+      ['Patient/1', 'Encounter/2', 'ServiceRequest/4', 'ImagingStudy/3']);
+    const attached = (/** @type {any} */ report) => report.contained.map((/** @type {any} */ { content }) => Buffer.from(content.data, 'base64'));
+    assert.deepEqual(JSON.parse(attached(report)[0].toString()).classes, lines[0].heatmap.classes);
+    // What is refused has no picture, so a line with one is made here.
+    const pictured = { ...lines[0], heatmap: { ...lines[0].heatmap, file: at('tests/golden/phantom.png') } };
+    const withPicture = JSON.parse(cxrlensFhir(['--maps'], JSON.stringify(pictured)).stdout);
+    assert.deepEqual(problemsOf(withPicture), []);
+    assert.deepEqual(attached(resources(withPicture, 'DiagnosticReport')[0])[1], golden('phantom.png'));
+    const [, ...classes] = resources(film, 'Observation');
+    if (lines[0].gate.accepted) assert.deepEqual(classes.map((/** @type {any} */ { valueQuantity }) => valueQuantity.value), lines[0].classes.map((/** @type {any} */ { probability }) => probability));
+    const plain = cxrlensFhir([], stdout.split('\n')[0]);
+    assert.equal(plain.status, 0, plain.stderr);
+    assert.equal('contained' in resources(JSON.parse(plain.stdout), 'DiagnosticReport')[0], false);
+  } finally {
+    rmSync(maps, { recursive: true });
+  }
+});
+
+test('cxrlens-fhir says what is wrong with its input', () => {
+  for (const [args, input, pattern] of /** @type {[string[], string, RegExp][]} */ ([
+    [['--patent', 'x'], '', /'--patent'[^]*Usage/], [['--patient'], '', /Usage/], [['film.png'], '', /Usage/],
+    [[], '{}', /no result/], [[], 'null', /no result/], [[], 'verdict,normal', /JSON/],
+  ])) {
+    const { status, stdout, stderr } = cxrlensFhir(args, input);
+    assert.deepEqual([status, stdout], [2, ''], stderr);
+    assert.match(stderr, pattern);
+  }
+  assert.match(cxrlensFhir(['--help'], '').stdout, /^Usage/);
 });

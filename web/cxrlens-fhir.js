@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+/**
+ * Turns what `cxrlens classify --format json` prints into FHIR R4, line by line:
+ *
+ *   cxrlens classify --format json --heatmap maps/ film.png | cxrlens-fhir --patient Patient/1 --maps
+ *
+ * One Bundle per line; for an input that could not be read, an OperationOutcome. Exit status 0 if all were
+ * read, 1 if some were not, 2 for usage or a line that is no result.
+ */
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { toFhir, toOutcome } from './fhir.js';
+
+const USAGE = `Usage: cxrlens classify --format json FILE... | cxrlens-fhir [OPTION...]
+
+Writes a FHIR R4 Bundle for each line, or an OperationOutcome where there is no answer.
+
+  --patient REF        whose image it is, such as Patient/1
+  --encounter REF      --imaging-study REF      --service-request REF
+  --effective TIME     when the image was taken, a FHIR dateTime
+  --issued TIME        when the answer was given, a FHIR instant
+  --transaction        Bundles that a server stores, instead of collections
+  --maps               attach the activation maps, and the picture that cxrlens --heatmap wrote
+`;
+
+const text = /** @type {const} */ ({ type: 'string' });
+const flag = /** @type {const} */ ({ type: 'boolean' });
+const OPTIONS = {
+  'patient': text, 'encounter': text, 'imaging-study': text, 'service-request': text, 'effective': text, 'issued': text,
+  'transaction': flag, 'maps': flag, 'help': flag,
+};
+
+/** @param {any} values of the command line @returns {import('./fhir.js').FhirOptions} */
+const optionsFrom = ({ patient, encounter, effective, issued, transaction, maps, ...rest }) => ({
+  patient, encounter, effective, issued, imagingStudy: rest['imaging-study'], serviceRequest: rest['service-request'],
+  heatmap: maps, type: transaction ? 'transaction' : 'collection',
+});
+
+/**
+ * @param {any} line a result, or why there is none
+ * @param {import('./fhir.js').FhirOptions} options
+ */
+function resourceOf(line, options) {
+  if (line.error) return toOutcome(line.error, line.file);
+  const picture = options.heatmap && line.heatmap?.file
+    ? { contentType: 'image/png', data: readFileSync(line.heatmap.file).toString('base64') } : undefined;
+  return toFhir(line, { ...options, picture });
+}
+
+/** @returns {Promise<number>} the exit status */
+async function main() {
+  const { values } = parseArgs({ options: OPTIONS });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const options = optionsFrom(values);
+  let status = 0;
+  for await (const text of createInterface({ input: process.stdin })) {
+    if (text.trim() === '') continue;
+    const line = JSON.parse(text);
+    if (line?.schema !== 'cxrlens.result/1') throw new Error('A line is no result of cxrlens classify --format json.');
+    if (line.error) status = 1;
+    process.stdout.write(`${JSON.stringify(resourceOf(line, options))}\n`);
+  }
+  return status;
+}
+
+main().then((status) => { process.exitCode = status; }, (error) => {
+  process.stderr.write(`cxrlens-fhir: ${error.message}\n${String(error.code).startsWith('ERR_PARSE_ARGS') ? `\n${USAGE}` : ''}`);
+  process.exitCode = 2;
+});
