@@ -141,6 +141,12 @@ const types = () => list('.', /^tsconfig.*\.json$/).map((name) => ({
   command: ['node_modules/.bin/tsc', '-p', name, '--noEmit', '--emitDeclarationOnly', 'false', '--declaration', 'false'],
 }));
 
+/** What npm users get holds the declarations too. @returns {Job[]} */
+const packed = () => [
+  { name: 'declarations', command: ['node_modules/.bin/tsc', '-p', 'tsconfig.json'] },
+  ...node('tests/package'),
+];
+
 /** @param {string} target @returns {() => Job[]} */
 const build = (target) => () => [{ name: 'build', command: [MAKE, '--no-print-directory', '-k', `-j${cpus().length}`, target], minutes: 20 }];
 
@@ -156,6 +162,7 @@ const groups = [
   { name: 'wasm', jobs: () => node('tests/wasm') },
   { name: 'dicom', jobs: () => node('tests/dicom') },
   { name: 'e2e', jobs: () => node('tests/e2e') },
+  { name: 'package', jobs: packed },
   { name: 'bench', jobs: () => node('tests/bench') },
   { name: 'model', jobs: model },
   { name: 'fuzz', jobs: fuzz, atOnce: 2 },
