@@ -2,6 +2,7 @@
 #
 #   V=1            print the commands
 #   SETUP=no       install no packages
+#   DICOM=no       leave out the DICOM reader, for which npm fetches a parser and two codecs
 #   STB=DIR        use the stb_image.h and stb_image_write.h in DIR
 #   PREFIX, DESTDIR, PORT, FUZZ_SECONDS, DATA, INIT   as their targets say
 
@@ -27,13 +28,13 @@ all: native wasm ## build everything into build/
 run: wasm ## set up, build, and serve the page on http://localhost:8080 (or PORT)
 	@PORT=$(PORT) node web/serve.js $(BUILD)/web
 
-test: setup-test setup-npm ## set up, build and run every test (about 15 minutes)
+test: setup-test setup-node setup-npm ## set up, build and run every test (about 15 minutes)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) MAKE='$(MAKE)' PYTHON='$(PYTHON)' node tests/run.js
 
-check-quick: setup-test setup-npm ## the tests that take seconds
+check-quick: setup-test setup-node setup-npm ## the tests that take seconds
 	@MAKE='$(MAKE)' PYTHON='$(PYTHON)' node tests/run.js quick
 
-bench: setup-npm native wasm bench-files ## measure speed here, natively and in WebAssembly, beside the peers
+bench: setup-node setup-npm native wasm bench-files ## measure speed here, natively and in WebAssembly, beside the peers
 	$(BUILD)/cxrlens bench
 	node tests/bench/run.js
 
@@ -85,9 +86,10 @@ need_data = @[ -n '$(DATA)' ] || { echo 'Say where the images are: make $@ DATA=
 
 NATIVE_PACKAGES = gcc libc6-dev libsimde-dev
 WASM_PACKAGES   = emscripten clang-19 lld-19 $(if $(shell command -v node),,nodejs)
+NPM_PACKAGES    = ca-certificates $(if $(shell command -v npm),,npm)
 TRAIN_PACKAGES  = python3 python3-numpy python3-pil python3-torch python3-torchvision python3-matplotlib
-TEST_PACKAGES   = libclang-rt-19-dev libcmocka-dev valgrind pkg-config chromium ca-certificates \
-                  dcmtk libgdcm-tools python3-gdcm python3-pydicom $(if $(shell command -v npm),,npm)
+TEST_PACKAGES   = libclang-rt-19-dev libcmocka-dev valgrind pkg-config chromium \
+                  dcmtk libgdcm-tools python3-gdcm python3-pydicom $(NPM_PACKAGES)
 
 # $(call need,packages): as root, or through sudo
 define need
@@ -117,9 +119,10 @@ setup-test: | setup-train
 
 setup-npm: node_modules/.package-lock.json
 
-node_modules/.package-lock.json: package.json package-lock.json | setup-node
+node_modules/.package-lock.json: package.json package-lock.json | setup-wasm
+	$(call need,$(NPM_PACKAGES))
 	$(call say,NPM,node_modules)
-	$(Q)npm ci && touch $@
+	$(Q)npm ci --no-progress && touch $@ || { echo 'npm could not fetch the packages; DICOM=no builds without them.' >&2; exit 1; }
 
 # The tools of the tests want a later Node than Debian 12 has; then npm, its usual source here, has one too.
 TEST_NODE := node-linux-$(if $(filter aarch64,$(shell uname -m)),arm64,x64)
@@ -234,10 +237,18 @@ $(BUILD)/libcxr.so.0: $(ENGINE:src/%.c=$(BUILD)/obj/native/%.o)
 
 # ---- WebAssembly: the served folder ---------------------------------------------------------------------
 
+# The DICOM reader: each of these becomes one file with what it imports, loaded only when a file needs it. The other
+# files of web/dicom* are their parts, except the few that are served as they are.
+DICOM    ?= yes
+BUNDLES  := dicom dicom-jpeg dicom-jpegls dicom-jpeg2000
+DICOM_SERVED := $(addprefix web/dicom-,sniff.js error.js sr.js notices.txt)
+DICOM_PARTS  := $(filter-out $(DICOM_SERVED),$(wildcard web/dicom*))
+DICOM_BUILT  := $(if $(filter yes,$(DICOM)),$(BUNDLES:%=$(BUILD)/web/%.js) $(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm)
+
 # Three modules from one source; web/wasm.js takes the best that the browser can run. Debian's Emscripten knows
 # an old relaxed SIMD only, so that module is made by clang 19 and linked with Emscripten's C library.
 MODULES  := scalar simd relaxed
-WEB      := $(shell find web -type f ! -name serve.js ! -name '.*' ! -path 'web/screenshots/*' 2>/dev/null)
+WEB      := $(filter-out $(DICOM_PARTS),$(shell find web -type f ! -name serve.js ! -name '.*' ! -path 'web/screenshots/*' 2>/dev/null))
 SYSROOT  := /usr/share/emscripten/cache/sysroot
 WASM_LIB := $(SYSROOT)/lib/wasm32-emscripten
 WASM     := -O3 -DNDEBUG
@@ -253,8 +264,7 @@ $(eval $(call variant,wasm-relaxed,$(CLANG),--target=wasm32-unknown-emscripten -
 
 ASSETS   := $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm) $(BUILD)/web/cxrlens.cxrm
 
-
-PAGE     := $(WEB:web/%=$(BUILD)/web/%) $(ASSETS) $(BUILD)/web/evaluation.json $(BUILD)/web/assets.js
+PAGE     := $(WEB:web/%=$(BUILD)/web/%) $(ASSETS) $(BUILD)/web/evaluation.json $(BUILD)/web/assets.js $(DICOM_BUILT)
 STORED   := $(sort $(filter-out %/sw.js %.d.ts %.schema.json %.map %.md %/cxrlens-fhir.js $(BUILD)/web/examples/%,$(PAGE)))
 
 # The headers that keep the page's promises, for hosts that read them from the folder, and for the others' settings.
@@ -312,6 +322,24 @@ $(BUILD)/headers/Caddyfile: HOST := caddy
 $(HEADERS): web/serve.js
 	@mkdir -p $(@D)
 	$(Q)node $< --headers $(HOST) >$@
+
+# The codecs' glue would read files where it finds Node, but dicom-codec.js hands it the module; the parser asks for
+# zlib, but dicom-file.js inflates: so no Node is found, and what is asked for is an object of no use.
+no_node = $(addprefix --define:,process=undefined __dirname=undefined __filename=undefined require=Object)
+
+$(BUNDLES:%=$(BUILD)/web/%.js): $(BUILD)/web/%.js: web/%.js $(DICOM_PARTS) node_modules/.package-lock.json Makefile
+	$(call say,BUNDLE,$@)
+	@mkdir -p $(@D)
+	$(Q)node_modules/.bin/esbuild $< --outfile=$@ --bundle --format=esm --target=es2022 --minify --legal-comments=none \
+	    --log-level=warning $(no_node) $(addprefix --external:./,$(filter-out $*.js,dicom-error.js $(BUNDLES:%=%.js)))
+	$(call size,$@)
+
+$(BUILD)/web/dicom-jpegls.wasm: CODEC := codec-charls/dist/charlswasm_decode.wasm
+$(BUILD)/web/dicom-jpeg2000.wasm: CODEC := codec-openjpeg/dist/openjpegwasm_decode.wasm
+$(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm: node_modules/.package-lock.json
+	@mkdir -p $(@D)
+	$(Q)cp node_modules/@cornerstonejs/$(CODEC) $@
+	$(call size,$@)
 
 $(BUILD)/web/%: web/%
 	@mkdir -p $(@D)
