@@ -1,7 +1,8 @@
 // classifier.js - the public API: createClassifier() gives a queue over a pool of workers, each with an
 // engine of its own. Module and model are fetched once; a worker starts when there is work for it.
+import { looksLikeDicom } from './dicom-sniff.js';
 import {
-  abortedBy, absolute, asBytes, createHost, CxrError, expectedModelHash, kindOf, loadModel, loadModule, nodeBuiltin, pickBuild,
+  abortedBy, absolute, asBytes, createHost, CxrError, expectedModelHash, kindOf, loadModel, loadModule, nodeBuiltin, pickBuild, sha256,
 } from './wasm.js';
 
 export { CxrError };
@@ -16,6 +17,7 @@ export { CxrError };
  * @typedef {import('./wasm.js').EngineInfo} EngineInfo
  * @typedef {import('./wasm.js').ModelInfo} ModelInfo
  * @typedef {import('./wasm.js').Build} Build
+ * @typedef {import('./dicom-job.js').Choice} DicomChoice
  *
  * @typedef {object} ClassifierOptions every one may be left out
  * @property {string|URL} [wasmUrl] one module, or a folder (ends in '/') that holds the published ones
@@ -34,8 +36,9 @@ export { CxrError };
  * @property {AbortSignal} [signal]
  * @property {boolean} [heatmap] adds the class activation maps
  * @property {string|null} [file] the name to put into the result; default: the File's own
+ * @property {DicomChoice} [dicom] which frame and window of a DICOM file; default: the first of each
  *
- * @typedef {Blob|Bytes|Rgba|Gray16} Input encoded PNG or JPEG; or ImageData; or decoded gray pixels
+ * @typedef {Blob|Bytes|Rgba|Gray16} Input encoded PNG, JPEG or DICOM; or ImageData; or decoded gray pixels
  *
  * @typedef {object} Classifier
  * @property {(input: Input, options?: ClassifyOptions) => Promise<Result>} classify
@@ -44,7 +47,10 @@ export { CxrError };
  */
 
 /**
- * @typedef {{ job: Job, transfer: ArrayBuffer[] }} Message one image on its way to an engine
+ * @typedef {object} Message one image on its way to an engine
+ * @property {Job} job
+ * @property {ArrayBuffer[]} transfer
+ * @property {(result: Result) => Result} [complete] adds what the engine can't know
  *
  * @typedef {object} Task one call of classify
  * @property {() => Promise<Message>} read gets the bytes when the task's turn comes
@@ -124,9 +130,9 @@ async function loadBoth(options) {
  * @param {ClassifyOptions} options
  * @returns {Promise<Result>}
  */
-async function classify(pool, input, { signal, heatmap = false, file = nameOf(input) }) {
+async function classify(pool, input, { signal, heatmap = false, file = nameOf(input), dicom }) {
   if (signal?.aborted) throw abortedBy(signal);
-  const read = readerOf(input, file);
+  const read = readerOf(input, file, dicom);
   /** @type {Task} */
   let task;
   const stop = () => {
@@ -155,9 +161,10 @@ const nameOf = (input) => (typeof input?.name === 'string' ? input.name : null);
  * Checks what can be checked without reading, so that a hostile input costs nothing.
  * @param {any} input
  * @param {string|null} file
+ * @param {DicomChoice|undefined} choice
  * @returns {() => Promise<Message>}
  */
-function readerOf(input, file) {
+function readerOf(input, file, choice) {
   /** @param {import('./wasm.js').EngineCode} code @param {string} message */
   const refuse = (code, message) => { throw new CxrError(code, message, { file }); };
   /** @param {number} length */
@@ -171,7 +178,7 @@ function readerOf(input, file) {
 
   if (typeof input?.arrayBuffer === 'function') {
     checkLength(input.size);
-    return () => readBlob(input);
+    return async () => messageOf(await readBlob(input), choice);
   }
   if (kindOf(input?.data) === 'Uint8ClampedArray') {
     checkPixels(input.data.length / 4);
@@ -187,16 +194,45 @@ function readerOf(input, file) {
   if (!ArrayBuffer.isView(input) && !/^(Shared)?ArrayBuffer$/.test(kindOf(input)))
     return refuse('argument', 'The input is neither a file nor bytes nor pixels.');
   checkLength(input.byteLength);
-  return async () => copied(asBytes(input), (bytes) => ({ bytes }));
+  return async () => messageOf(asBytes(input).slice(), choice);
 }
 
-/** @param {Blob} blob @returns {Promise<Message>} */
+/** @param {Blob} blob */
 async function readBlob(blob) {
   try {
-    const buffer = await blob.arrayBuffer();
-    return { job: { bytes: new Uint8Array(buffer) }, transfer: [buffer] };
+    return new Uint8Array(await blob.arrayBuffer());
   } catch (cause) {
     throw new CxrError('unreadable', 'The file can not be read; it may have been moved or changed.', { cause });
+  }
+}
+
+/**
+ * Encoded bytes, which are ours to give away. The engine tells PNG from JPEG; DICOM is opened here, for bundlers
+ * find parts that are loaded later in the main code only.
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {DicomChoice} [choice]
+ * @returns {Message|Promise<Message>}
+ */
+const messageOf = (bytes, choice) =>
+  (looksLikeDicom(bytes) ? openDicom(bytes, choice) : { job: { bytes }, transfer: [bytes.buffer] });
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {DicomChoice} [choice]
+ * @returns {Promise<Message>}
+ */
+async function openDicom(bytes, choice) {
+  const reader = await import('./dicom.js').catch((cause) => {
+    throw new CxrError('network', `The DICOM reader could not be loaded: ${cause.message}`, { cause });
+  });
+  try {
+    const [hash, { gray16, complete }] = await Promise.all([
+      sha256(bytes), reader.openDicom(bytes).then((dicom) => reader.jobOf(dicom, choice)),
+    ]);
+    const transfer = [/** @type {ArrayBuffer} */ (gray16.pixels.buffer)];
+    return { job: { gray16 }, transfer, complete: (result) => complete(result, hash) };
+  } catch (cause) {
+    throw cause instanceof reader.DicomError ? new CxrError(cause.code, cause.message, { cause }) : cause;
   }
 }
 
@@ -307,10 +343,10 @@ class Pool {
    */
   async #run(channel, task) {
     try {
-      const { job, transfer } = await task.read();
+      const { job, transfer, complete = (/** @type {Result} */ result) => result } = await task.read();
       if (!task.settled) {
         const { value, memoryBytes } = await channel.ask({ type: 'classify', job, heatmap: task.heatmap }, transfer);
-        task.resolve(deepFreeze({ ...value, file: task.file }));
+        task.resolve(deepFreeze({ ...complete(value), file: task.file }));
         if (memoryBytes > maxIdleBytes) this.#end(channel);
       }
     } catch (error) {

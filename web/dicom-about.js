@@ -25,11 +25,12 @@ import { functionalGroup, invertedBy } from './dicom-gray.js';
  * @property {string|null} instanceUid
  * @property {string|null} sopClass
  *
- * @typedef {'modality'|'body-part'|'view'|'processing'|'polarity'|'frames'|'burned-in'} FindingKind
+ * @typedef {'modality'|'body-part'|'view'|'processing'|'polarity'|'window'|'frames'|'burned-in'} FindingKind
+ * @typedef {`dicom-${FindingKind}`} FindingCode
  *
  * @typedef {object} Finding
  * @property {'refuse'|'warn'} level refuse: an answer would mean nothing
- * @property {`dicom-${FindingKind}`} code
+ * @property {FindingCode} code
  * @property {string} tag '(0008,0060)'
  * @property {string} keyword 'Modality'
  * @property {string} value what it says
@@ -145,15 +146,16 @@ const OBLIQUE = /^(RLO|LLO|RAO|LAO|RPO|LPO)$|OBLIQUE/i;
 /**
  * @param {DicomData} dicom
  * @param {About} about
- * @param {number} frames
+ * @param {{ frames: number, windowless: boolean }} picture windowless: no window where one should be
  * @returns {Finding[]} the refusals first
  */
-export function findingsOf({ tags }, about, frames) {
+export function findingsOf({ tags }, about, { frames, windowless }) {
   const all = [
     aboutModality(about),
     aboutBodyPart(tags, about),
     aboutView(tags, about),
     aboutPolarity(tags),
+    windowless ? aboutWindow() : undefined,
     ...aboutPicture(about, frames),
   ];
   return all
@@ -238,6 +240,10 @@ function aboutPolarity(tags) {
     'MONOCHROME1 (0028,0004) says the opposite, so this may be a negative',
   );
 }
+
+/** @returns {Finding} */
+const aboutWindow = () =>
+  finding('warn', 'window', '(0028,1050)', 'WindowCenter', null, 'the range of its values was taken instead');
 
 /** @param {About} about @param {number} frames @returns {Finding[]} */
 function aboutPicture({ presentationIntent, burnedIn }, frames) {

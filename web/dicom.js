@@ -11,10 +11,11 @@ import { aboutOf, findingsOf } from './dicom-about.js';
 import { DicomError } from './dicom-error.js';
 import { readDicom } from './dicom-file.js';
 import { grayOf, grayOfColour, renderingOf, toGray8 } from './dicom-gray.js';
+import { jobOf } from './dicom-job.js';
 import { layoutOf, readFrame } from './dicom-pixels.js';
 import { looksLikeDicom } from './dicom-sniff.js';
 
-export { DicomError, looksLikeDicom, toGray8 };
+export { DicomError, jobOf, looksLikeDicom, toGray8 };
 
 /**
  * @typedef {import('./dicom-about.js').About} About
@@ -65,12 +66,15 @@ export async function openDicom(input, { maxBytes } = {}) {
     return { ...gray, coloured };
   };
 
+  const windows = monochrome ? rendering(0).vois.map(choiceOf) : [];
+  // Bytes are meant as they are; deeper pixels use an unknown part of their range.
+  const windowless = monochrome && layout.stored > 8 && windows.length === 0;
   return Object.freeze({
     about,
-    findings: findingsOf(dicom, about, layout.frames),
+    findings: findingsOf(dicom, about, { frames: layout.frames, windowless }),
     frames: layout.frames,
     layout,
-    windows: monochrome ? rendering(0).vois.map(choiceOf) : [],
+    windows,
     frame,
     stored: (index = 0) => readFrame(dicom, layout, index),
   });

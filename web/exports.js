@@ -60,8 +60,10 @@ export function toJson(items, choice) {
 function record(item, choice) {
   const file = choice.names ? item.name : null;
   if (!item.result) return { schema: 'cxrlens.result/1', file, error: item.error };
-  // The hash of a file is as good as its name to whoever holds the file.
-  return { ...item.result, file, sha256: choice.names ? item.result.sha256 : null, verdict: choice.verdict(item) };
+  const { result } = item;
+  // The hash of a file, or its UIDs, are as good as its name to whoever holds the file.
+  const nameless = choice.names ? {} : { sha256: null, dicom: result.dicom && { ...result.dicom, studyUid: null, seriesUid: null, instanceUid: null } };
+  return { ...result, ...nameless, file, verdict: choice.verdict(item) };
 }
 
 /** @param {string} _key @param {unknown} value */

@@ -8,7 +8,7 @@
  * @typedef {object} FhirOptions what only the portal knows; every one may be left out
  * @property {Reference} [patient]
  * @property {Reference} [encounter]
- * @property {Reference} [imagingStudy]
+ * @property {Reference} [imagingStudy] default: the study that a DICOM file says it belongs to
  * @property {Reference} [serviceRequest] the order that this answers
  * @property {string} [effective] when the image was taken, a FHIR dateTime
  * @property {string} [issued] when the answer was given, a FHIR instant
@@ -21,6 +21,7 @@
 const ownSystem = 'urn:uuid:0b7d6f34-93a5-4e5c-8d21-6f1f0c9be7a2';
 const snomed = 'http://snomed.info/sct';
 const terminology = 'http://terminology.hl7.org/CodeSystem';
+const dicomUid = 'urn:dicom:uid';
 
 /** What a class is called, and its SNOMED CT concept where one says just that. @type {Record<string, any>} */
 const classConcepts = {
@@ -61,7 +62,7 @@ const notice = 'Computed by software for research and education that is not a me
 export function toFhir(result, options = {}) {
   const idOf = idsFor(JSON.stringify([result, options]));
   const device = { fullUrl: idOf('device'), resource: deviceOf(result) };
-  const shared = { ...contextOf(options), device: { reference: device.fullUrl } };
+  const shared = { ...contextOf(options), ...sourceOf(result), device: { reference: device.fullUrl } };
   const classes = result.classes.map((each) => ({
     fullUrl: idOf(`class ${each.id}`),
     resource: classObservation(result, each, shared),
@@ -121,6 +122,14 @@ const contextOf = ({ patient, encounter, serviceRequest, effective, issued }) =>
 });
 
 /**
+ * The DICOM objects that the answer was computed from, by their UIDs.
+ * @param {Result} result
+ */
+const sourceOf = ({ dicom }) => ({
+  derivedFrom: some([...byUid('ImagingStudy', dicom?.studyUid), ...byUid('Media', dicom?.instanceUid)]),
+});
+
+/**
  * @param {string} code of our own system
  * @param {string} text
  */
@@ -177,7 +186,7 @@ function reportOf(result, results, options) {
     category: [coded(`${terminology}/v2-0074`, 'RAD', 'Radiology')],
     code: coded('http://loinc.org', '36554-4', 'XR Chest Single view'),
     result: results.map(({ fullUrl }) => ({ reference: fullUrl })),
-    imagingStudy: options.imagingStudy && [reference(options.imagingStudy)],
+    imagingStudy: options.imagingStudy ? [reference(options.imagingStudy)] : some(byUid('ImagingStudy', result.dicom?.studyUid)),
     media: media.length > 0 ? media.map(({ id, content }) => ({ comment: content.title, link: { reference: `#${id}` } })) : undefined,
     conclusion: `${refusal ? refusal.text : `${verdict?.text}.`} ${notice}`,
     conclusionCode: verdict && [verdict],
@@ -201,6 +210,12 @@ function mediaOf({ heatmap }, options) {
 }
 
 // ---- Small parts ----------------------------------------------------------------------------
+
+/** FHIR knows no empty lists. @param {object[]} list */
+const some = (list) => (list.length > 0 ? list : undefined);
+
+/** @param {string} type @param {string|null} [uid] */
+const byUid = (type, uid) => (uid ? [{ type, identifier: { system: dicomUid, value: `urn:oid:${uid}` } }] : []);
 
 /** @param {Reference} to */
 const reference = (to) => (typeof to === 'string' ? { reference: to } : to);

@@ -5,6 +5,7 @@ import { assets } from './assets.js';
 
 /**
  * @typedef {'aborted'|'disposed'|'worker-failed'|'network'|'integrity'|'unsupported'|'unreadable'} OwnCode
+ * @typedef {import('./dicom-error.js').DicomCode} DicomCode
  * @typedef {'argument'|'memory'|'image-empty'|'image-format'|'image-corrupt'|'image-unsupported'
  *   |'image-file-size'|'image-side'|'image-pixels'|'image-small'|'model-format'|'model-version'
  *   |'model-truncated'|'model-checksum'|'model-invalid'} EngineCode the engine's cxr_status_name
@@ -36,13 +37,14 @@ import { assets } from './assets.js';
  * @property {'cxrlens.result/1'} schema
  * @property {string|null} file name of the input, if it has one
  * @property {string|null} sha256 of the encoded input; null for pixels and where the platform has no hash
- * @property {{ readonly width: number, readonly height: number, readonly format: 'png'|'jpeg'|'pixels' }} image
+ * @property {{ readonly width: number, readonly height: number, readonly format: 'png'|'jpeg'|'pixels'|'dicom' }} image
  * @property {{ readonly id: string, readonly version: string, readonly sha256: string }} model
  * @property {string} verdict a class's id, 'uncertain' or 'not-a-chest-x-ray'
  * @property {ReadonlyArray<{ readonly id: string, readonly logit: number, readonly probability: number }>} classes
  * @property {{ readonly score: number, readonly threshold: number, readonly accepted: boolean }} gate
  * @property {Heatmap} [heatmap]
  * @property {ReadonlyArray<string>} warnings
+ * @property {import('./dicom-job.js').DicomPart} [dicom] what a DICOM file says of itself
  * @property {{ readonly decode_ms: number, readonly preprocess_ms: number, readonly network_ms: number }} timings
  *
  * @typedef {object} ModelInfo
@@ -68,7 +70,7 @@ import { assets } from './assets.js';
 /** Every failure of this package. `code` is for programs, `message` a sentence in English. */
 export class CxrError extends Error {
   /**
-   * @param {OwnCode|EngineCode} code
+   * @param {OwnCode|EngineCode|DicomCode} code
    * @param {string} message
    * @param {{ cause?: unknown, file?: string|null }} [options]
    */
@@ -191,7 +193,7 @@ async function request(url, signal) {
  * @param {Bytes} bytes
  * @returns {Promise<string|null>} SHA-256 in hexadecimal, or null where the platform has none (insecure pages)
  */
-async function sha256(bytes) {
+export async function sha256(bytes) {
   const subtle = globalThis.crypto?.subtle;
   if (!subtle) return null;
   return hex(new Uint8Array(await subtle.digest('SHA-256', /** @type {ArrayBuffer} */ (bytes))));

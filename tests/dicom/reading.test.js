@@ -239,6 +239,7 @@ test('one frame in many fragments, many frames in one each', async () => {
 test('what a file says of itself, and nothing about the patient', async () => {
   const dicom = await openDicom(
     deep({
+      ...windowed(2048, 4096),
       '00280030': ['DS', '0.2\\0.1'],
       '00181164': ['DS', '0.3\\0.3'],
       '00100020': ['LO', 'ID-4711'],
@@ -294,6 +295,7 @@ const FINDINGS = [
   ],
   ['lateral by orientation', { '00185101': null, '00200020': ['CS', 'A\\F'] }, ['refuse (0020,0020) A\\F']],
   ['frontal by orientation', { '00185101': null, '00200020': ['CS', 'L\\F'] }, []],
+  ['no window', { '00281050': null }, ['warn (0028,1050) ']],
   ['raw data', { '00080068': ['CS', 'FOR PROCESSING'] }, ['warn (0008,0068) FOR PROCESSING']],
   ['text on the picture', { '00280301': ['CS', 'YES'] }, ['warn (0028,0301) YES']],
   [
@@ -305,7 +307,7 @@ const FINDINGS = [
 
 for (const [name, tags, expected] of FINDINGS) {
   test(`findings: ${name}`, async () => {
-    const { findings } = await openDicom(deep(tags));
+    const { findings } = await openDicom(deep({ ...windowed(2048, 4096), ...tags }));
     assert.deepEqual(
       findings.map((/** @type {any} */ f) => `${f.level} ${f.tag} ${f.value}`),
       expected,

@@ -1,0 +1,76 @@
+// dicom-job.js - a DICOM file as the classifier takes it: one frame for the engine, and what the result then tells
+// of the file. Nothing of the patient is in it.
+import { DicomError } from './dicom-error.js';
+
+/**
+ * @typedef {import('./dicom.js').Dicom} Dicom
+ * @typedef {import('./dicom-about.js').About} About
+ * @typedef {import('./dicom-about.js').Finding} Finding
+ * @typedef {import('./dicom-gray.js').Gray} Gray
+ * @typedef {import('./wasm.js').Result} Result
+ *
+ * @typedef {object} Choice
+ * @property {number} [frame] from 0 (the first)
+ * @property {number} [window] which of the file's windows, from 0 (the first)
+ *
+ * @typedef {object} Source
+ * @property {string} photometric interpretation
+ * @property {number} bits stored
+ * @property {number} frames
+ * @property {number} frame the one that was read, from 0
+ * @property {{ kind: 'window'|'lut', shape: string|null, centre: number|null, width: number|null,
+ *   explanation: string|null }|null} window that was applied; null: the file has none, or is in colour
+ * @property {ReadonlyArray<Finding>} findings warnings, each with the tag that gave rise to it
+ *
+ * @typedef {Readonly<About & Source>} DicomPart what a result tells of its file
+ *
+ * @typedef {object} DicomJob
+ * @property {Gray} gray16
+ * @property {(result: Result, sha256: string|null) => Result} complete the engine's answer to that of the file
+ */
+
+/**
+ * @param {Dicom} dicom
+ * @param {Choice} [choice]
+ * @returns {Promise<DicomJob>}
+ * @throws {DicomError} with the finding's code, where the tags say that this is no frontal chest radiograph
+ */
+export async function jobOf(dicom, { frame = 0, window } = {}) {
+  const refused = dicom.findings.find(({ level }) => level === 'refuse');
+  if (refused) throw new DicomError(refused.code, refused.message);
+  const start = performance.now();
+  const { coloured, ...gray16 } = await dicom.frame(frame, { window });
+  const took = performance.now() - start;
+  const part = { ...dicom.about, ...sourceOf(dicom, frame, window) };
+  const warnings = [...(coloured ? ['colour'] : []), ...part.findings.map(({ code }) => code)];
+  return {
+    gray16,
+    complete: (result, sha256) => ({
+      ...result,
+      sha256,
+      image: { ...result.image, format: 'dicom' },
+      warnings: [...result.warnings, ...warnings],
+      timings: { ...result.timings, decode_ms: result.timings.decode_ms + took },
+      dicom: part,
+    }),
+  };
+}
+
+/**
+ * @param {Dicom} dicom
+ * @param {number} frame
+ * @param {number|undefined} window
+ * @returns {Source}
+ */
+function sourceOf({ layout, frames, windows, findings }, frame, window) {
+  const used = windows[window ?? 0];
+  const { shape = null, centre = null, width = null } = used?.window ?? {};
+  return {
+    photometric: layout.photometric,
+    bits: layout.stored,
+    frames,
+    frame,
+    window: used ? { kind: used.kind, shape, centre, width, explanation: used.explanation } : null,
+    findings,
+  };
+}
