@@ -48,6 +48,7 @@ enum cxr_status {
     CXR_E_IMAGE_SIDE = 15,        /* a side longer than CXR_MAX_SIDE */
     CXR_E_IMAGE_PIXELS = 16,      /* more than CXR_MAX_PIXELS */
     CXR_E_IMAGE_SMALL = 17,       /* a side shorter than CXR_MIN_SIDE */
+    CXR_E_IMAGE_DICOM = 18,       /* DICOM: open it with another reader and use cxr_classify_gray16 */
     CXR_E_MODEL_FORMAT = 20,      /* not a .cxrm file */
     CXR_E_MODEL_VERSION = 21,     /* a .cxrm of a later format than this library reads */
     CXR_E_MODEL_TRUNCATED = 22,   /* its length is not what its header says */

@@ -604,7 +604,19 @@ static enum cxr_status decode_jpeg(const uint8_t *bytes, size_t length, struct c
     return status;
 }
 
-/* ---- Both ---- */
+/* ---- All ---- */
+
+/* DICOM is never decoded here, but named. Where its preamble is left out, the data set begins in group 2 or 8, with a
+ * representation of two letters or a short length. */
+static int looks_like_dicom(const uint8_t *bytes, size_t length) {
+    if (length >= 132 && memcmp(bytes + 128, "DICM", 4) == 0) return 1;
+    if (length < 16) return 0;
+    const uint8_t *p = memcmp(bytes, "DICM", 4) == 0 ? bytes + 4 : bytes;
+    const int first_group = (p[0] == 2 || p[0] == 8) && p[1] == 0 && p[3] == 0;
+    const int letters = p[4] >= 'A' && p[4] <= 'Z' && p[5] >= 'A' && p[5] <= 'Z';
+    const int is_short = p[5] == 0 && p[6] == 0 && p[7] == 0;
+    return first_group && (letters || is_short);
+}
 
 enum cxr_status cxr_image_decode(const uint8_t *bytes, size_t length, struct cxr_image *image) {
     if (!image || (!bytes && length)) return CXR_E_ARGUMENT;
@@ -617,6 +629,8 @@ enum cxr_status cxr_image_decode(const uint8_t *bytes, size_t length, struct cxr
         status = decode_png(bytes, length, &decoded, &orientation);
     else if (length >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0)
         status = decode_jpeg(bytes, length, &decoded, &orientation);
+    else if (looks_like_dicom(bytes, length))
+        status = CXR_E_IMAGE_DICOM;
     if (status == CXR_OK && orientation > 1) {
         status = turn_upright(&decoded, orientation);
         if (status != CXR_OK) cxr_image_free(&decoded);

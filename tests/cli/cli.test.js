@@ -199,6 +199,9 @@ const bad = [
   ['no-size.png', pngOf(0, 100, zeros(1)), 'image-corrupt'],
   ['tiny.png', png(16, 200), 'image-small'],
   ['cut.jpg', jpegHeader(100, 100), 'image-corrupt'],
+  ['film.dcm', Buffer.concat([Buffer.alloc(128), Buffer.from('DICM'), Buffer.alloc(64)]), 'image-dicom'],
+  ['IM000001', Buffer.from('\x08\0\x05\0CS\x0a\0ISO_IR 192'), 'image-dicom'],
+  ['implicit', Buffer.from('\x08\0\x05\0\x0a\0\0\0ISO_IR 192'), 'image-dicom'],
 ].map(([name, content, code]) => ({ path: put(`bad/${name}`, /** @type {string | Buffer} */ (content)), code }));
 
 /** @param {string} build */
