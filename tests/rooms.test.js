@@ -90,7 +90,7 @@ const BUNDLED = {
   '@cornerstonejs/codec-openjpeg/decodewasmjs': 'dicom-jpeg2000.js',
 };
 /** Files that import nothing of ours. */
-const ALONE = /^(sw|serve|fhir|dom|colormap|session|cxrlens-embed)\.js$|^strings\/(?!index)/;
+const ALONE = /^(sw|serve|fhir|dicom-sr|dom|colormap|session|cxrlens-embed)\.js$|^strings\/(?!index)/;
 
 /** @param {string} folder @returns {string[]} paths below web/ */
 const scripts = (folder = '') => (existsSync(join('web', folder)) ? readdirSync(join('web', folder)) : []).flatMap((name) => {

@@ -1,0 +1,86 @@
+// sr.test.js - the Structured Report: DCMTK and pydicom read it, it says what the result says, names the image, and
+// holds of the patient what the caller passed and nothing else.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { web } from './module.js';
+import { dicomFile, radiograph } from './write.js';
+
+const { createClassifier } = await import(new URL('classifier.js', web).href);
+const { toDicomSr } = await import(new URL('dicom-sr.js', web).href);
+const skip = spawnSync('dsrdump', ['--version']).status === 0 ? false : 'needs the Debian package dcmtk';
+const PYTHON = process.env.PYTHON ?? '/usr/bin/python3';
+
+const folder = mkdtempSync(join(tmpdir(), 'cxrlens-sr-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const cxr = await createClassifier({ workers: 0 });
+const film = dicomFile(radiograph({ width: 64, height: 64, pixels: Uint8Array.from({ length: 4096 }, (_, i) => i % 251) }));
+const read = await cxr.classify(film);
+cxr.dispose();
+
+const date = new Date('2026-11-24T08:01:02.345Z');
+/** A result of each kind. @param {string} verdict */
+const resultOf = (verdict) => ({ ...read, verdict, gate: { ...read.gate, accepted: verdict !== 'not-a-chest-x-ray' } });
+
+/** What a tool says of a report; any complaint is a failure. @param {string} tool @param {Uint8Array} bytes @param {string[]} options */
+function dump(tool, bytes, ...options) {
+  const path = join(folder, 'report.dcm');
+  writeFileSync(path, bytes);
+  const done = spawnSync(tool, [...options, path], { encoding: 'utf8' });
+  assert.deepEqual([done.status, done.stderr], [0, ''], done.stdout);
+  return done.stdout;
+}
+
+for (const verdict of ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity', 'uncertain', 'not-a-chest-x-ray', 'class-of-another-model']) {
+  test(`"${verdict}" is a Comprehensive SR that DCMTK reads whole`, { skip }, () => {
+    const result = resultOf(verdict);
+    const said = dump('dsrdump', toDicomSr(result, { date }), '--print-all-codes', '--print-template-id', '--print-long-values', '--print-instance-uid');
+    assert.match(said, /Comprehensive SR Document/);
+    assert.match(said, /TID 1500 \(DCMR\)/);
+    assert.match(said, /IMAGE:.*1\.2\.3\.4\.5\.6/);
+    assert.match(said, /not a medical device/);
+    const figures = [...said.matchAll(/NUM:\(probability-[\w-]+,99CXRLENS,"[^"]*"\)="([\d.]+)"/g)].map((match) => Number(match[1]));
+    const expected = result.gate.accepted ? result.classes.map(({ probability }) => Number(probability.toFixed(6))) : [];
+    assert.deepEqual(figures, expected);
+    assert.match(said, new RegExp(`CODE:\\(verdict,99CXRLENS,[^\\n]*=\\([\\w-]+,(SCT|99CXRLENS),`));
+  });
+}
+
+test('its tags name the study, the image and the patient as far as the caller did', { skip }, () => {
+  const bare = dump('dcmdump', toDicomSr(read, { date }));
+  assert.match(bare, /\(0010,0010\) PN \(no value available\)/);
+  assert.match(bare, /\(0020,000d\) UI \[1\.2\.3\.4\]/);
+  assert.match(bare, /\(0040,a493\) CS \[UNVERIFIED\]/);
+  assert.doesNotMatch(bare, /Doe|Jane/);
+  const named = dump('dcmdump', toDicomSr(read, {
+    date, patient: { name: '홍^길동', id: '4711', birthDate: '19700101', sex: 'M' }, study: { accession: 'A1', date: '20261124' },
+  }), '--convert-to-utf8');
+  for (const value of [/\[홍\^길동\]/, /\(0010,0020\) LO \[4711\]/, /\(0010,0030\) DA \[19700101\]/, /\(0008,0050\) SH \[A1\]/]) assert.match(named, value);
+});
+
+test('pydicom reads it, and its evidence is the image', { skip }, () => {
+  writeFileSync(join(folder, 'report.dcm'), toDicomSr(read, { date }));
+  const script = 'import sys, pydicom; d = pydicom.dcmread(sys.argv[1]); e = d.CurrentRequestedProcedureEvidenceSequence[0]; '
+    + 's = e.ReferencedSeriesSequence[0]; print(d.SOPClassUID.name, e.StudyInstanceUID, s.SeriesInstanceUID, '
+    + 's.ReferencedSOPSequence[0].ReferencedSOPInstanceUID, d.ContentDate, d.ContentTime)';
+  const done = spawnSync(PYTHON, ['-c', script, join(folder, 'report.dcm')], { encoding: 'utf8' });
+  assert.equal(done.stdout.trim(), 'Comprehensive SR Storage 1.2.3.4 1.2.3.4.5 1.2.3.4.5.6 20261124 080102.345', done.stderr);
+});
+
+test('the same arguments give the same bytes, others other UIDs', () => {
+  assert.deepEqual(toDicomSr(read, { date }), toDicomSr(read, { date }));
+  const uidOf = (/** @type {Uint8Array} */ bytes) => Buffer.from(bytes).toString('latin1').match(/2\.25\.\d+/g)?.find((uid) => !uid.startsWith('2.25.107277')) ?? '';
+  assert.notEqual(uidOf(toDicomSr(read, { date })), uidOf(toDicomSr(read, { date: new Date(0) })));
+  assert.ok(uidOf(toDicomSr(read, { date })).length <= 64);
+});
+
+test('a picture that is no DICOM needs its source named', () => {
+  const { dicom, ...plain } = read;
+  assert.throws(() => toDicomSr(plain, { date }), TypeError);
+  assert.throws(() => toDicomSr(plain, { date, source: { ...dicom, studyUid: '1.2.x' } }), /studyUid/);
+  assert.ok(toDicomSr(plain, { date, source: dicom }).length > 1000);
+});
