@@ -1,0 +1,129 @@
+#!/usr/bin/env node
+// cxrlens-dicom - the command for DICOM files and folders of them. It stands in the npm package, for the reader is
+// JavaScript that runs in pages too; a second one in C could read the same file differently. Prints one JSON object
+// per input in the schema cxrlens.result/1, as `cxrlens classify --format json` does; PNG and JPEG are read as well.
+import { existsSync, lstatSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { createClassifier } from '../build/web/classifier.js';
+import { toDicomSr } from '../build/web/dicom-sr.js';
+
+const USAGE = `Usage: cxrlens-dicom [--frame N] [--window N] [--sr FOLDER] [--workers N] FILE|FOLDER...
+
+  --frame N      of files with many, from 1 (the first)
+  --window N     of files with several, from 1 (the first)
+  --sr FOLDER    also writes each answer as a DICOM Structured Report, named by the image's UID
+  --workers N    how many at a time; default: as many as cores, at most 4
+
+For research and education only: not a medical device.
+Exit status: 0 all were read, 1 some were not, 2 wrong usage.
+`;
+
+/** @typedef {{ path: string, found: boolean }} Input found: in a folder, and so not asked for by name */
+
+/** The files of a folder and below, by name; hidden entries and links to folders are left out. @param {string} path @returns {Input[]} */
+function walk(path) {
+  const names = readdirSync(path).filter((name) => !name.startsWith('.')).sort();
+  return names.flatMap((name) => {
+    const entry = join(path, name);
+    if (lstatSync(entry).isDirectory()) return walk(entry);
+    return existsSync(entry) && statSync(entry).isDirectory() ? [] : [{ path: entry, found: true }];
+  });
+}
+
+/** @param {string} path @returns {Input[]} what can't be listed stays: reading it says why */
+function inputsOf(path) {
+  try {
+    return statSync(path).isDirectory() ? walk(path) : [{ path, found: false }];
+  } catch {
+    return [{ path, found: false }];
+  }
+}
+
+/** What lies in folders of films and is none, by the code of its error. */
+const PASSED_OVER = { 'image-format': 'neither DICOM nor an image', 'image-empty': 'empty', 'dicom-directory': 'a DICOMDIR' };
+
+/** @param {number|undefined} value @param {string} name @param {number} least */
+function checked(value, name, least) {
+  if (value !== undefined && !(Number.isInteger(value) && value >= least)) throw new Error(`--${name} is not a number from ${least}.`);
+  return value;
+}
+
+function readArguments() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { frame: { type: 'string' }, window: { type: 'string' }, sr: { type: 'string' }, workers: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  });
+  const number = (/** @type {'frame'|'window'|'workers'} */ name, least = 1) => checked(values[name] === undefined ? undefined : Number(values[name]), name, least);
+  const [frame = 1, window] = [number('frame'), number('window')];
+  if (!values.help && positionals.length === 0) throw new Error('No files are named.');
+  return { help: values.help, sr: values.sr, workers: number('workers', 0), paths: positionals, dicom: { frame: frame - 1, window: window && window - 1 } };
+}
+
+/**
+ * @param {Awaited<ReturnType<typeof createClassifier>>} cxr
+ * @param {string} path
+ * @param {ReturnType<typeof readArguments>} options
+ * @returns {Promise<{ line: any, failed: boolean }>} line: of the output
+ */
+async function answerTo(cxr, path, { dicom, sr }) {
+  const failed = (/** @type {string} */ code, /** @type {string} */ message) =>
+    ({ line: { schema: 'cxrlens.result/1', file: path, error: { code, message } }, failed: true });
+  let bytes;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    return failed('file-unreadable', `The file cannot be read: ${/** @type {Error} */ (error).message}.`);
+  }
+  try {
+    const line = await cxr.classify(bytes, { file: path, dicom });
+    return { line, failed: sr !== undefined && !writeReport(sr, line) };
+  } catch (error) {
+    const { code = 'unknown', message } = /** @type {any} */ (error);
+    return failed(code, message);
+  }
+}
+
+/** @param {string} folder @param {import('../build/web/classifier.js').Result} result @returns {boolean} whether it was written */
+function writeReport(folder, result) {
+  try {
+    const report = toDicomSr(result, { date: new Date() });
+    writeFileSync(join(folder, `${result.dicom?.instanceUid}.sr.dcm`), report);
+    return true;
+  } catch (error) {
+    process.stderr.write(`cxrlens-dicom: no report of ${result.file}: ${/** @type {Error} */ (error).message}\n`);
+    return false;
+  }
+}
+
+async function main() {
+  let options;
+  try {
+    options = readArguments();
+  } catch (error) {
+    process.stderr.write(`cxrlens-dicom: ${/** @type {Error} */ (error).message}\n${USAGE}`);
+    return 2;
+  }
+  if (options.help) return void process.stdout.write(USAGE);
+  if (options.sr) mkdirSync(options.sr, { recursive: true });
+  const inputs = options.paths.flatMap(inputsOf);
+  const cxr = await createClassifier({ workers: options.workers });
+  // As many are read ahead as there are workers: a folder may be larger than the memory.
+  const ahead = Math.max(cxr.info.workers, 1);
+  const answers = inputs.slice(0, ahead).map(({ path }) => answerTo(cxr, path, options));
+  let failures = 0;
+  for (const [i, { path, found }] of inputs.entries()) {
+    const { line, failed } = await answers[i];
+    delete answers[i];
+    if (inputs[i + ahead]) answers[i + ahead] = answerTo(cxr, inputs[i + ahead].path, options);
+    const passed = found && PASSED_OVER[/** @type {keyof typeof PASSED_OVER} */ (line.error?.code)];
+    if (passed) process.stderr.write(`cxrlens-dicom: skipped ${path}: ${passed}\n`);
+    else process.stdout.write(`${JSON.stringify(line)}\n`);
+    if (failed && !passed) failures++;
+  }
+  cxr.dispose();
+  return failures > 0 ? 1 : 0;
+}
+
+process.exitCode = (await main()) ?? 0;
