@@ -83,7 +83,7 @@ function answer(words, item, result, options) {
       options.threshold !== null && verdict === 'uncertain'
         && ` ${words.text('answer.threshold', { percent: words.percent(options.threshold) })}`),
     refused ? folded(words, figures, options) : figures,
-    warnings(words, warningsOf(result, verdict)),
+    warnings(words, result, warningsOf(result, verdict)),
     facts(words, item, result),
   ];
 }
@@ -142,12 +142,18 @@ export function warningsOf(result, verdict) {
   return atBorder ? [...result.warnings, 'evidence-at-border'] : [...result.warnings];
 }
 
-/** @param {Words} words @param {string[]} names */
-function warnings(words, names) {
+/** A warning in words; what comes of a DICOM file's tag names the tag. @param {Words} words @param {Result} result @param {string} name */
+export function warningText(words, result, name) {
+  const { tag = '', value = '' } = result.dicom?.findings.find(({ code }) => code === name) ?? {};
+  return words.text(`warn.${name}`, { tag, value: value || '–' });
+}
+
+/** @param {Words} words @param {Result} result @param {string[]} names */
+function warnings(words, result, names) {
   if (names.length === 0) return null;
   return h('div', { class: 'warnings', part: 'warnings', role: 'note' },
     h('h3', {}, icon('warn'), words.text('warn.title')),
-    h('ul', {}, ...names.map((name) => h('li', {}, words.text(`warn.${name}`)))));
+    h('ul', {}, ...names.map((name) => h('li', {}, warningText(words, result, name)))));
 }
 
 /** @param {Words} words @param {Item} item @param {Result} result */
@@ -155,6 +161,21 @@ function facts(words, item, result) {
   return h('details', { class: 'fold facts', part: 'details' },
     h('summary', {}, words.text('answer.facts'), ' ', h('span', { class: 'muted' }, words.text('answer.time', { time: words.duration(item.elapsed) }))),
     h('dl', {}, ...factsOf(words, item, result).flatMap(([name, value]) => [h('dt', {}, words.text(name)), h('dd', {}, value)])));
+}
+
+/** @param {Words} words @param {Result} result @returns {[string, string | null][]} */
+function dicomFacts(words, { dicom }) {
+  if (!dicom) return [];
+  const { window, spacing } = dicom;
+  const shape = window?.centre === null ? window.explanation : window
+    && words.text('fact.window.value', { centre: String(window.centre), width: String(window.width), shape: window.shape ?? '' });
+  return [
+    ['fact.dicom', [dicom.modality, dicom.bodyPart, dicom.viewPosition, dicom.laterality].filter(Boolean).join(', ')],
+    ['fact.syntax', dicom.transferSyntax.name],
+    ['fact.frame', dicom.frames > 1 ? words.text('fact.frame.value', { frame: dicom.frame + 1, frames: dicom.frames }) : null],
+    ['fact.window', shape],
+    ['fact.spacing', spacing && words.text(`fact.spacing.${spacing.at}`, { row: String(spacing.row), column: String(spacing.column) })],
+  ];
 }
 
 /**
@@ -169,6 +190,7 @@ export function factsOf(words, item, result) {
     ['fact.file', item.name],
     ['fact.image', words.text('fact.image.value', { width: image.width, height: image.height, format: image.format.toUpperCase() })],
     ['fact.sha256', result.sha256],
+    ...dicomFacts(words, result),
     ['fact.gate', words.text('fact.gate.value', { score: words.percent(gate.score), threshold: words.percent(gate.threshold) })],
     ['fact.time', words.text('fact.time.value', {
       decode: words.duration(timings.decode_ms), preprocess: words.duration(timings.preprocess_ms), network: words.duration(timings.network_ms),

@@ -102,6 +102,11 @@ progress::-moz-progress-bar { background: var(--accent) }
 .sheet .map { pointer-events: none }
 .stage-message { position: absolute; padding: 1.5rem; text-align: center; color: #a9b8c2 }
 .readout { position: absolute; left: .75rem; top: .75rem; font-size: .8125rem; padding: .125rem .5rem; border-radius: .375rem; background: rgb(0 0 0 / .65); font-variant-numeric: tabular-nums }
+.ruler { position: absolute; right: .75rem; bottom: .75rem; display: grid; justify-items: end; gap: .125rem; font-size: .75rem; padding: .125rem .375rem; border-radius: .375rem; background: rgb(0 0 0 / .65); pointer-events: none; font-variant-numeric: tabular-nums }
+.ruler[hidden], .choice[hidden] { display: none }
+.ruler-bar { display: block; height: .375rem; border: solid currentColor; border-width: 0 1px 1px }
+.choice { gap: .25rem 1rem; font-size: .875rem; color: #dfe7ec }
+.choice input { width: 5em } .choice select { max-width: 14rem }
 .tools { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem; padding: .5rem; border-top: 1px solid #222c34; background: #11171d }
 .viewer button { background: transparent; border-color: transparent; color: #dfe7ec }
 .viewer button.toggle { border-color: #40505c }

@@ -376,7 +376,7 @@ export class CxrLens extends HTMLElement {
   /** @param {Item} item @param {AbortSignal} signal @returns {Promise<Result>} */
   #classify(item, signal) {
     const classifier = /** @type {import('./pool.js').Classifier} */ (this.#classifier);
-    return classifier.classify(item.source, { signal, heatmap: true, file: item.name });
+    return classifier.classify(item.source, { signal, heatmap: true, file: item.name, dicom: item.choice });
   }
 
   /** The answer to show: the model's, or "not sure" when the portal asks for more. @param {Item} item */
@@ -584,6 +584,10 @@ export class CxrLens extends HTMLElement {
       name: item.name, film, inverted: result?.warnings.includes('inverted'),
       heatmap: rotated || folded ? null : result?.heatmap ?? null,
       noMap: rotated ? this.#words.text('view.no-map') : undefined,
+      onchoose: (choice) => {
+        this.#films.delete(item);
+        this.#queue.choose(item, choice);
+      },
     };
   }
 
@@ -608,7 +612,7 @@ export class CxrLens extends HTMLElement {
 
   /** @param {Item} item */
   #film(item) {
-    const film = this.#films.get(item) ?? Film.from(item.source).catch(() => null);
+    const film = this.#films.get(item) ?? Film.from(item.source, item.choice).catch(() => null);
     this.#films.set(item, film);
     return film;
   }

@@ -3,14 +3,30 @@
  * level stay smooth on large films and small views show no jagged edges.
  */
 
+import { looksLikeDicom } from './dicom-sniff.js';
+
 /** Longest side kept for viewing. The classifier reads the file itself, in full. */
 const MAX_SIDE = 4096;
 
-/** @typedef {{ width: number, height: number, gray: Uint8Array }} Level */
+/** Bytes of a file that tell whether it is DICOM. */
+const HEAD = 1024;
+
+/**
+ * @typedef {{ width: number, height: number, gray: Uint8Array | Uint8ClampedArray }} Level
+ * @typedef {{ width: number, at: 'patient' | 'detector' }} Size of a film in millimetres, and where it was measured
+ *
+ * @typedef {object} Offer what a DICOM file lets one choose, and what was chosen
+ * @property {number} frames
+ * @property {number} frame from 0
+ * @property {readonly (string | null)[]} windows their names, where they have one
+ * @property {number} window from 0
+ * @property {Size | null} size
+ */
 
 export class Film {
-  /** @param {Level} full */
-  constructor(full) {
+  /** @param {Level} full @param {Offer | null} [offer] of a DICOM file */
+  constructor(full, offer = null) {
+    this.offer = offer;
     this.width = full.width;
     this.height = full.height;
     this.levels = [full];
@@ -18,9 +34,11 @@ export class Film {
 
   /**
    * @param {Blob | ImageData} source
+   * @param {import('./classifier.js').DicomChoice} [choice] frame and window of a DICOM file
    * @returns {Promise<Film>} rejects when the browser cannot show this kind of image
    */
-  static async from(source) {
+  static async from(source, choice) {
+    if (source instanceof Blob && looksLikeDicom(await bytesOf(source.slice(0, HEAD)))) return dicomFilm(source, choice);
     const bitmap = await createImageBitmap(source);
     try {
       return new Film(grayOf(bitmap));
@@ -41,6 +59,24 @@ export class Film {
     while (this.levels.length <= index) this.levels.push(halved(this.levels[this.levels.length - 1]));
     return this.levels[index];
   }
+}
+
+/** @param {Blob} blob */
+const bytesOf = async (blob) => new Uint8Array(await blob.arrayBuffer());
+
+/** @param {Blob} blob @param {import('./classifier.js').DicomChoice} [choice] */
+async function dicomFilm(blob, { frame = 0, window = 0 } = {}) {
+  const { openDicom, toGray8 } = await import('./dicom.js');
+  const dicom = await openDicom(await bytesOf(blob));
+  const shown = await dicom.frame(frame, dicom.windows.length > 0 ? { window } : {});
+  /** @type {Level} */
+  let level = { width: shown.width, height: shown.height, gray: toGray8(shown) };
+  while (Math.max(level.width, level.height) > MAX_SIDE) level = halved(level);
+  const { spacing } = dicom.about;
+  return new Film(level, {
+    frames: dicom.frames, frame, windows: dicom.windows.map(({ explanation }) => explanation), window,
+    size: spacing && { width: spacing.column * shown.width, at: spacing.at },
+  });
 }
 
 /** @param {ImageBitmap} bitmap @returns {Level} */

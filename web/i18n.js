@@ -31,7 +31,12 @@ export async function loadStrings(language) {
 }
 
 /** Errors that mean the same to a reader. @type {Record<string, string>} */
-const ERROR_GROUPS = { integrity: 'model', unsupported: 'wasm' };
+const ERROR_GROUPS = {
+  integrity: 'model', unsupported: 'wasm',
+  'dicom-modality': 'dicom-refused', 'dicom-body-part': 'dicom-refused', 'dicom-view': 'dicom-refused',
+  'dicom-truncated': 'image-corrupt', 'dicom-corrupt': 'image-corrupt', 'dicom-syntax': 'dicom-unsupported',
+  'dicom-format': 'image-format', 'dicom-codec': 'network',
+};
 
 /** Looks up strings and formats numbers for one language. */
 export class Words {
@@ -105,6 +110,6 @@ export class Words {
   /** What to tell about an error. @param {{ code: string, message: string }} error */
   error({ code, message }) {
     const group = code.startsWith('model-') ? 'model' : ERROR_GROUPS[code] ?? code;
-    return this.has(`error.${group}`) ? this.text(`error.${group}`) : this.text('error.other', { message });
+    return this.text(this.has(`error.${group}`) ? `error.${group}` : 'error.other', { message });
   }
 }

@@ -28,7 +28,7 @@ export class Layout {
     this.words = words;
     this.actions = actions;
     this.multiple = multiple;
-    this.files = this.#input({ accept: 'image/png,image/jpeg,.png,.jpg,.jpeg', multiple });
+    this.files = this.#input({ multiple });
     this.folder = this.#input({ webkitdirectory: true, multiple: true });
     this.status = h('p', { class: 'status', part: 'status' });
     this.alert = h('div', { class: 'alert', part: 'alert', role: 'alert' });

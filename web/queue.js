@@ -12,6 +12,7 @@
  * @property {number} id unique in its queue, in the order of arrival
  * @property {string} name of the file
  * @property {Blob | ImageData} source
+ * @property {import('./classifier.js').DicomChoice} [choice] frame and window of a DICOM file, once the user chose
  * @property {State} state
  * @property {Result | null} result
  * @property {Failure | null} error
@@ -67,6 +68,13 @@ export class Queue extends EventTarget {
   retry(item) {
     if (item.state !== 'failed' && item.state !== 'cancelled') return;
     this.#set(item, 'waiting', { error: null });
+    this.#pump();
+  }
+
+  /** Reads another frame or window of an image. @param {Item} item @param {import('./classifier.js').DicomChoice} choice */
+  choose(item, choice) {
+    this.#stop(item);
+    this.#set(item, 'waiting', { choice, result: null, error: null });
     this.#pump();
   }
 

@@ -6,7 +6,7 @@
 import { h } from './dom.js';
 import { Film, PLAIN, paintFilm } from './film.js';
 import { MAP_SIDE, paintMap, reach } from './colormap.js';
-import { factsOf, isRefusal, topClass, warningsOf } from './answer.js';
+import { factsOf, isRefusal, topClass, warningText, warningsOf } from './answer.js';
 
 /**
  * @typedef {import('./queue.js').Item} Item
@@ -128,7 +128,7 @@ async function page(words, item, choice, place, urls) {
     h('p', {}, words.text(`answer.says.${verdict}`)),
     h('div', { class: 'pictures' }, ...await pictures(words, item, result, shown, urls)),
     shown && figures(words, result),
-    warningList(words, warningsOf(result, verdict)),
+    warningList(words, result, warningsOf(result, verdict)),
     h('dl', {}, ...factsOf(words, item, result).filter(([key]) => choice.names || !['fact.file', 'fact.sha256'].includes(key))
       .flatMap(([key, value]) => [h('dt', {}, words.text(key)), h('dd', {}, value)])));
 }
@@ -139,9 +139,9 @@ function figures(words, result) {
     h('th', { scope: 'row' }, words.verdict(id)), h('td', { class: 'number' }, words.percent(probability))))));
 }
 
-/** @param {Words} words @param {string[]} names */
-function warningList(words, names) {
-  return names.length > 0 && h('ul', {}, ...names.map((name) => h('li', {}, words.text(`warn.${name}`))));
+/** @param {Words} words @param {Result} result @param {string[]} names */
+function warningList(words, result, names) {
+  return names.length > 0 && h('ul', {}, ...names.map((name) => h('li', {}, warningText(words, result, name))));
 }
 
 /**
@@ -152,7 +152,7 @@ function warningList(words, names) {
  * @param {string[]} urls
  */
 async function pictures(words, item, result, shown, urls) {
-  const film = await Film.from(item.source).catch(() => null);
+  const film = await Film.from(item.source, item.choice).catch(() => null);
   if (!film) return [h('p', { class: 'muted' }, words.text('view.none'))];
   const plain = drawFilm(film, result.warnings.includes('inverted'));
   const pair = [h('figure', {}, await picture(plain, urls), h('figcaption', {}, words.text('report.original')))];

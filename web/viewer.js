@@ -5,6 +5,8 @@
 
 import { button, fill, h } from './dom.js';
 import { PLAIN, paintFilm } from './film.js';
+import { showChoice } from './choice.js';
+import { Ruler } from './ruler.js';
 import { MAP_SIDE, paintMap, reach } from './colormap.js';
 
 /**
@@ -19,6 +21,7 @@ import { MAP_SIDE, paintMap, reach } from './colormap.js';
  * @property {Heatmap | null} heatmap null when there is none to show
  * @property {string} [noMap] why there is no map
  * @property {boolean} [inverted] start inverted
+ * @property {(choice: import('./classifier.js').DicomChoice) => void} [onchoose] another frame or window was chosen
  */
 
 const MAX_SCALE = 16;
@@ -63,6 +66,8 @@ export class Viewer {
     this.sheet = h('div', { class: 'sheet' }, this.film, this.map);
     this.readout = h('output', { class: 'readout', hidden: true });
     this.message = h('p', { class: 'stage-message', hidden: true });
+    this.ruler = new Ruler(words);
+    this.choice = h('div', { class: 'tools choice', part: 'choice', hidden: true });
     this.stage = h('div', {
       class: 'stage', part: 'stage', tabindex: '0', role: 'group',
       'aria-label': words.text('view.label'), 'aria-description': words.text('view.keys'),
@@ -73,12 +78,12 @@ export class Viewer {
       ondblclick: () => this.reset(),
       onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
       oncontextmenu: (/** @type {Event} */ e) => e.preventDefault(),
-    }, this.sheet, this.message, this.readout);
+    }, this.sheet, this.message, this.readout, this.ruler.root);
     this.stage.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
     this.tools = this.#toolbar();
     this.legend = this.#legend();
     this.root = h('section', { class: 'viewer', part: 'viewer', 'aria-label': words.text('view.label') },
-      this.stage, this.tools, this.legend);
+      this.stage, this.choice, this.tools, this.legend);
     this.resizes = new ResizeObserver(() => this.#fit());
     this.resizes.observe(this.stage);
   }
@@ -98,6 +103,7 @@ export class Viewer {
       this.#look = { ...PLAIN, inverted: scene?.inverted ?? false };
       this.#view = { scale: 1, x: 0, y: 0 };
       this.#fit();
+      showChoice(this.choice, this.words, scene?.film ?? null, (choice) => this.#scene?.onchoose?.(choice));
     }
     this.update();
   }
@@ -160,6 +166,7 @@ export class Viewer {
     const { width, height } = this.#fitted;
     this.sheet.style.transform = `translate(${x * width}px, ${y * height}px) scale(${scale})`;
     this.stage.classList.toggle('zoomed', scale > 1);
+    this.ruler.show(this.#scene?.film?.offer?.size ?? null, width * scale, this.stage.clientWidth);
   }
 
   #paint() {

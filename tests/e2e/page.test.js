@@ -104,10 +104,10 @@ test('bad files each get their own sentence, and stop nobody else', async () => 
   await idle(page, 6);
   const reason = async (/** @type {string} */ name) => lens(page).locator('tbody tr', { hasText: name }).locator('.reason').innerText();
   assert.match(await reason('empty.png'), /empty/);
-  assert.match(await reason('text.png'), /PNG and JPEG/);
+  assert.match(await reason('text.png'), /PNG, JPEG and DICOM/);
   assert.match(await reason('cut.png'), /damaged or cut off/);
   assert.match(await reason('tiny.png'), /too small/);
-  assert.match(await reason('onerror'), /PNG and JPEG/);
+  assert.match(await reason('onerror'), /PNG, JPEG and DICOM/);
   assert.equal(await lens(page).locator('tbody tr[data-state=done]').count(), 1);
   await lens(page).getByRole('button', { name: 'cut.png', exact: true }).click();
   assert.match(await lens(page).locator('.answer').innerText(), /damaged or cut off/);
