@@ -150,6 +150,11 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
             "opacity_f1": float(f1), "refused": float((logits[:, CLASSES] < 0).mean())}
 
 
+def score_of(result: dict[str, float]) -> float:
+    """What checkpoints are chosen by."""
+    return (result["accuracy"] + result["reweighted"]) / 2
+
+
 def save_atomically(state: object, path: Path) -> None:
     """Writes beside the target, then renames: a full disk or a kill leaves the last good file."""
     temporary = path.with_name(path.name + ".tmp")
@@ -226,8 +231,21 @@ class Fit:
                     print(f"stopped early: no better validation score for {self.budget.patience} epochs", flush=True)
                     plan.left, plan.phase = 0, len(sizes)
             plan.phase, plan.done = plan.phase + 1, 0
+        self._blend()
         print(f"best validation score {plan.best:.4f} at epoch {plan.best_epoch}; {plan.seconds / 60:.1f} minutes")
         return self.out / "best.pt"
+
+    def _blend(self) -> None:
+        """Takes the mean of the best and the last weights where validation likes it better than either."""
+        best = torch.load(self.out / "best.pt", map_location="cpu")["average"]
+        blend = copy.deepcopy(self.average)
+        blend.load_state_dict({k: (v + best[k]) / 2 if v.dtype.is_floating_point else v
+                               for k, v in self.average.state_dict().items()})
+        score = score_of(self.recipe.evaluate(blend, self.recipe.sizes[-1]))
+        print(f"mean of best and last: {score:.4f}", flush=True)
+        if score > self.plan.best:
+            self.plan.best = score
+            save_atomically({"average": blend.state_dict(), "plan": asdict(self.plan)}, self.out / "best.pt")
 
     def _replan(self, epoch_seconds: float) -> None:
         """How many epochs the current phase still has."""
@@ -289,7 +307,7 @@ class Fit:
         plan.history.append(row)
         print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
         self._replan(seconds)
-        score = (result["accuracy"] + result["reweighted"]) / 2
+        score = score_of(result)
         better = size == self.recipe.sizes[-1] and score > plan.best
         if better:
             plan.best, plan.best_epoch = score, plan.epoch
