@@ -160,6 +160,7 @@ const peak = (name, module, loop, size, numbers) => ({
   async open() {
     const bytes = await read(`build/bench/peak-${module}.wasm`);
     const wasm = /** @type {any} */ ((await WebAssembly.instantiate(/** @type {any} */ (bytes))).instance.exports);
+    wasm.fill(7);
     const rounds = Math.round(2 ** 26 / wasm[size]());
     return { run: (times) => wasm[loop](rounds * times) };
   },
