@@ -1,4 +1,4 @@
-/* instructions.c - one forward pass of the random MobileNetV2, for instructions.sh to count instructions in. */
+/* instructions.c - one forward pass of the random MobileNetV2, for instructions.test.js to count instructions in. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

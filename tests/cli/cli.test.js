@@ -334,6 +334,15 @@ test('an empty folder is no error, a locked one is', () => {
   assert.equal(classify([join(folder, 'locked'), FILM]).answers[0].error.code, 'file-unreadable');
 });
 
+test('several processes share films and an output, as src/README.md shows', () => {
+  const films = Array.from({ length: 40 }, (_, i) => put(`shared/${i}.png`, good));
+  const line = `find '${join(folder, 'shared')}' -name '*.png' -print0 | xargs -0 -n 4 -P 4 '${program('native')}' classify --format json`;
+  const { status, stdout } = spawnSync('sh', ['-c', line], { encoding: 'utf8', env: { ...process.env, CXRLENS_MODEL: MODEL } });
+  assert.equal(status, 0);
+  const files = stdout.trim().split('\n').map((each) => JSON.parse(each).file);
+  assert.deepEqual(files.sort(), films.sort());
+});
+
 test('standard input and named pipes are read', () => {
   const { answers } = classify(['-'], { input: good });
   assert.deepEqual([answers[0].file, answers[0].sha256], ['-', sha256(FILM)]);
