@@ -29,9 +29,9 @@ export async function embed(place, url, { title = 'CXR Lens', patience = 20_000,
 
 /** Fires cxr-ready, cxr-progress, cxr-result and cxr-error, as the element does. */
 export class CxrFrame extends EventTarget {
-  /** What the classifier says of itself, once it is ready. @type {any} */
+  /** What the classifier says of itself, once it is ready. @type {import('./wasm.js').EngineInfo | null} */
   info = null;
-  /** Why it could not start. @type {any} */
+  /** Why it could not start. @type {{ code: string, message: string } | null} */
   error = null;
   /** @type {Map<string, { resolve: (value: any) => void, reject: (error: Error) => void }>} */
   #waiting = new Map();
@@ -67,7 +67,7 @@ export class CxrFrame extends EventTarget {
   /**
    * @param {Blob | BufferSource} image bytes are given away, not copied
    * @param {{ file?: string, signal?: AbortSignal }} [options]
-   * @returns {Promise<any>} the result; rejects with an Error that has a `code`
+   * @returns {Promise<import('./wasm.js').Result>} rejects with an Error that has a `code`
    */
   async classify(image, { file, signal } = {}) {
     const { buffer = image } = /** @type {any} */ (image);

@@ -163,5 +163,9 @@ lens.addEventListener('cxr-error', (event) => {
 for (const kind of ['ready', 'progress', 'result', 'error']) {
   lens.addEventListener(`cxr-${kind}`, (event) => tell(`cxr.${kind}`, /** @type {CustomEvent} */ (event).detail));
 }
+// A film dropped beside the element would take the frame's place.
+addEventListener('dragover', (event) => event.preventDefault());
+addEventListener('drop', (event) => lens.addFrom(event, event.dataTransfer));
+addEventListener('paste', (event) => lens.addFrom(event, event.clipboardData));
 new ResizeObserver(tellHeight).observe(document.documentElement);
 addEventListener('message', receive);

@@ -61,7 +61,8 @@ const lens: CxrLens = new CxrLens();
 lens.doubtThreshold = 0.5;
 const { verdict } = await lens.classify(new Blob(), { signal: AbortSignal.timeout(9) });
 const frame = await embed(document.body, 'https://lens.example/embed.html', { theme: 'dark' });
-await frame.classify(new Blob());
+const answer: string = (await frame.classify(new Blob())).verdict;
+console.log(answer, frame.info?.model.id);
 // @ts-expect-error: no such theme
 await frame.configure({ theme: verdict });
 `;
