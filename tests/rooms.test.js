@@ -73,12 +73,10 @@ const KNOWN_ONLY_TO = {
   'worker.js': /^classifier\.js$/,
   'about.js': /^app\.js$/,
   'session.js': /^app\.js$/,
-  'fhir.js': /^cxrlens-fhir\.js$/,
   'classifier.js': /^(pool|element|app)\.js$/,
   'element.js': /^(define|app|embed)\.js$/,
   'app.js': /^$/,
   'embed.js': /^$/,
-  'cxrlens-fhir.js': /^$/,
   'sw.js': /^$/,
   'serve.js': /^$/,
 };
@@ -125,7 +123,7 @@ for (const [path, imports] of graph) {
       const only = KNOWN_ONLY_TO[/** @type {keyof typeof KNOWN_ONLY_TO} */ (to)];
       assert.ok(!only || only.test(path), `${path} may not know ${to}`);
       assert.ok(!own || !ALONE.test(path), `${path} imports nothing of ours, but ${to}`);
-      if (to.startsWith('node:')) assert.match(path, /^(serve|cxrlens-fhir)\.js$/, `${path} runs in browsers: no ${to}`);
+      if (to.startsWith('node:')) assert.equal(path, 'serve.js', `${path} runs in browsers: no ${to}`);
       const isDicom = DICOM.test(path);
       assert.ok(own || to.startsWith('node:') || BUNDLED[to] === path, `${path} imports ${to}, which is not in web/`);
       // The DICOM reader costs users of PNG nothing.

@@ -18,12 +18,12 @@ test('it holds what users need and nothing of the page', () => {
     'build/web/element.d.ts', 'build/web/embed.html', 'build/web/cxrlens-embed.js', 'build/web/fhir.js', 'build/web/worker.js', 'build/web/cxrlens.cxrm',
     'build/web/cxrlens-simd.wasm', 'build/web/cxrlens-relaxed.wasm', 'build/web/cxrlens-scalar.wasm', 'build/web/strings/ko.js', 'build/web/examples/node.js'])
     assert.ok(packed.includes(name), name);
-  assert.deepEqual(packed.filter((name) => !/^(LICENSE|README\.md|package\.json|build\/web\/.+)$/.test(name)), []);
+  assert.deepEqual(packed.filter((name) => !/^(LICENSE|README\.md|package\.json|(build\/web|bin)\/.+)$/.test(name)), []);
   assert.deepEqual(packed.filter((name) => /\/(app|sw|precache|serve|offline|session|traffic)\.|\.png$|\.test\./.test(name)), []);
   const own = JSON.parse(readFileSync(join(project.folder, 'node_modules/cxrlens/package.json'), 'utf8'));
   assert.equal(own.dependencies, undefined);
   for (const hook of ['preinstall', 'install', 'postinstall']) assert.equal(own.scripts[hook], undefined);
-  assert.deepEqual(Object.values(own.exports).map((entry) => Object.keys(entry)[0]).filter((key) => key !== '0'), Array(6).fill('types'), 'types come first');
+  assert.deepEqual(Object.values(own.exports).map((entry) => Object.keys(entry)[0]).filter((key) => key !== '0'), Array(8).fill('types'), 'types come first');
 });
 
 test('publint and "are the types wrong" find nothing', async () => {
@@ -111,7 +111,9 @@ test('in Node the same bits as from the build, in a worker and without one', () 
   assert.equal(here, mustRun(folder, process.execPath, 'build.js'));
 });
 
-test('npx cxrlens-fhir runs', () => {
-  const bin = join(project.folder, 'node_modules/.bin/cxrlens-fhir');
-  assert.match(mustRun(project.folder, bin, '--help'), /^Usage/);
+test('the commands run', () => {
+  const command = (/** @type {string} */ name, /** @type {string[]} */ ...args) => run(project.folder, join(project.folder, 'node_modules/.bin', name), ...args);
+  assert.match(command('cxrlens-fhir', '--help').stdout, /^Usage/);
+  const { stdout, stderr } = command('cxrlens-dicom', 'phantom.png');
+  assert.equal(JSON.parse(stdout).file, 'phantom.png', stderr);
 });
