@@ -2,7 +2,7 @@
 #
 #   V=1            print the commands
 #   SETUP=no       install no packages
-#   DICOM=no       leave out the DICOM reader, for which npm fetches a parser and two codecs
+#   DICOM=no       do without npm: leaves out the DICOM reader and serves the scripts as they are written
 #   STB=DIR        use the stb_image.h and stb_image_write.h in DIR
 #   PREFIX, DESTDIR, PORT, FUZZ_SECONDS, DATA, INIT   as their targets say
 
@@ -245,10 +245,14 @@ DICOM_SERVED := $(addprefix web/dicom-,sniff.js error.js sr.js notices.txt)
 DICOM_PARTS  := $(filter-out $(DICOM_SERVED),$(wildcard web/dicom*))
 DICOM_BUILT  := $(if $(filter yes,$(DICOM)),$(BUNDLES:%=$(BUILD)/web/%.js) $(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm)
 
+# What nothing but the element imports becomes one file with it; other scripts are made smaller one by one.
+NPM           := $(filter yes,$(DICOM))
+ELEMENT_PARTS := $(if $(NPM),$(patsubst %,web/%.js,element-css pool queue intake layout viewer table guidance help))
+
 # Three modules from one source; web/wasm.js takes the best that the browser can run. Debian's Emscripten knows
 # an old relaxed SIMD only, so that module is made by clang 19 and linked with Emscripten's C library.
 MODULES  := scalar simd relaxed
-WEB      := $(filter-out $(DICOM_PARTS),$(shell find web -type f ! -name serve.js ! -name '.*' ! -path 'web/screenshots/*' 2>/dev/null))
+WEB      := $(filter-out $(DICOM_PARTS) $(ELEMENT_PARTS),$(shell find web -type f ! -name serve.js ! -name '.*' ! -path 'web/screenshots/*' 2>/dev/null))
 SYSROOT  := /usr/share/emscripten/cache/sysroot
 WASM_LIB := $(SYSROOT)/lib/wasm32-emscripten
 WASM     := -O3 -DNDEBUG
@@ -340,6 +344,29 @@ $(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm: node_modules/.p
 	@mkdir -p $(@D)
 	$(Q)cp node_modules/@cornerstonejs/$(CODEC) $@
 	$(call size,$@)
+
+# No --minify-syntax where it could move `new URL('./worker.js', import.meta.url)`, which bundlers look for literally.
+smaller := node_modules/.bin/esbuild --minify-whitespace --minify-identifiers --legal-comments=none --log-level=warning
+
+$(if $(NPM),$(BUILD)/web/element.js): web/element.js $(ELEMENT_PARTS) node_modules/.package-lock.json Makefile
+	$(call say,BUNDLE,$@)
+	@mkdir -p $(@D)
+	$(Q)$(smaller) --minify-syntax $< --outfile=$@ --bundle --format=esm --target=es2022 \
+	    $(addprefix --external:./,$(filter-out $(notdir $(ELEMENT_PARTS)),$(notdir $(wildcard web/*.js))))
+	$(call size,$@)
+
+# with the English words, which all that imports it needs
+$(if $(NPM),$(BUILD)/web/i18n.js): web/i18n.js web/strings/en.js node_modules/.package-lock.json Makefile
+	@mkdir -p $(@D)
+	$(Q)$(smaller) --minify-syntax $< --outfile=$@ --bundle --format=esm --target=es2022 --external:./strings/ko.js
+
+$(BUILD)/web/%.js: web/%.js $(if $(NPM),node_modules/.package-lock.json)
+	@mkdir -p $(@D)
+	$(Q)$(if $(NPM),$(smaller) $< --outfile=$@,cp $< $@)
+
+$(BUILD)/web/examples/%: web/examples/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 
 $(BUILD)/web/%: web/%
 	@mkdir -p $(@D)

@@ -9,11 +9,14 @@ import { LANGUAGES, Words, loadStrings, pickLanguage } from './i18n.js';
 import { countTraffic } from './traffic.js';
 import { goOffline } from './offline.js';
 import { keep, load, wipe } from './session.js';
+import english from './strings/page.en.js';
 
 /** @typedef {import('./element.js').CxrLens} CxrLens */
 
 const lens = /** @type {CxrLens} */ (byId('lens'));
-let words = new Words('en');
+let words = new Words('en', english);
+/** The page's own words; the element's come with it. @type {Record<string, () => Promise<{ default: import('./i18n.js').Strings }>>} */
+const PAGE_STRINGS = { en: async () => ({ default: english }), ko: () => import('./strings/page.ko.js') };
 /** @type {import('./traffic.js').Traffic | null} null until the first image */
 let traffic = null;
 let stored = false;
@@ -49,7 +52,8 @@ function remember(key, value) {
 
 /** @param {string} language */
 async function setLanguage(language) {
-  words = new Words(language, await loadStrings(language));
+  const [own, page] = await Promise.all([loadStrings(language), PAGE_STRINGS[language]()]);
+  words = new Words(language, { ...own, ...page.default });
   document.documentElement.lang = language;
   document.title = words.text('page.title');
   for (const node of document.querySelectorAll('[data-t]')) node.textContent = words.text(/** @type {HTMLElement} */ (node).dataset.t ?? '');

@@ -87,18 +87,19 @@ function reachable(start) {
 }
 
 test('both languages have the same keys and the same blanks', async () => {
-  const languages = readdirSync('web/strings');
-  assert.deepEqual(languages.sort(), ['en.js', 'ko.js']);
-  const [{ default: en }, { default: ko }] = await Promise.all(languages.map((name) => import(`../../web/strings/${name}`)));
-  assert.deepEqual(Object.keys(ko), Object.keys(en));
+  assert.deepEqual(readdirSync('web/strings').sort(), ['en.js', 'ko.js', 'page.en.js', 'page.ko.js']);
   const blanks = (/** @type {string} */ text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
-  for (const key of Object.keys(en)) assert.deepEqual(blanks(ko[key]), blanks(en[key]), key);
+  for (const part of ['', 'page.']) {
+    const [{ default: en }, { default: ko }] = await Promise.all(['en', 'ko'].map((language) => import(`../../web/strings/${part}${language}.js`)));
+    assert.deepEqual(Object.keys(ko), Object.keys(en));
+    for (const key of Object.keys(en)) assert.deepEqual(blanks(ko[key]), blanks(en[key]), key);
+  }
 });
 
-test('the words in index.html are those of strings/en.js', async () => {
+test('the words in index.html are those of strings/', async () => {
   const html = readFileSync('web/index.html', 'utf8');
-  const { default: en } = await import('../../web/strings/en.js');
+  const [{ default: own }, { default: page }] = await Promise.all([import('../../web/strings/en.js'), import('../../web/strings/page.en.js')]);
   /** @type {Record<string, string>} */
-  const strings = en;
+  const strings = { ...own, ...page };
   for (const [, key, text] of html.matchAll(/data-t="([^"]+)"[^>]*>([^<]*)</g)) assert.equal(text, strings[key], key);
 });
