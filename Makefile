@@ -252,7 +252,7 @@ ELEMENT_PARTS := $(if $(NPM),$(patsubst %,web/%.js,element-css pool queue intake
 # Three modules from one source; web/wasm.js takes the best that the browser can run. Debian's Emscripten knows
 # an old relaxed SIMD only, so that module is made by clang 19 and linked with Emscripten's C library.
 MODULES  := scalar simd relaxed
-WEB      := $(filter-out $(DICOM_PARTS) $(ELEMENT_PARTS),$(shell find web -type f ! -name serve.js ! -name '.*' ! -path 'web/screenshots/*' 2>/dev/null))
+WEB      := $(filter-out $(DICOM_PARTS) $(ELEMENT_PARTS),$(shell find web -type f ! -name serve.js ! -name 'tsconfig*' ! -name '.*' ! -path 'web/screenshots/*' ! -path 'web/bin/*' 2>/dev/null))
 SYSROOT  := /usr/share/emscripten/cache/sysroot
 WASM_LIB := $(SYSROOT)/lib/wasm32-emscripten
 WASM     := -O3 -DNDEBUG

@@ -92,10 +92,10 @@ def doubt_threshold(p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     ones, and for no others.
     """
     confidence, right = p.max(1), p.argmax(1) == labels
-    chosen = 0.999
-    for threshold in np.arange(0.98, 0.25, -0.01):
+    chosen, fewest = 0.999, len(p) // 4  # of so few films, even without a mistake, nothing could be said
+    for threshold in np.arange(0.99, 0.25, -0.005):
         answered = confidence >= threshold
-        if answered.sum() < 50:
+        if answered.sum() < fewest:
             continue
         if binomial_upper(int((~right[answered]).sum()), int(answered.sum())) > RISK:
             break

@@ -28,7 +28,7 @@ WEIGHT_TOP = 127
 PRODUCT_LIMIT = 2 ** 20  # of the largest sum times its multiplier; the engine refuses 2^21
 WEAKEST = 0.02       # a channel's scale is at least this part of the tensor's largest
 CALIBRATION_FILMS = 256
-PEAK, EMA_DECAY = 3e-5, 0.998
+PEAK, EMA_DECAY = 1e-4, 0.998
 KEPT_CONVOLUTIONS = 9  # the stem and the first three blocks
 
 

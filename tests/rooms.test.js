@@ -93,7 +93,7 @@ const ALONE = /^(sw|serve|fhir|dicom-sr|dom|colormap|session|cxrlens-embed)\.js$
 /** @param {string} folder @returns {string[]} paths below web/ */
 const scripts = (folder = '') => (existsSync(join('web', folder)) ? readdirSync(join('web', folder)) : []).flatMap((name) => {
   const path = join(folder, name);
-  if (statSync(join('web', path)).isDirectory()) return name === 'examples' ? [] : scripts(path);
+  if (statSync(join('web', path)).isDirectory()) return ['examples', 'bin'].includes(name) ? [] : scripts(path);
   return /\.js$/.test(name) ? [path] : [];
 });
 

@@ -136,14 +136,14 @@ const model = () => (list('tests/model', /^test_\w+\.py$/).length === 0 ? [] : [
 }]);
 
 /** @returns {Job[]} */
-const types = () => list('.', /^tsconfig.*\.json$/).map((name) => ({
+const types = () => list('web', /^tsconfig.*\.json$/).map((name) => ({
   name: `types (${name})`,
-  command: ['node_modules/.bin/tsc', '-p', name, '--noEmit', '--emitDeclarationOnly', 'false', '--declaration', 'false'],
+  command: ['node_modules/.bin/tsc', '-p', `web/${name}`, '--noEmit', '--emitDeclarationOnly', 'false', '--declaration', 'false'],
 }));
 
 /** What npm users get holds the declarations too. @returns {Job[]} */
 const packed = () => [
-  { name: 'declarations', command: ['node_modules/.bin/tsc', '-p', 'tsconfig.json'] },
+  { name: 'declarations', command: ['node_modules/.bin/tsc', '-p', 'web/tsconfig.json'] },
   ...node('tests/package'),
 ];
 

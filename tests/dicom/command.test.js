@@ -37,7 +37,7 @@ put('study/.hidden', film());
 
 /** @param {string[]} args */
 function run(...args) {
-  const done = spawnSync(process.execPath, ['bin/cxrlens-dicom.js', ...args], { encoding: 'utf8', timeout: 120_000 });
+  const done = spawnSync(process.execPath, ['web/bin/cxrlens-dicom.js', ...args], { encoding: 'utf8', timeout: 120_000 });
   return { code: done.status, err: done.stderr, lines: done.stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line)) };
 }
 

@@ -151,7 +151,7 @@ test('an image without an answer is an OperationOutcome', () => {
 });
 
 /** @param {string[]} args @param {string} input */
-const cxrlensFhir = (args, input) => spawnSync(process.execPath, [at('bin/cxrlens-fhir.js'), ...args], { encoding: 'utf8', input, maxBuffer: 2 ** 26 });
+const cxrlensFhir = (args, input) => spawnSync(process.execPath, [at('web/bin/cxrlens-fhir.js'), ...args], { encoding: 'utf8', input, maxBuffer: 2 ** 26 });
 
 test('cxrlens classify | cxrlens-fhir: a valid Bundle per film, with its map on request', () => {
   const maps = mkdtempSync(join(tmpdir(), 'cxrlens-maps-'));

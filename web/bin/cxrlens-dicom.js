@@ -6,8 +6,8 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, statSync, writeFileSync 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createClassifier } from '../build/web/classifier.js';
-import { toDicomSr } from '../build/web/dicom-sr.js';
+import { createClassifier } from '../../build/web/classifier.js';
+import { toDicomSr } from '../../build/web/dicom-sr.js';
 
 const USAGE = `Usage: cxrlens-dicom [--frame N] [--window N] [--sr FOLDER] [--workers N] FILE|FOLDER...
 
@@ -85,7 +85,7 @@ async function answerTo(cxr, path, { dicom, sr }) {
   }
 }
 
-/** @param {string} folder @param {import('../build/web/classifier.js').Result} result @returns {boolean} whether it was written */
+/** @param {string} folder @param {import('../../build/web/classifier.js').Result} result @returns {boolean} whether it was written */
 function writeReport(folder, result) {
   try {
     const report = toDicomSr(result, { date: new Date() });

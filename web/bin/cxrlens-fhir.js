@@ -10,7 +10,7 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { toFhir, toOutcome } from '../build/web/fhir.js';
+import { toFhir, toOutcome } from '../../build/web/fhir.js';
 
 const USAGE = `Usage: cxrlens classify --format json FILE... | cxrlens-fhir [OPTION...]
 
@@ -31,7 +31,7 @@ const OPTIONS = {
   'transaction': flag, 'maps': flag, 'help': flag,
 };
 
-/** @param {any} values of the command line @returns {import('../build/web/fhir.js').FhirOptions} */
+/** @param {any} values of the command line @returns {import('../../build/web/fhir.js').FhirOptions} */
 const optionsFrom = ({ patient, encounter, effective, issued, transaction, maps, ...rest }) => ({
   patient, encounter, effective, issued, imagingStudy: rest['imaging-study'], serviceRequest: rest['service-request'],
   heatmap: maps, type: transaction ? 'transaction' : 'collection',
@@ -39,7 +39,7 @@ const optionsFrom = ({ patient, encounter, effective, issued, transaction, maps,
 
 /**
  * @param {any} line a result, or why there is none
- * @param {import('../build/web/fhir.js').FhirOptions} options
+ * @param {import('../../build/web/fhir.js').FhirOptions} options
  */
 function resourceOf(line, options) {
   if (line.error) return toOutcome(line.error, line.file);
