@@ -48,6 +48,7 @@ test('error codes', () => {
     ...found(types, /'([a-z-]+)'/g),
     ...found(source('embed.js') + source('cxrlens-embed.js'), /failure\('([a-z-]+)'/g), ...found(source('element.js'), /code: '([a-z-]+)'/g),
   ]);
+  assert.ok(guide.includes('`dicom-…`') && all.includes("'dicom-format'"), 'as a group');
   assert.deepEqual(found(part('| `code` |', 'Refusals').replace(/\| `code` \|/, ''), /`([a-z-]+)`/g), codes);
 });
 
