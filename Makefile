@@ -18,7 +18,7 @@ say      = @printf '  %-8s %s\n' '$(1)' '$(2)'
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all run serve test check-quick test-programs bench train evaluate fuzz install uninstall clean distclean help
+.PHONY: all run serve test check-quick test-programs bench train evaluate samples screenshots fuzz install uninstall clean distclean help
 .PHONY: setup-native setup-wasm setup-train setup-test setup-node setup-npm
 
 # ---- targets for people --------------------------------------------------------------------------
@@ -50,6 +50,13 @@ evaluate: setup-train native ## write model/reports/ and model/CARD.md for the i
 	$(PYTHON) model/evaluate.py --data '$(DATA)'
 	$(PYTHON) model/explain.py --data '$(DATA)'
 	$(PYTHON) model/card.py
+
+samples: setup-train native ## make the synthetic films in web/samples/ from the films in DATA=DIR and the present model
+	$(call need_data)
+	$(PYTHON) model/samples.py --data '$(DATA)'
+
+screenshots: setup-test setup-node setup-npm wasm ## take the pictures of the page in web/screenshots/ and web/icons/
+	node tests/e2e/screenshots.js
 
 fuzz: setup-test fuzzers ## fuzz the image and the model reader, FUZZ_SECONDS each
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) MAKE='$(MAKE)' node tests/run.js fuzz

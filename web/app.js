@@ -112,13 +112,17 @@ function setUpInput() {
 
 // Samples and figures
 
+/** @param {string} name @returns {Promise<File>} */
+async function sample(name) {
+  const response = await fetch(new URL(`./samples/${name}`, import.meta.url));
+  if (!response.ok) throw new Error(`${name}: ${response.status}`);
+  return new File([await response.blob()], name, { type: 'image/jpeg' });
+}
+
 function setUpSamples() {
   for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll('[data-sample]'))) {
-    const name = button.dataset.sample ?? '';
-    button.addEventListener('click', async () => {
-      const response = await fetch(new URL(`./samples/${name}`, import.meta.url));
-      if (response.ok) lens.add([new File([await response.blob()], name, { type: 'image/png' })]);
-    });
+    const names = (button.dataset.sample ?? '').split(' ');
+    button.addEventListener('click', () => Promise.all(names.map(sample)).then((files) => lens.add(files), (error) => console.warn(error)));
   }
 }
 

@@ -69,7 +69,7 @@ test('no image is ever stored', async () => {
     return { urls: urls.flat(), storage: JSON.stringify(localStorage) + JSON.stringify(sessionStorage), databases: (await indexedDB.databases()).length };
   });
   assert.ok(kept.urls.length > 10);
-  assert.deepEqual(kept.urls.filter((url) => !/\.(js|html|css|wasm|cxrm|svg|png|json|txt|webmanifest)$/.test(url)), []);
+  assert.deepEqual(kept.urls.filter((url) => !/\.(js|html|css|wasm|cxrm|svg|png|jpg|json|txt|webmanifest)$/.test(url)), []);
   assert.doesNotMatch(kept.urls.join() + kept.storage, /secret-name/);
   assert.equal(kept.databases, 0);
 });

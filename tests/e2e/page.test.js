@@ -285,16 +285,24 @@ test('cancel keeps what is done, clear can be undone', async () => {
   await idle(page, 40);
 });
 
-test('a synthetic film is one press away', async () => {
+test('a synthetic film is one press away, or all of them', async () => {
   const { page, troubles } = await site.open();
-  const samples = page.locator('[data-sample]');
+  const samples = page.locator('[data-sample]:not(.all)');
+  const results = () => page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results);
   assert.equal(await samples.count(), 4);
   for (let i = 0; i < 4; i++) {
     await samples.nth(i).click();
     await idle(page, 1);
-    assert.ok((await page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results[0])).gate.accepted);
+    assert.ok((await results())[0].gate.accepted);
     await lens(page).getByRole('button', { name: 'Clear all' }).click();
   }
+  await page.getByRole('button', { name: 'All eight at once' }).click();
+  await idle(page, 8);
+  const all = await results();
+  assert.ok(all.every(({ gate }) => gate.accepted));
+  // Each is drawn from one class's films, so the engine should see that class in it.
+  const best = ({ classes }) => classes.reduce((a, b) => (b.probability > a.probability ? b : a)).id;
+  assert.deepEqual(all.map((result) => `synthetic-${best(result)}`), all.map(({ file }) => file.replace(/-\d\.jpg$/, '')));
   assert.deepEqual(troubles, []);
 });
 
