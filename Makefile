@@ -254,7 +254,7 @@ DICOM_BUILT  := $(if $(filter yes,$(DICOM)),$(BUNDLES:%=$(BUILD)/web/%.js) $(BUI
 
 # What nothing but the element imports becomes one file with it; other scripts are made smaller one by one.
 NPM           := $(filter yes,$(DICOM))
-ELEMENT_PARTS := $(if $(NPM),$(patsubst %,web/%.js,element-css pool queue intake layout viewer table guidance help))
+ELEMENT_PARTS := $(if $(NPM),$(patsubst %,web/%.js,element-css pool queue intake layout viewer ruler table guidance))
 
 # Three modules from one source; web/wasm.js takes the best that the browser can run. Debian's Emscripten knows
 # an old relaxed SIMD only, so that module is made by clang 19 and linked with Emscripten's C library.
@@ -353,19 +353,20 @@ $(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm: node_modules/.p
 	$(call size,$@)
 
 # No --minify-syntax where it could move `new URL('./worker.js', import.meta.url)`, which bundlers look for literally.
-smaller := node_modules/.bin/esbuild --minify-whitespace --minify-identifiers --legal-comments=none --log-level=warning
+smaller = node_modules/.bin/esbuild --minify-whitespace --minify-identifiers --legal-comments=none --log-level=error \
+    $(if $(filter classifier.js wasm.js worker.js,$(<F)),,--minify-syntax)
 
 $(if $(NPM),$(BUILD)/web/element.js): web/element.js $(ELEMENT_PARTS) node_modules/.package-lock.json Makefile
 	$(call say,BUNDLE,$@)
 	@mkdir -p $(@D)
-	$(Q)$(smaller) --minify-syntax $< --outfile=$@ --bundle --format=esm --target=es2022 \
+	$(Q)$(smaller) $< --outfile=$@ --bundle --format=esm --target=es2022 \
 	    $(addprefix --external:./,$(filter-out $(notdir $(ELEMENT_PARTS)),$(notdir $(wildcard web/*.js))))
 	$(call size,$@)
 
 # with the English words, which all that imports it needs
 $(if $(NPM),$(BUILD)/web/i18n.js): web/i18n.js web/strings/en.js node_modules/.package-lock.json Makefile
 	@mkdir -p $(@D)
-	$(Q)$(smaller) --minify-syntax $< --outfile=$@ --bundle --format=esm --target=es2022 --external:./strings/ko.js
+	$(Q)$(smaller) $< --outfile=$@ --bundle --format=esm --target=es2022 --external:./strings/ko.js
 
 $(BUILD)/web/%.js: web/%.js $(if $(NPM),node_modules/.package-lock.json)
 	@mkdir -p $(@D)

@@ -269,8 +269,8 @@ setUpInstall();
 setUpSession().catch((error) => console.warn('What was kept cannot be read:', error));
 // The first image matters more than the next visit: store for offline use once the classifier stands.
 lens.ready.then(setUpOffline, setUpOffline);
-// What an export needs is fetched now, so that once images are in hand nothing is asked of the network.
-lens.ready.then(() => Promise.all([import('./exports.js'), import('./report.js')])).catch(() => {});
+// What exports and help need is fetched now, so that once images are in hand nothing is asked of the network.
+lens.ready.then(() => Promise.all([import('./exports.js'), import('./report.js'), import('./help.js')])).catch(() => {});
 loadReport().then((found) => {
   report = found;
   showFigures();

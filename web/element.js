@@ -23,7 +23,6 @@ import { Viewer, ViewSettings } from './viewer.js';
 import { Table } from './table.js';
 import { Film } from './film.js';
 import { guidance } from './guidance.js';
-import { helpDialog } from './help.js';
 import { isRefusal, showAnswer, topClass } from './answer.js';
 
 /**
@@ -35,7 +34,7 @@ import { isRefusal, showAnswer, topClass } from './answer.js';
 /** Attributes that say which classifier to use. */
 const SOURCES = ['model-url', 'wasm-url', 'workers', 'eager'];
 /** Attributes after which the element is drawn anew. */
-const LOOKS = ['lang', 'multiple', 'no-guidance', 'no-keys', 'doubt-threshold'];
+const LOOKS = ['lang', 'multiple', 'no-guidance', 'doubt-threshold'];
 /** Properties that may have been set before the element was upgraded. */
 const UPGRADED = ['src', 'modelUrl', 'wasmUrl', 'workers', 'eager', 'multiple', 'disabled', 'noGuidance', 'noKeys', 'doubtThreshold', 'name', 'strings'];
 
@@ -435,7 +434,7 @@ export class CxrLens extends HTMLElement {
     for (const viewer of this.#viewers) viewer.dispose();
     this.#layout = new Layout(words, {
       add: (files) => this.add(files), cancel: () => this.cancel(), clear: () => this.clear(), undo: () => this.undo(),
-      help: () => this.#help?.showModal(), restart: () => this.#reopen(), compare: () => this.#toggleCompare(),
+      help: () => this.#showHelp(), restart: () => this.#reopen(), compare: () => this.#toggleCompare(),
       save: (kind, names) => this.#save(kind, names),
     }, { multiple: this.multiple });
     this.#table = new Table(words, {
@@ -443,14 +442,22 @@ export class CxrLens extends HTMLElement {
       onremove: (item) => this.#remove([item]), verdict: (item) => this.#verdict(item),
     });
     this.#layout.table.append(this.#table.root);
-    this.#help = helpDialog(words, { on: !this.noKeys, onchange: (on) => { this.noKeys = !on; } });
+    this.#help = null;
     this.#viewers = [];
-    this.#shadow.replaceChildren(this.#layout.root, this.#help);
+    this.#shadow.replaceChildren(this.#layout.root);
     this.#setStatus(this.#status);
     this.#layout.setDisabled(this.disabled);
     this.#table.setItems(this.#queue.items);
     this.#syncStage();
     this.#showSelected();
+  }
+
+  async #showHelp() {
+    const { helpDialog } = await import('./help.js');
+    this.#help?.remove();
+    this.#help = helpDialog(this.#words, { on: !this.noKeys, onchange: (on) => { this.noKeys = !on; } });
+    this.#shadow.append(this.#help);
+    this.#help.showModal();
   }
 
   /** Brings rows and progress up to date, once a frame. */
@@ -679,7 +686,7 @@ export class CxrLens extends HTMLElement {
     const [viewer] = this.#viewers;
     const step = (/** @type {1 | -1} */ by) => this.#select(this.#neighbour(by) ?? this.#selected);
     /** @type {Record<string, () => void>} */
-    const always = { o: () => this.#layout?.files.click(), '?': () => this.#help?.showModal() };
+    const always = { o: () => this.#layout?.files.click(), '?': () => this.#showHelp() };
     /** @type {Record<string, () => void>} */
     const withImage = {
       n: () => step(1), p: () => step(-1), m: () => this.#set({ map: !this.#settings.map }), i: () => viewer?.invert(), f: () => viewer?.full(),

@@ -5,7 +5,6 @@
 
 import { button, fill, h } from './dom.js';
 import { PLAIN, paintFilm } from './film.js';
-import { showChoice } from './choice.js';
 import { Ruler } from './ruler.js';
 import { MAP_SIDE, paintMap, reach } from './colormap.js';
 
@@ -103,9 +102,19 @@ export class Viewer {
       this.#look = { ...PLAIN, inverted: scene?.inverted ?? false };
       this.#view = { scale: 1, x: 0, y: 0 };
       this.#fit();
-      showChoice(this.choice, this.words, scene?.film ?? null, (choice) => this.#scene?.onchoose?.(choice));
+      this.#showChoice(scene?.film ?? null);
     }
     this.update();
+  }
+
+  /** Only DICOM offers frames and windows, so only then their controls are loaded. @param {Film | null} film */
+  async #showChoice(film) {
+    if (!film?.offer) {
+      this.choice.hidden = true;
+      return;
+    }
+    const { showChoice } = await import('./choice.js');
+    if (film === this.#scene?.film) showChoice(this.choice, this.words, film, (choice) => this.#scene?.onchoose?.(choice));
   }
 
   /** Redraws after a change of the settings. */

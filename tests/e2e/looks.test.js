@@ -69,6 +69,7 @@ test('the page and the element keep to their sizes', (t) => {
   const gzip = (/** @type {string[]} */ names) => names.reduce((sum, name) => sum + gzipSync(readFileSync(`${SITE}/${name}`), { level: 9 }).length, 0);
   const core = ['classifier.js', 'worker.js', 'wasm.js', 'assets.js'];
   const element = reachable('define.js');
+  assert.ok(element.includes('wasm.js'), 'the imports were followed');
   const page = new Set(['index.html', 'app.css', ...reachable('app.js')]);
   const sizes = { element: gzip([...new Set([...element, ...core])]), page: gzip([...page].filter((name) => !core.includes(name))) };
   t.diagnostic(`by gzip: element, classifier and loader ${sizes.element} bytes; page shell without the core ${sizes.page} bytes`);
@@ -81,7 +82,7 @@ function reachable(start) {
   const found = new Set([start]);
   for (const name of found) {
     const code = readFileSync(`${SITE}/${name}`, 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');
-    for (const [, to] of code.matchAll(/^(?:import|export)\s(?:[\w\s{},*$]*\sfrom\s)?\s*['"]\.\/([^'"]+)['"]/gm)) found.add(to);
+    for (const [, to] of code.matchAll(/(?:^|[;}])\s*(?:import|export)\b(?:[\w\s{},*$]*\bfrom)?\s*['"]\.\/([^'"]+)['"]/gm)) found.add(to);
   }
   return [...found];
 }
