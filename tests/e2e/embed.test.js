@@ -149,7 +149,7 @@ test('a model of a later format: a typed error, for those who wait too, and a wa
 
 test('two models at once keep apart, and so do the results of many elements', async () => {
   const { page, troubles } = await visit(`${origin.element}/cxrlens/examples/element.html`);
-  const films = [0, 1, 2, 3, 4, 5].map((seed) => [...chest(seed)]);
+  const films = [0, 1, 2].map((seed) => [...chest(seed)]);
   const seen = await page.evaluate(async (films) => {
     const make = (/** @type {string} */ model) => {
       const lens = /** @type {any} */ (document.createElement('cxr-lens'));
@@ -183,7 +183,7 @@ test('abort at any moment: an answer or a typed error, never silence; the next i
     const before = AbortSignal.abort();
     const outcomes = [await told(lens.classify(image, { signal: before }))];
     await lens.ready;
-    for (const delay of [-1, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512]) {
+    for (const delay of [-1, 0, 1, 4, 16, 64, 256]) {
       const controller = new AbortController();
       const running = [told(lens.classify(image, { signal: controller.signal })), told(lens.classify(image))];
       if (delay < 0) controller.abort();
@@ -196,7 +196,7 @@ test('abort at any moment: an answer or a typed error, never silence; the next i
     lens.disabled = true;
     outcomes.push(await told(lens.classify(image)));
     return outcomes;
-  }, [...chest(0, 1024)]);
+  }, [...chest(0, 512)]);
   assert.equal(seen[0], 'aborted');
   assert.equal(seen[1], 'aborted');
   for (const [k, each] of seen.slice(1, -2).entries()) {
@@ -338,10 +338,11 @@ test('where no frame of ours is, a host gets a typed error', async () => {
  * Loads the frame bare and gives a way to speak to it: sends messages, waits, and tells all that came back.
  * @param {string} from the portal's origin
  * @param {string} query of the frame's address
- * @param {string} [address]
+ * @param {{ address?: string, model?: boolean }} [options] most of the protocol needs no model, and loading one takes time
  */
-async function bare(from, query, address = `${origin.lens}/embed.html`) {
+async function bare(from, query, { address = `${origin.lens}/embed.html`, model = false } = {}) {
   const visited = await visit(`${from}/`, [origin.lens, origin.element]);
+  if (!model) await visited.context.route('**/*.cxrm', (route) => route.abort());
   await visited.page.evaluate(async (src) => {
     const frame = document.createElement('iframe');
     /** @type {any[]} */
@@ -356,22 +357,36 @@ async function bare(from, query, address = `${origin.lens}/embed.html`) {
   return {
     ...visited,
     /** @param {any[]} messages */
-    ask: (messages) => visited.page.evaluate(async (messages) => {
-      const { heard, send } = /** @type {any} */ (window);
-      heard.length = 0;
-      send(messages);
-      await new Promise((resolve) => setTimeout(resolve, 700));
-      return heard.map(({ responseToMessageId, messageType, payload }) => ({ to: responseToMessageId, messageType, code: payload?.error?.code, payload }));
-    }, messages),
+    async ask(messages) {
+      await visited.page.evaluate((messages) => {
+        const { heard, send } = /** @type {any} */ (window);
+        heard.length = 0;
+        send(messages);
+      }, messages);
+      await settled(visited.page);
+      return visited.page.evaluate(() => /** @type {any} */ (window).heard
+        .filter((/** @type {any} */ { messageType }) => messageType === undefined)
+        .map((/** @type {any} */ { responseToMessageId, payload }) => ({ to: responseToMessageId, code: payload.error?.code, payload })));
+    },
   };
+}
+
+/**
+ * Until all frames, then the page, have had turns enough to answer: on a busy machine a time alone would not do.
+ * @param {import('playwright-core').Page} page
+ */
+async function settled(page) {
+  for (const frame of [...page.frames().slice(1), page.mainFrame()]) {
+    for (let turn = 0; turn < 3; turn++) await frame.evaluate(() => new Promise((resolve) => setTimeout(resolve, 50)));
+  }
 }
 
 const handshake = { messageId: 'h', messageType: 'status.handshake', payload: { protocol: 1 } };
 
 test('an origin that is not on the list hears nothing, whatever it says', async () => {
   const lists = [
-    '', 'origin=*', 'origin=null', `origin=${origin.frame}/`, `origin=${origin.frame}`, `origin=${origin.other}.evil.example`,
-    `origin=${encodeURIComponent(origin.other.toUpperCase())}`, 'origin=http://localhost',
+    '', 'origin=*&origin=null', `origin=${origin.other}/`, `origin=${origin.frame}&origin=${origin.other}.evil.example`,
+    `origin=${encodeURIComponent(origin.other.toUpperCase())}&origin=http://localhost`,
   ];
   for (const list of lists) {
     const { ask, context } = await bare(origin.other, list);
@@ -388,7 +403,7 @@ test('a host that names origins in embed.html itself keeps to them', async () =>
   writeFileSync(fixed, readFileSync(fixed, 'utf8').replace('ORIGIN', origin.frame));
   for (const [from, expected] of [[origin.other, undefined], [origin.frame, 1]]) {
     const query = `origin=${origin.frame}&origin=${origin.other}`;
-    const { ask, context } = await bare(String(from), query, `${origin.element}/cxrlens/embed-fixed.html`);
+    const { ask, context } = await bare(String(from), query, { address: `${origin.element}/cxrlens/embed-fixed.html` });
     assert.equal((await ask([handshake])).find(({ to }) => to === 'h')?.payload.protocol, expected);
     await context.close();
   }
@@ -396,18 +411,17 @@ test('a host that names origins in embed.html itself keeps to them', async () =>
 
 test('another window than the parent is not heard, though its origin is on the list', async () => {
   const { page, ask } = await bare(origin.other, `origin=${origin.frame}&origin=${origin.other}`);
-  const heard = await page.evaluate(async (origins) => {
+  await page.evaluate(async (origins) => {
     for (const origin of origins) {
       const sibling = document.createElement('iframe');
       const loaded = new Promise((resolve) => sibling.addEventListener('load', resolve));
       sibling.src = `${origin}/sibling.html`;
       document.body.append(sibling);
       await loaded;
-      await new Promise((resolve) => setTimeout(resolve, 500));
     }
-    return /** @type {any} */ (window).heard;
   }, [origin.frame, origin.other]);
-  assert.deepEqual(heard, []);
+  await settled(page);
+  assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).heard), []);
   assert.equal((await ask([handshake])).find(({ to }) => to === 'h')?.payload.protocol, 1, 'the parent is answered');
 });
 
@@ -425,13 +439,13 @@ test('malformed and premature messages: a typed error or nothing', async () => {
     { messageId: '10', messageType: 'cxr.classify', payload: { image: 'data:image/png;base64,AAAA' } }, { messageId: '11', messageType: 'cxr.configure', payload: { toString: 1 } },
     { messageId: '12', messageType: 'cxr.configure', payload: { lang: 7 } }, { messageId: '13', messageType: 'cxr.cancel', payload: { messageId: {} } },
   ]);
-  const codes = Object.fromEntries(ids.filter(({ to }) => to).map(({ to, code }) => [to, code ?? 'done']));
+  const codes = Object.fromEntries(ids.map(({ to, code }) => [to, code ?? 'done']));
   assert.deepEqual(codes, { 4: 'message-type', 5: 'message-type', 6: 'message-type', 7: 'argument', 8: 'argument', 9: 'argument', 10: 'argument', 11: 'argument', 12: 'argument', 13: 'done' });
-  assert.deepEqual(troubles, []);
+  assert.deepEqual(troubles.filter((text) => !/\.cxrm/.test(text)), []);
 });
 
 test('one messageId twice does not mix two images', async () => {
-  const { page, ask } = await bare(origin.frame, `origin=${origin.frame}`);
+  const { page, ask } = await bare(origin.frame, `origin=${origin.frame}`, { model: true });
   await ask([handshake]);
   const seen = await page.evaluate(async (films) => {
     const { heard, send } = /** @type {any} */ (window);
