@@ -453,11 +453,11 @@ test('standard error stays empty when it is no terminal', () => {
 });
 
 test('progress shows on a terminal once a run takes more than a second', { skip: existsSync('/usr/bin/script') ? false : 'no script(1)' }, () => {
-  const command = `exec '${program('native')}' classify '${Array(3).fill(largest()).join("' '")}' >/dev/null`;
+  const command = `exec '${program('native')}' classify '${Array(12).fill(largest()).join("' '")}' >/dev/null`;
   const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
     encoding: 'utf8', timeout: SECONDS * 1000, env: { ...process.env, CXRLENS_MODEL: MODEL },
   });
   assert.equal(status, 0);
-  assert.match(stdout, /\r\u001b\[K\d of 3, \d+ s left/);
+  assert.match(stdout, /\r\u001b\[K\d+ of 12, \d+ s left/);
   assert.ok(stdout.endsWith('\r\u001b[K'));
 });
