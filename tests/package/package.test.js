@@ -18,7 +18,7 @@ test('it holds what users need and nothing of the page', () => {
     'build/web/element.d.ts', 'build/web/embed.html', 'build/web/cxrlens-embed.js', 'build/web/fhir.js', 'build/web/worker.js', 'build/web/cxrlens.cxrm',
     'build/web/cxrlens-simd.wasm', 'build/web/cxrlens-relaxed.wasm', 'build/web/cxrlens-scalar.wasm', 'build/web/strings/ko.js', 'build/web/examples/node.js'])
     assert.ok(packed.includes(name), name);
-  assert.deepEqual(packed.filter((name) => !/^(LICENSE|README\.md|package\.json|(build\/web|bin)\/.+)$/.test(name)), []);
+  assert.deepEqual(packed.filter((name) => !/^(LICENSE|README\.md|package\.json|(build\/web|web\/bin)\/.+)$/.test(name)), []);
   assert.deepEqual(packed.filter((name) => /\/(app|sw|precache|serve|offline|session|traffic|page)\.|\.png$|\.test\./.test(name)), []);
   const own = JSON.parse(readFileSync(join(project.folder, 'node_modules/cxrlens/package.json'), 'utf8'));
   assert.equal(own.dependencies, undefined);
