@@ -56,7 +56,7 @@ samples: setup-train native ## make the synthetic films in web/samples/ from the
 	$(PYTHON) model/samples.py --data '$(DATA)'
 
 screenshots: setup-test setup-node setup-npm wasm ## take the pictures of the page in web/screenshots/ and web/icons/
-	node tests/e2e/screenshots.js
+	PYTHON='$(PYTHON)' node tests/e2e/screenshots.js
 
 fuzz: setup-test fuzzers ## fuzz the image and the model reader, FUZZ_SECONDS each
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) MAKE='$(MAKE)' node tests/run.js fuzz

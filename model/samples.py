@@ -115,7 +115,8 @@ def draw_films(films: np.ndarray, count: int, generator: torch.Generator) -> np.
 
 def labelled(film: np.ndarray) -> np.ndarray:
     image = Image.fromarray(film)
-    ImageDraw.Draw(image).text((5, SIZE - 14), "SYNTHETIC", fill=170)
+    for shift, gray in ((1, 0), (0, 255)):  # with a shadow, to be read on any ground
+        ImageDraw.Draw(image).text((5 + shift, SIZE - 14 + shift), "SYNTHETIC", fill=gray)
     return np.asarray(image)
 
 

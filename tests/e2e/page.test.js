@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
-import { NO_FILMS, chest, file, films, idle, pick, png, stage, transfer } from './support.js';
+import { NO_FILMS, chest, file, films, idle, pick, png, ready, stage, transfer } from './support.js';
 
 const site = stage();
 const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
@@ -61,12 +61,14 @@ test('Tab reaches the first button, and Enter and Space press it', async () => {
   const button = lens(page).getByRole('button', { name: 'Choose images' });
   for (let i = 0; i < 12 && !(await button.evaluate((node) => node.matches(':focus'))); i++) await page.keyboard.press('Tab');
   for (const key of ['Enter', 'Space']) {
+    assert.ok(await button.evaluate((node) => node.matches(':focus')));
     const waiting = page.waitForEvent('filechooser');
     await page.keyboard.press(key);
     const chooser = await waiting;
     assert.ok(chooser.isMultiple());
     // The browser opens no second chooser while one is open.
     await chooser.setFiles([]);
+    await page.waitForTimeout(300);
   }
 });
 
@@ -324,4 +326,29 @@ test('a session is kept only when asked, comes back, and is wiped by one button'
   await page.reload();
   await page.waitForFunction(() => customElements.get('cxr-lens'));
   await idle(page, 0);
+});
+
+test('the model’s figures are shown where there is a report, and hidden where there is none', async () => {
+  const { page, troubles } = await site.open();
+  const figures = page.locator('#figures');
+  const serve = async (/** @type {object | null} */ report) => {
+    await page.unroute('**/evaluation.json');
+    await page.route('**/evaluation.json', (route) => route.fulfill({ json: report }));
+    await page.reload();
+    await ready(page);
+    await page.getByText('About the model').click();
+  };
+  await serve(null);
+  assert.equal(await figures.innerText(), '');
+  assert.match(await page.locator('.about').innerText(), /viral pneumonia films are all of children/);
+  const measured = { value: 0.9123, low: 0.9, high: 0.925 };
+  await serve({
+    test: { films: 1234, accuracy: measured, reweighted_accuracy: measured, ece: 0.01, classes: { normal: { f1: measured } } },
+    gate: { films_refused: 0.004 }, masks: { "lungs' box removed": { accuracy: 0.71 } },
+    external: { nih: { 'No Finding': { images: 200, recall: 0.655 }, other: { images: 5 } } },
+  });
+  assert.match(await figures.innerText(), /1,234 films[\s\S]*91\.2% \(90\.0% to 92\.5%\)[\s\S]*71\.0%[\s\S]*nih: No Finding \(200\)\s+65\.5%/);
+  await page.locator('#language').selectOption('ko');
+  await page.waitForFunction(() => document.getElementById('figures')?.innerText.includes('맞은 분류'));
+  assert.deepEqual(troubles, []);
 });

@@ -2,6 +2,7 @@
  * Pictures of the page for the README and the manifest, with a synthetic film: `node tests/e2e/screenshots.js`.
  * They are part of the repository, so run this after the page or the model has changed, and look at them.
  */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { chromium } from 'playwright-core';
@@ -19,6 +20,15 @@ const PICTURES = [
   ['web/icons/wide.png', WIDE, 'light'],
   ['web/icons/narrow.png', PHONE, 'light'],
 ];
+
+/** 255 colours, dithered, are enough for these and make them half as large. */
+const SHRINK = `
+import sys
+from PIL import Image
+for path in sys.argv[1:]:
+    picture = Image.open(path).convert("RGB")
+    picture.quantize(palette=picture.quantize(255), dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+`;
 
 mkdirSync('web/screenshots', { recursive: true });
 const server = await createStaticServer(SITE);
@@ -39,3 +49,4 @@ for (const [path, viewport, colorScheme] of PICTURES) {
 await browser.close();
 server.closeAllConnections();
 server.close();
+execFileSync(process.env.PYTHON ?? '/usr/bin/python3', ['-c', SHRINK, ...PICTURES.map(([path]) => path)]);
