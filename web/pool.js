@@ -22,7 +22,8 @@ const GRACE_MS = 500;
  * @returns {{ ready: Promise<Classifier>, release: () => void }} call `release` once
  */
 export function acquire(wanted) {
-  const key = JSON.stringify([wanted.wasmUrl, wanted.modelUrl, wanted.workers, wanted.eager]);
+  // Not by `eager`, or one page would have two pools of the same: the first who asks decides.
+  const key = JSON.stringify([wanted.wasmUrl, wanted.modelUrl, wanted.workers]);
   const entry = entries.get(key) ?? open(key, wanted);
   entry.users += 1;
   return { ready: entry.ready, release: () => release(key, entry) };

@@ -16,8 +16,7 @@ const part = (from, to) => guide.slice(guide.indexOf(from), guide.indexOf(to, gu
 
 test('attributes', () => {
   const arrays = [...source('element.js').matchAll(/const (?:SOURCES|LOOKS) = \[(.*?)\]|observedAttributes = \[(.*?)\]/g)].map(([whole]) => whole).join();
-  // Two are looked at when they are needed and so not observed.
-  const attributes = set([...found(arrays, /'([a-z-]+)'/g), 'name', 'no-keys']);
+  const attributes = set([...found(arrays, /'([a-z-]+)'/g), ...found(source('element.js'), /this\.(?:get|has)Attribute\('([a-z-]+)'/g)]);
   assert.deepEqual(found(part('| attribute', 'Properties only'), /^\| `([a-z-]+)` \|/gm), attributes);
 });
 
