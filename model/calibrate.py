@@ -25,7 +25,7 @@ from quantise import load_integer
 
 REFUSED = 0.005      # share of validation films that the gate may refuse
 REFUSED_TURNED = 0.05  # the same where the engine has turned or inverted: more chances to be wrong, so stricter
-RISK, CONFIDENCE = 0.02, 0.9  # of the doubt threshold: see doubt_threshold
+RISK, CONFIDENCE = 0.03, 0.9  # of the doubt threshold: see doubt_threshold
 SENSITIVITY = SPECIFICITY = 0.95
 MADE = 40            # made negatives of each kind
 

@@ -166,7 +166,7 @@ Of the test films {percent(evaluation['gate']['films_refused'], 2)} are refused.
 
 A temperature{' and class biases were' if calibration['with_bias'] else ' was'} fitted on `val`. An answer is given only at a probability of at least
 {float(meta['doubt.threshold'][0]):.2f}; below it the verdict is `uncertain`. The threshold is the lowest for which the risk among the answers is at
-most 2% with 90% confidence, by Clopper-Pearson bounds tested from strict to lax on the validation films (accuracy of
+most 3% with 90% confidence, by Clopper-Pearson bounds tested from strict to lax on the validation films (accuracy of
 answers there {percent(doubt['accuracy'])}, coverage {percent(doubt['coverage'])}). The guarantee holds for films drawn like the validation films: the same
 sources in the same shares. It says nothing about another hospital's films, and nothing about a single patient.
 
