@@ -68,7 +68,6 @@ test('Tab reaches the first button, and Enter and Space press it', async () => {
     assert.ok(chooser.isMultiple());
     // The browser opens no second chooser while one is open.
     await chooser.setFiles([]);
-    await page.waitForTimeout(300);
   }
 });
 
@@ -126,7 +125,7 @@ test('a photograph of nothing medical is refused, with its figures folded away',
   assert.ok(await lens(page).locator('.answer .bars').isVisible());
 });
 
-test('real films: most of each class are named rightly', async (t) => {
+test('real films: most are named, and nearly all of those rightly', async (t) => {
   /** @type {Record<string, string>} */
   const folders = { normal: 'Normal', 'covid-19': 'COVID', 'lung-opacity': 'Lung_Opacity', 'viral-pneumonia': 'Viral_Pneumonia' };
   const paths = Object.entries(folders).flatMap(([id, folder]) => (films(`crd/${folder}/images`, 12) ?? []).map((path) => ({ id, path })));
@@ -135,9 +134,10 @@ test('real films: most of each class are named rightly', async (t) => {
   await pick(page, paths.map(({ path }) => path));
   await idle(page, paths.length);
   const verdicts = await page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results.map((/** @type {any} */ r) => r.verdict));
-  const right = paths.filter(({ id }, i) => verdicts[i] === id).length;
-  t.diagnostic(`${right} of ${paths.length} named rightly`);
-  assert.ok(right / paths.length > 0.7);
+  const named = paths.map(({ id }, i) => ({ id, verdict: verdicts[i] })).filter(({ verdict }) => verdict !== 'uncertain');
+  const right = named.filter(({ id, verdict }) => verdict === id).length;
+  t.diagnostic(`of ${paths.length} films, ${named.length} named, ${right} rightly`);
+  assert.ok(named.length >= paths.length / 2 && right / named.length > 0.9);
   assert.deepEqual(troubles, []);
 });
 

@@ -64,6 +64,8 @@ async function openPage(stage, options = {}) {
   const context = await stage.browser.newContext({ locale: 'en-US', viewport: { width: 1280, height: 900 }, serviceWorkers: 'block', ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
+  // From the start: a chooser that opens before the browser knows that somebody listens is never told of.
+  page.on('filechooser', () => {});
   /** @type {string[]} */
   const troubles = [];
   page.on('pageerror', (error) => troubles.push(String(error.stack)));
