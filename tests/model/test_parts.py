@@ -18,7 +18,7 @@ import cxrm  # noqa: E402
 import golden  # noqa: E402
 import made_up  # noqa: E402
 from calibrate import binomial_upper  # noqa: E402
-from data import CLASS_IDS, DataError, Record, check_splits, read_image, resize  # noqa: E402
+from data import CLASS_IDS, INPUT, DataError, Record, check_splits, read_image, resize  # noqa: E402
 from fit import save_atomically  # noqa: E402
 from integer import DEPTHWISE, POINTWISE, Convolution, IntegerNet, Tensor  # noqa: E402
 from manifest import clusters_of, near_pairs, perceptual_hash, split_clusters  # noqa: E402
@@ -129,7 +129,7 @@ class Arithmetic(unittest.TestCase):
             if word == "outputs":
                 outputs[name] = np.array([int(h, 16) for h in rest.split()], np.uint32).view(np.float32)
         for name, expected in outputs.items():
-            got = net.logits(read_image(str(GOLDEN / name))[None])[0]
+            got = net.logits(read_image(str(GOLDEN / name), INPUT)[None])[0]
             np.testing.assert_array_equal(got, expected, name)
 
     def test_golden_preprocessing_is_this_code(self) -> None:
