@@ -169,32 +169,30 @@ static enum cxr_status classify_image(struct cxr_model *model, const struct cxr_
     return CXR_OK;
 }
 
+/* The image that was decoded from `start` on -> *out; frees the image. */
+static enum cxr_status classify_decoded(struct cxr_model *model, struct cxr_image *image, double start,
+                                        struct cxr_result *out) {
+    struct cxr_result result = {.decode_ms = now(model) - start};
+    enum cxr_status status = classify_image(model, image, &result);
+    cxr_image_free(image);
+    if (status == CXR_OK) *out = result;
+    return status;
+}
+
 enum cxr_status cxr_classify(struct cxr_model *model, const void *bytes, size_t length, struct cxr_result *out) {
     if (!model || (!bytes && length) || !out) return CXR_E_ARGUMENT;
     struct cxr_image image;
-    struct cxr_result result = {0};
     double start = now(model);
     enum cxr_status status = cxr_image_decode(bytes, length, &image);
-    if (status != CXR_OK) return status;
-    result.decode_ms = now(model) - start;
-    status = classify_image(model, &image, &result);
-    cxr_image_free(&image);
-    if (status == CXR_OK) *out = result;
-    return status;
+    return status == CXR_OK ? classify_decoded(model, &image, start, out) : status;
 }
 
 enum cxr_status cxr_classify_gray16(struct cxr_model *model, const struct cxr_gray16 *source, struct cxr_result *out) {
     if (!model || !source || !out) return CXR_E_ARGUMENT;
     struct cxr_image image;
-    struct cxr_result result = {0};
     double start = now(model);
     enum cxr_status status = cxr_window_gray16(source, &image);
-    if (status != CXR_OK) return status;
-    result.decode_ms = now(model) - start;
-    status = classify_image(model, &image, &result);
-    cxr_image_free(&image);
-    if (status == CXR_OK) *out = result;
-    return status;
+    return status == CXR_OK ? classify_decoded(model, &image, start, out) : status;
 }
 
 enum cxr_status cxr_heatmap(const struct cxr_model *model, uint32_t class_index, float *map, float *bias) {
