@@ -267,7 +267,7 @@ STACK    := 262144
 MEMORY   := 2147483648
 emcc     := NODE_PATH=/usr/share/nodejs emcc
 
-$(eval $(call variant,wasm-scalar,$(emcc),$(WASM) -DCXR_SCALAR=1,$(filter-out src/kernels_simd.c,$(ENGINE)) src/wasm.c,setup-wasm))
+$(eval $(call variant,wasm-scalar,$(emcc),$(WASM) -DCXR_SCALAR=1,$(filter-out src/kernels_simd.c src/kernels_pairs.c,$(ENGINE)) src/wasm.c,setup-wasm))
 $(eval $(call variant,wasm-simd,$(emcc),$(WASM) -msimd128 -msse2,$(ENGINE) src/wasm.c,setup-wasm))
 # __SSE2__ and the folder: what emcc makes of -msse2, which gives stb_image its vectors.
 $(eval $(call variant,wasm-relaxed,$(CLANG),--target=wasm32-unknown-emscripten --sysroot=$(SYSROOT) $(WASM) \
@@ -393,7 +393,7 @@ $(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(UNIT_HELPERS) $(BUILD)/obj/fuzz/libc
 
 # what tests/run.js runs
 test-programs: all fuzzers $(BUILD)/bench/instructions $(foreach v,$(VARIANTS),$(BUILD)/obj/$(v)/cxrlens) \
-               $(foreach v,$(filter-out relaxed,$(VARIANTS)),$(UNIT:%=$(BUILD)/tests/$(v)/%))
+               $(foreach v,$(filter-out relaxed,$(VARIANTS)),$(UNIT:%=$(BUILD)/tests/$(v)/%)) $(BUILD)/tests/relaxed/test_kernels
 test-programs-quick: native wasm $(UNIT:%=$(BUILD)/tests/native/%)
 
 -include tests/bench/bench.mk

@@ -27,14 +27,6 @@ struct cxr_model {
     const struct cxr_kernels *kernels;
 };
 
-static const struct cxr_kernels *default_kernels(void) {
-#ifdef CXR_SCALAR
-    return &cxr_kernels_ref;
-#else
-    return &cxr_kernels_simd;
-#endif
-}
-
 static enum cxr_status read_labels(struct cxr_model *model) {
     size_t length;
     const char *text = cxr_model_file_text(&model->file, "classes", &length);
@@ -79,7 +71,7 @@ enum cxr_status cxr_model_load(const void *bytes, size_t length, struct cxr_mode
     struct cxr_model *model = calloc(1, sizeof *model);
     if (!model) return CXR_E_MEMORY;
     model->file = file;
-    model->kernels = default_kernels();
+    model->kernels = cxr_kernels_fastest();
     status = open_model(model);
     uint8_t *arena = NULL;
     if (status == CXR_OK) {

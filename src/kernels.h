@@ -1,7 +1,7 @@
 /* kernels.h - the convolutions' signatures and the tables that hold them. Knows numbers and shapes only.
  *
- * Two files fill a table each: kernels_ref.c in plain C, the definition of truth, and kernels_simd.c.
- * Both give the same bits for the same input (tests/unit/test_kernels.c). The integer rule they follow
+ * Each of three files fills a table: kernels_ref.c in plain C, the definition of truth, kernels_simd.c, and
+ * kernels_pairs.c, which is the latter with another dot product; kernels.c chooses. All give the same bits for the same input (tests/unit/test_kernels.c). The integer rule they follow
  * stands in src/README.md. Names: operator, data types, tile, instruction set, as in
  * pointwise_u7s8_4x8c4_relaxed: u7 activations, s8 weights, 4 pixels by 8 outputs, 4 inputs a step. */
 #ifndef CXR_KERNELS_H
@@ -49,5 +49,9 @@ struct cxr_kernels {
 
 extern const struct cxr_kernels cxr_kernels_ref;
 extern const struct cxr_kernels cxr_kernels_simd;
+extern const struct cxr_kernels cxr_kernels_pairs; /* in relaxed builds only */
+
+/* The fastest table of this build on this processor. */
+const struct cxr_kernels *cxr_kernels_fastest(void);
 
 #endif

@@ -13,29 +13,30 @@ enum { TILE_PIXELS = 4, PANEL_BYTES = 24 << 10 };
 
 /* ---- requantisation ---------------------------------------------------------------------------------- */
 
-/* 8 accumulators -> i16 quotients, rounded half to even: adding 1.5 * 2^23 leaves the integer in the low bits. */
-static inline v128_t requantise8(v128_t acc0, v128_t acc1, const float *multipliers) {
+/* The last step's constants, in vectors. */
+struct output_stage {
+    v128_t origin; /* i32x4: what rounding puts a quotient of zero at, less the zero point where that is added */
+    v128_t lo, hi; /* u8x16 */
+};
+
+/* With a residual, its values are added in place of the zero point. */
+static inline struct output_stage output_stage(const struct cxr_conv *conv, const uint8_t *residual) {
+    const int32_t magic = 0x4b400000; /* the bits of 1.5 * 2^23 */
+    return (struct output_stage){wasm_i32x4_splat(residual ? magic : magic - conv->zero_point),
+                                 wasm_i8x16_splat((int8_t)conv->lo), wasm_i8x16_splat((int8_t)conv->hi)};
+}
+
+/* 8 accumulators -> i16, rounded half to even: adding 1.5 * 2^23 leaves the integer in the low bits. Then 8 residual
+ * values at `residual` are added, if any. */
+static inline v128_t requantise8(const struct output_stage *stage, v128_t acc0, v128_t acc1, const float *multipliers,
+                                 const uint8_t *residual) {
     const v128_t magic = wasm_f32x4_splat(12582912.0f);
     v128_t t0 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc0), wasm_v128_load(multipliers));
     v128_t t1 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc1), wasm_v128_load(multipliers + 4));
-    v128_t q0 = wasm_i32x4_sub(wasm_f32x4_add(t0, magic), magic);
-    v128_t q1 = wasm_i32x4_sub(wasm_f32x4_add(t1, magic), magic);
-    return wasm_i16x8_narrow_i32x4(q0, q1);
-}
-
-/* The last step's constants, in vectors. */
-struct output_stage {
-    v128_t zero_point, lo, hi; /* i16x8, u8x16, u8x16 */
-};
-
-static inline struct output_stage output_stage(const struct cxr_conv *conv) {
-    return (struct output_stage){wasm_i16x8_splat((int16_t)conv->zero_point), wasm_i8x16_splat((int8_t)conv->lo),
-                                 wasm_i8x16_splat((int8_t)conv->hi)};
-}
-
-/* What is added to 8 quotients: the residual's values there, or the zero point. */
-static inline v128_t addend8(const struct output_stage *stage, const uint8_t *residual, size_t at) {
-    return residual ? wasm_u16x8_load8x8(residual + at) : stage->zero_point;
+    v128_t q0 = wasm_i32x4_sub(wasm_f32x4_add(t0, magic), stage->origin);
+    v128_t q1 = wasm_i32x4_sub(wasm_f32x4_add(t1, magic), stage->origin);
+    v128_t q = wasm_i16x8_narrow_i32x4(q0, q1);
+    return residual ? wasm_i16x8_add_sat(q, wasm_u16x8_load8x8(residual)) : q;
 }
 
 static inline v128_t clamp16(const struct output_stage *stage, v128_t low, v128_t high) {
@@ -66,10 +67,8 @@ static inline void store_tile(const struct cxr_conv *conv, const struct output_s
     const float *multipliers = conv->multipliers + n;
     for (size_t r = 0; r < TILE_PIXELS; r += 2) {
         size_t at0 = tile->output + n + r * tile->output_step, at1 = at0 + tile->output_step;
-        v128_t q0 = requantise8(acc[r][0], acc[r][1], multipliers);
-        v128_t q1 = requantise8(acc[r + 1][0], acc[r + 1][1], multipliers);
-        q0 = wasm_i16x8_add_sat(q0, addend8(stage, residual, at0));
-        q1 = wasm_i16x8_add_sat(q1, addend8(stage, residual, at1));
+        v128_t q0 = requantise8(stage, acc[r][0], acc[r][1], multipliers, residual ? residual + at0 : NULL);
+        v128_t q1 = requantise8(stage, acc[r + 1][0], acc[r + 1][1], multipliers, residual ? residual + at1 : NULL);
         v128_t bytes = clamp16(stage, q0, q1);
         wasm_v128_store64_lane(output + at0, bytes, 0);
         wasm_v128_store64_lane(output + at1, bytes, 1);
@@ -177,7 +176,7 @@ static inline void run_block(const struct cxr_conv *conv, const struct output_st
 static void pointwise_u7s8_4x8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
                                uint8_t *output, void *scratch) {
     const size_t pixels = (size_t)conv->out_height * conv->out_width, panel = panel_pixels(conv);
-    const struct output_stage stage = output_stage(conv);
+    const struct output_stage stage = output_stage(conv, residual);
     for (size_t first = 0; first < pixels; first += panel) {
         const size_t count = first + panel < pixels ? panel : pixels - first, inputs = conv->in_channels;
         const uint8_t *rows = load_panel(input + first * inputs, count * inputs, scratch);
@@ -191,53 +190,43 @@ static void pointwise_u7s8_4x8(const struct cxr_conv *conv, const uint8_t *input
 /* A row of zeros: what lies above and below the input. */
 static size_t depthwise_scratch_bytes(const struct cxr_conv *conv) { return (size_t)conv->in_width * conv->in_channels; }
 
-/* The three rows under a window. */
-struct rows {
-    const uint8_t *start[3];
-};
-
-static inline struct rows find_rows(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *zeros, size_t y) {
-    struct rows rows;
-    for (size_t i = 0; i < 3; i++) {
-        size_t row = y * conv->stride + i - conv->pad_top; /* above the input wraps to a huge number */
-        rows.start[i] = row < conv->in_height ? input + row * conv->in_width * conv->in_channels : zeros;
-    }
-    return rows;
-}
-
 static inline v128_t interleave8(v128_t a, v128_t b) {
     return wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
 
 #if CXR_RELAXED
 
-/* One column of a window, eight channels: [8 channels][3 rows and a zero] u7. */
+/* At stride 1 two rows of output cells are computed at once, from columns of four rows: the dot product takes four
+ * inputs, of which a window needs three. */
+enum { COLUMN_ROWS = 4, STRIP_ROWS = 2, DEPTHWISE_BLOCK = 96 /* weights of eight channels */ };
+
+/* One column of the rows under a strip, eight channels: [4 channels][4 rows] u7 each. */
 struct column {
     v128_t low, high;
 };
 
-static inline struct column load_column(const struct cxr_conv *conv, const struct rows *rows, size_t column, size_t c) {
-    const v128_t zero = wasm_i32x4_splat(0);
-    if (column >= conv->in_width) return (struct column){zero, zero};
-    const size_t at = column * conv->in_channels + c;
-    v128_t r01 = interleave8(wasm_v128_load64_zero(rows->start[0] + at), wasm_v128_load64_zero(rows->start[1] + at));
-    v128_t r2z = interleave8(wasm_v128_load64_zero(rows->start[2] + at), zero);
-    return (struct column){wasm_i16x8_shuffle(r01, r2z, 0, 8, 1, 9, 2, 10, 3, 11),
-                           wasm_i16x8_shuffle(r01, r2z, 4, 12, 5, 13, 6, 14, 7, 15)};
+/* at: the offset of the column and the channels in a row; height: of the strip, whose second row needs the fourth */
+static inline struct column load_column(const uint8_t *const rows[COLUMN_ROWS], size_t at, size_t height) {
+    v128_t r3 = height == STRIP_ROWS ? wasm_v128_load64_zero(rows[3] + at) : wasm_i32x4_splat(0);
+    v128_t r01 = interleave8(wasm_v128_load64_zero(rows[0] + at), wasm_v128_load64_zero(rows[1] + at));
+    v128_t r23 = interleave8(wasm_v128_load64_zero(rows[2] + at), r3);
+    return (struct column){wasm_i16x8_shuffle(r01, r23, 0, 8, 1, 9, 2, 10, 3, 11),
+                           wasm_i16x8_shuffle(r01, r23, 4, 12, 5, 13, 6, 14, 7, 15)};
 }
 
 typedef int8_t depthwise_weight;
-enum { DEPTHWISE_BLOCK = 96 }; /* weights for eight channels */
 
-/* [3 rows][3 columns][C] s8 -> [C/8][3 columns][8 channels][3 rows and a zero] s8 */
+/* [3 rows][3 columns][C] s8 -> [C/8][2 strip rows][3 columns][8 channels][4 rows] s8: for the strip's first row the
+ * window's three rows and a zero, for its second a zero and the three */
 static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
     const int8_t *weights = conv->weights;
     int8_t *out = packed;
     for (size_t block = 0; block < conv->out_channels; block += 8)
-        for (size_t j = 0; j < 3; j++)
-            for (size_t c = block; c < block + 8; c++)
-                for (size_t i = 0; i < 4; i++)
-                    *out++ = i < 3 ? weights[(i * 3 + j) * conv->out_channels + c] : (int8_t)0;
+        for (size_t first = 0; first < STRIP_ROWS; first++)
+            for (size_t j = 0; j < 3; j++)
+                for (size_t c = block; c < block + 8; c++)
+                    for (size_t i = 0; i < COLUMN_ROWS; i++)
+                        *out++ = i - first < 3 ? weights[((i - first) * 3 + j) * conv->out_channels + c] : (int8_t)0;
 }
 
 /* acc[2 vectors] += the window's products */
@@ -250,22 +239,22 @@ static inline void window_dot(const int8_t *weights, const struct column k[3], v
 
 #else
 
-/* One column of a window, eight channels, i16: [8 channels][rows 0 and 1], and row 2. */
+/* One row at a time: the columns of two would not fit the registers. */
+enum { COLUMN_ROWS = 3, STRIP_ROWS = 1, DEPTHWISE_BLOCK = 72 };
+
+/* One column of a window, eight channels, i16: [4 channels][rows 0 and 1] each, and row 2. */
 struct column {
     v128_t low, high, last;
 };
 
-static inline struct column load_column(const struct cxr_conv *conv, const struct rows *rows, size_t column, size_t c) {
-    const v128_t zero = wasm_i32x4_splat(0);
-    if (column >= conv->in_width) return (struct column){zero, zero, zero};
-    const size_t at = column * conv->in_channels + c;
-    v128_t r01 = interleave8(wasm_v128_load64_zero(rows->start[0] + at), wasm_v128_load64_zero(rows->start[1] + at));
+static inline struct column load_column(const uint8_t *const rows[COLUMN_ROWS], size_t at, size_t height) {
+    (void)height;
+    v128_t r01 = interleave8(wasm_v128_load64_zero(rows[0] + at), wasm_v128_load64_zero(rows[1] + at));
     return (struct column){wasm_u16x8_extend_low_u8x16(r01), wasm_u16x8_extend_high_u8x16(r01),
-                           wasm_u16x8_load8x8(rows->start[2] + at)};
+                           wasm_u16x8_load8x8(rows[2] + at)};
 }
 
 typedef int16_t depthwise_weight;
-enum { DEPTHWISE_BLOCK = 72 };
 
 /* [3 rows][3 columns][C] s8 -> [C/8][3 columns]([8 channels][rows 0 and 1], [8 channels] of row 2) i16 */
 static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
@@ -282,6 +271,7 @@ static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
 
 /* acc[2 vectors] += the window's products. Two products fit an i16: 2 * 127 * 127 < 2^15. */
 static inline void window_dot(const int16_t *weights, const struct column k[3], v128_t acc[2]) {
+    const v128_t ones = wasm_i16x8_splat(1);
     for (size_t j = 0; j < 3; j++) {
         acc[0] = wasm_i32x4_add(acc[0], wasm_i32x4_dot_i16x8(k[j].low, wasm_v128_load(weights + j * 24)));
         acc[1] = wasm_i32x4_add(acc[1], wasm_i32x4_dot_i16x8(k[j].high, wasm_v128_load(weights + j * 24 + 8)));
@@ -289,45 +279,80 @@ static inline void window_dot(const int16_t *weights, const struct column k[3], 
     v128_t last01 = wasm_i16x8_add(wasm_i16x8_mul(k[0].last, wasm_v128_load(weights + 16)),
                                    wasm_i16x8_mul(k[1].last, wasm_v128_load(weights + 40)));
     v128_t last2 = wasm_i16x8_mul(k[2].last, wasm_v128_load(weights + 64));
-    acc[0] = wasm_i32x4_add(acc[0], wasm_i32x4_add(wasm_i32x4_extend_low_i16x8(last01), wasm_i32x4_extend_low_i16x8(last2)));
-    acc[1] = wasm_i32x4_add(acc[1], wasm_i32x4_add(wasm_i32x4_extend_high_i16x8(last01), wasm_i32x4_extend_high_i16x8(last2)));
+    v128_t low = wasm_i16x8_shuffle(last01, last2, 0, 8, 1, 9, 2, 10, 3, 11);
+    v128_t high = wasm_i16x8_shuffle(last01, last2, 4, 12, 5, 13, 6, 14, 7, 15);
+    acc[0] = wasm_i32x4_add(acc[0], wasm_i32x4_dot_i16x8(low, ones));
+    acc[1] = wasm_i32x4_add(acc[1], wasm_i32x4_dot_i16x8(high, ones));
 }
 
 #endif
 
 static size_t depthwise_packed_bytes(const struct cxr_conv *conv) {
-    return conv->out_channels / 8 * DEPTHWISE_BLOCK * sizeof(depthwise_weight);
+    return conv->out_channels / 8 * STRIP_ROWS * DEPTHWISE_BLOCK * sizeof(depthwise_weight);
 }
 
-/* Eight channels of one row of output cells. Neighbouring windows share columns, so each is loaded once. */
-static inline void depthwise_row(const struct cxr_conv *conv, const struct output_stage *stage,
-                                 const struct rows *rows, size_t c, const uint8_t *residual, uint8_t *output) {
-    const depthwise_weight *weights = (const depthwise_weight *)conv->weights + c / 8 * DEPTHWISE_BLOCK;
-    const size_t channels = conv->out_channels, stride = conv->stride;
+/* The column's values, or zeros beside the input. */
+static inline struct column find_column(const struct cxr_conv *conv, const uint8_t *const rows[COLUMN_ROWS],
+                                        size_t column, size_t c, size_t height) {
+    if (column < conv->in_width) return load_column(rows, column * conv->in_channels + c, height);
+    return (struct column){0};
+}
+
+/* Eight channels of one window. */
+static inline v128_t depthwise8(const struct cxr_conv *conv, const struct output_stage *stage,
+                                const depthwise_weight *weights, const struct column k[3], size_t c,
+                                const uint8_t *residual) {
+    v128_t acc[2] = {wasm_v128_load(conv->bias + c), wasm_v128_load(conv->bias + c + 4)};
+    window_dot(weights, k, acc);
+    return requantise8(stage, acc[0], acc[1], conv->multipliers + c, residual);
+}
+
+/* Eight channels of `height` rows of output cells; stride and height are constants where it is called. Neighbouring
+ * windows share columns, so each is loaded once. */
+static inline __attribute__((always_inline)) void depthwise_strip(const struct cxr_conv *conv,
+                                                                  const struct output_stage *stage,
+                                                                  const uint8_t *const rows[COLUMN_ROWS], size_t c,
+                                                                  const uint8_t *residual, uint8_t *output,
+                                                                  size_t stride, size_t height) {
+    const depthwise_weight *weights = (const depthwise_weight *)conv->weights + c / 8 * STRIP_ROWS * DEPTHWISE_BLOCK;
+    const size_t row = (size_t)conv->out_width * conv->out_channels;
     size_t column = (size_t)0 - conv->pad_left; /* left of the input wraps to a huge number */
-    struct column k[3] = {load_column(conv, rows, column, c), load_column(conv, rows, column + 1, c)};
-    for (size_t x = 0; x < conv->out_width; x++, column += stride) {
-        v128_t acc[2] = {wasm_v128_load(conv->bias + c), wasm_v128_load(conv->bias + c + 4)};
-        k[2] = load_column(conv, rows, column + 2, c);
-        window_dot(weights, k, acc);
-        size_t at = x * channels + c;
-        v128_t q = wasm_i16x8_add_sat(requantise8(acc[0], acc[1], conv->multipliers + c), addend8(stage, residual, at));
-        wasm_v128_store64_lane(output + at, clamp16(stage, q, q), 0);
+    struct column k[3] = {find_column(conv, rows, column, c, height), find_column(conv, rows, column + 1, c, height)};
+    for (size_t at = c; at < row; at += conv->out_channels, column += stride) {
+        k[2] = find_column(conv, rows, column + 2, c, height);
+        v128_t q[2];
+        for (size_t i = 0; i < 2; i++)
+            q[i] = i < height ? depthwise8(conv, stage, weights + i * DEPTHWISE_BLOCK, k, c,
+                                           residual ? residual + i * row + at : NULL) : q[0];
+        v128_t bytes = clamp16(stage, q[0], q[1]);
+        wasm_v128_store64_lane(output + at, bytes, 0);
+        if (height == 2) wasm_v128_store64_lane(output + row + at, bytes, 1);
         k[0] = stride == 1 ? k[1] : k[2];
-        k[1] = stride == 1 ? k[2] : load_column(conv, rows, column + 3, c);
+        k[1] = stride == 1 ? k[2] : find_column(conv, rows, column + 3, c, height);
     }
 }
 
 /* input [H][W][C], output [H'][W'][C] */
-static void depthwise_u7s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
+static void depthwise_u7s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *input, const uint8_t *residual,
                                  uint8_t *output, void *scratch) {
-    const struct output_stage stage = output_stage(conv);
-    const size_t row_bytes = (size_t)conv->out_width * conv->out_channels;
-    memset(scratch, 0, depthwise_scratch_bytes(conv));
-    for (size_t y = 0; y < conv->out_height; y++) {
-        const struct rows rows = find_rows(conv, input, scratch, y);
-        for (size_t c = 0; c < conv->out_channels; c += 8)
-            depthwise_row(conv, &stage, &rows, c, residual ? residual + y * row_bytes : NULL, output + y * row_bytes);
+    const struct cxr_conv conv = *pointer; /* a copy, which stores of bytes can't change */
+    const struct output_stage stage = output_stage(&conv, residual);
+    const size_t row_bytes = (size_t)conv.out_width * conv.out_channels;
+    memset(scratch, 0, depthwise_scratch_bytes(&conv));
+    for (size_t y = 0, height; y < conv.out_height; y += height) {
+        const uint8_t *rows[COLUMN_ROWS];
+        for (size_t i = 0; i < COLUMN_ROWS; i++) {
+            size_t row = y * conv.stride + i - conv.pad_top; /* above the input wraps to a huge number */
+            rows[i] = row < conv.in_height ? input + row * conv.in_width * conv.in_channels : scratch;
+        }
+        const uint8_t *add = residual ? residual + y * row_bytes : NULL;
+        uint8_t *cells = output + y * row_bytes;
+        height = conv.stride == 1 && STRIP_ROWS == 2 && y + 1 < conv.out_height ? 2 : 1;
+        for (size_t c = 0; c < conv.out_channels; c += 8) {
+            if (height == 2) depthwise_strip(&conv, &stage, rows, c, add, cells, 1, STRIP_ROWS);
+            else if (conv.stride == 1) depthwise_strip(&conv, &stage, rows, c, add, cells, 1, 1);
+            else depthwise_strip(&conv, &stage, rows, c, add, cells, 2, 1);
+        }
     }
 }
 
@@ -376,7 +401,7 @@ static inline v128_t stem4(const struct cxr_conv *conv, const v128_t pairs[TAP_P
 /* input [H][W] u8, output [H'][W'][N] */
 static void stem_u8s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
                             uint8_t *output, void *scratch) {
-    const struct output_stage stage = output_stage(conv);
+    const struct output_stage stage = output_stage(conv, residual);
     const size_t outputs = conv->out_channels;
     memset(scratch, 0, 1);
     for (size_t y = 0; y < conv->out_height; y++)
@@ -390,8 +415,8 @@ static void stem_u8s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, c
             }
             size_t cell = (y * conv->out_width + x) * outputs;
             for (size_t n = 0; n < outputs; n += 8) {
-                v128_t q = requantise8(stem4(conv, pairs, n), stem4(conv, pairs, n + 4), conv->multipliers + n);
-                q = wasm_i16x8_add_sat(q, addend8(&stage, residual, cell + n));
+                v128_t q = requantise8(&stage, stem4(conv, pairs, n), stem4(conv, pairs, n + 4), conv->multipliers + n,
+                                       residual ? residual + cell + n : NULL);
                 wasm_v128_store64_lane(output + cell + n, clamp16(&stage, q, q), 0);
             }
         }
@@ -399,7 +424,7 @@ static void stem_u8s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, c
 
 const struct cxr_kernels cxr_kernels_simd = {
 #if CXR_RELAXED
-    .name = "relaxed",
+    .name = CXR_DOT_BY_PAIRS ? "relaxed-pairs" : "relaxed",
     .pointwise = {.run = pointwise_u7s8_4x8},
 #else
     .name = "simd128",

@@ -23,11 +23,31 @@ typedef simde_v128_t v128_t;
 #define CXR_RELAXED 0
 #endif
 
+/* CXR_DOT_BY_PAIRS: kernels_pairs.c sets it. */
+#ifndef CXR_DOT_BY_PAIRS
+#define CXR_DOT_BY_PAIRS 0
+#endif
+
 #if CXR_RELAXED
+#if CXR_DOT_BY_PAIRS
+/* Element i: weights[2i] * inputs[2i] + weights[2i+1] * inputs[2i+1]; it fits, 2 * 127 * 127 being below 2^15. */
+static inline v128_t dot2(v128_t weights, v128_t inputs) {
+#if defined(__wasm_relaxed_simd__)
+    return wasm_i16x8_relaxed_dot_i8x16_i7x16(weights, inputs);
+#else
+    v128_t low = wasm_i16x8_extmul_low_i8x16(weights, inputs), high = wasm_i16x8_extmul_high_i8x16(weights, inputs);
+    return wasm_i16x8_add(wasm_i16x8_shuffle(low, high, 0, 2, 4, 6, 8, 10, 12, 14),
+                          wasm_i16x8_shuffle(low, high, 1, 3, 5, 7, 9, 11, 13, 15));
+#endif
+}
+#endif
+
 /* acc[i] + the sum of weights[4i..4i+3] * inputs[4i..4i+3]; s8 weights, inputs in 0..127: in that range the
  * instruction has one meaning on every machine. */
 static inline v128_t dot4_add(v128_t weights, v128_t inputs, v128_t acc) {
-#if defined(__wasm_relaxed_simd__)
+#if CXR_DOT_BY_PAIRS
+    return wasm_i32x4_add(acc, wasm_i32x4_dot_i16x8(dot2(weights, inputs), wasm_i16x8_splat(1)));
+#elif defined(__wasm_relaxed_simd__)
     return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(weights, inputs, acc);
 #else
     v128_t low = wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_extmul_low_i8x16(weights, inputs));

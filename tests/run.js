@@ -155,7 +155,7 @@ const groups = [
   { name: 'build', jobs: build('test-programs') },
   { name: 'rooms', jobs: () => node('tests') },
   { name: 'types', jobs: types },
-  { name: 'unit', jobs: () => unit(['native', 'scalar', 'clang', 'asan']) },
+  { name: 'unit', jobs: () => unit(['native', 'scalar', 'clang', 'asan', 'relaxed']) },
   { name: 'valgrind', jobs: valgrind },
   { name: 'cli', jobs: () => node('tests/cli') },
   { name: 'install', jobs: () => node('tests/install') },

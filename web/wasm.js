@@ -63,7 +63,7 @@ import { assets } from './assets.js';
  *
  * @typedef {object} EngineInfo
  * @property {string} version of the library
- * @property {string} kernels 'ref', 'simd128' or 'relaxed'
+ * @property {string} kernels 'ref', 'simd128', 'relaxed' or 'relaxed-pairs'
  * @property {ModelInfo} model
  */
 
