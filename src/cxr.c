@@ -63,9 +63,13 @@ static size_t arena_bytes(const struct cxr_model *model) {
 }
 
 enum cxr_status cxr_model_load(const void *bytes, size_t length, struct cxr_model **out) {
+    return cxr_model_load_known(bytes, length, NULL, out);
+}
+
+enum cxr_status cxr_model_load_known(const void *bytes, size_t length, const uint8_t sha256[32], struct cxr_model **out) {
     if (!bytes || !out) return CXR_E_ARGUMENT;
     struct cxr_model_file file;
-    enum cxr_status status = cxr_model_file_open(bytes, length, &file);
+    enum cxr_status status = cxr_model_file_open(bytes, length, sha256, &file);
     if (status != CXR_OK) return status;
 
     struct cxr_model *model = calloc(1, sizeof *model);

@@ -141,6 +141,11 @@ typedef double cxr_clock(void);
  * Errors: CXR_E_ARGUMENT, CXR_E_MEMORY, CXR_E_MODEL_*. */
 CXR_API enum cxr_status cxr_model_load(const void *bytes, size_t length, struct cxr_model **model);
 
+/* The same for a caller that has computed the SHA-256 of the bytes by faster means, and knows it for that of a file it
+ * trusts: no checksum is computed again. `sha256` is copied; null: cxr_model_load. */
+CXR_API enum cxr_status cxr_model_load_known(const void *bytes, size_t length, const uint8_t sha256[32],
+                                             struct cxr_model **model);
+
 /* Releases a model; null is fine. The bytes it was loaded from are the caller's. */
 CXR_API void cxr_model_free(struct cxr_model *model);
 

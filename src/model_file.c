@@ -45,12 +45,16 @@ static int is_zero(const uint8_t *p, size_t length) {
     return length == 0;
 }
 
-/* Checks what every version of the format begins with; *digest becomes the whole file's. */
-static enum cxr_status check_header(const uint8_t *bytes, size_t length, uint8_t digest[32]) {
+/* Checks what every version of the format begins with; *digest becomes the whole file's: `known`, if not null. */
+static enum cxr_status check_header(const uint8_t *bytes, size_t length, const uint8_t *known, uint8_t digest[32]) {
     if (length < 8 || memcmp(bytes, "CXRM", 4) != 0) return CXR_E_MODEL_FORMAT;
     if (load_u32(bytes + 4) != FORMAT_VERSION) return CXR_E_MODEL_VERSION;
     if (length < HEADER_BYTES + SECTION_COUNT * SECTION_BYTES || load_u64(bytes + 8) != length)
         return CXR_E_MODEL_TRUNCATED;
+    if (known) {
+        memcpy(digest, known, 32);
+        return CXR_OK;
+    }
     uint8_t payload_digest[32];
     cxr_sha256_with_tail(bytes, length, digest, payload_digest);
     if (memcmp(payload_digest, bytes + 24, sizeof payload_digest) != 0) return CXR_E_MODEL_CHECKSUM;
@@ -112,10 +116,11 @@ static int check_meta(const struct cxr_model_file *file) {
     return 1;
 }
 
-enum cxr_status cxr_model_file_open(const void *bytes, size_t length, struct cxr_model_file *out) {
+enum cxr_status cxr_model_file_open(const void *bytes, size_t length, const uint8_t *known_sha256,
+                                    struct cxr_model_file *out) {
     if (!bytes || !out || (uintptr_t)bytes % 16) return CXR_E_ARGUMENT;
     struct cxr_model_file file = {.bytes = bytes, .length = length};
-    enum cxr_status status = check_header(bytes, length, file.sha256);
+    enum cxr_status status = check_header(bytes, length, known_sha256, file.sha256);
     if (status != CXR_OK) return status;
 
     size_t end = HEADER_BYTES + SECTION_COUNT * SECTION_BYTES, tensor_bytes, op_bytes;

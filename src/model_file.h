@@ -39,9 +39,10 @@ struct cxr_model_file {
     uint32_t tensor_count, op_count;
 };
 
-/* Checks magic, version, length, checksum, section table, metadata framing and zero padding.
- * `bytes` must be 16-byte aligned. Errors: CXR_E_ARGUMENT, CXR_E_MODEL_*. */
-enum cxr_status cxr_model_file_open(const void *bytes, size_t length, struct cxr_model_file *file);
+/* Checks magic, version, length, checksum, section table, metadata framing and zero padding; with the SHA-256 of all
+ * of it known (else null) not the checksum. `bytes` must be 16-byte aligned. Errors: CXR_E_ARGUMENT, CXR_E_MODEL_*. */
+enum cxr_status cxr_model_file_open(const void *bytes, size_t length, const uint8_t *known_sha256,
+                                    struct cxr_model_file *file);
 
 /* Record `index`, which must be below tensor_count / op_count. */
 struct cxr_file_tensor cxr_model_file_tensor(const struct cxr_model_file *file, uint32_t index);

@@ -63,10 +63,10 @@ EXPORT(alloc) void *wasm_alloc(size_t length) {
 
 EXPORT(release) void wasm_release(void *memory) { free(memory); }
 
-/* Loads the instance's model; the bytes, from `alloc`, stay where they are and are used in place.
- * On error they are still the caller's. An instance loads one model in its life. */
-EXPORT(load) enum cxr_status wasm_load(const void *bytes, size_t length) {
-    enum cxr_status status = model ? CXR_E_ARGUMENT : cxr_model_load(bytes, length, &model);
+/* Loads the instance's model; the bytes, from `alloc`, stay where they are and are used in place. `sha256`: theirs, if
+ * it is known and trusted, else null. On error they are still the caller's. An instance loads one model in its life. */
+EXPORT(load) enum cxr_status wasm_load(const void *bytes, size_t length, const uint8_t *sha256) {
+    enum cxr_status status = model ? CXR_E_ARGUMENT : cxr_model_load_known(bytes, length, sha256, &model);
     if (status != CXR_OK) return status;
     cxr_model_set_clock(model, now_ms);
     cxr_model_info(model, &info);

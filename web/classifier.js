@@ -3,6 +3,7 @@
 import { looksLikeDicom } from './dicom-sniff.js';
 import {
   abortedBy, absolute, asBytes, createHost, CxrError, expectedModelHash, kindOf, loadModel, loadModule, nodeBuiltin, pickBuild, sha256,
+  verifyModel,
 } from './wasm.js';
 
 export { CxrError };
@@ -78,8 +79,7 @@ const defaultMaxWorkers = 4;
 export async function createClassifier(options = {}) {
   const { workers = defaultWorkers(), workerUrl, eager = false, signal } = options;
   if (!Number.isInteger(workers) || workers < 0) throw new CxrError('argument', '`workers` is not a number of workers.');
-  const [module, model] = await loadBoth(options);
-  const load = { type: 'load', module, model, modelSha256: expectedModelHash(options) };
+  const load = { type: 'load', ...await loadBoth(options) };
   const pool = new Pool(() => (workers === 0 ? openHere() : openWorker(workerUrl)), load, Math.max(workers, 1));
   const stop = () => pool.close(abortedBy(signal));
   signal?.addEventListener('abort', stop);
@@ -107,7 +107,7 @@ function defaultWorkers() {
 }
 
 /**
- * Fetches module and model side by side; if one fails, the other is not waited for.
+ * Fetches and checks module and model side by side; if one fails, the other is not waited for.
  * @param {ClassifierOptions} options
  */
 async function loadBoth(options) {
@@ -116,8 +116,14 @@ async function loadBoth(options) {
   options.signal?.addEventListener('abort', stop);
   if (options.signal?.aborted) stop();
   const shared = { ...options, signal: ours.signal };
+  const modelSha256 = expectedModelHash(options);
+  const checked = async () => {
+    const model = await loadModel(shared);
+    return { model, modelSha256, verified: await verifyModel(model, modelSha256) };
+  };
   try {
-    return await Promise.all([loadModule(shared), loadModel(shared)]);
+    const [module, rest] = await Promise.all([loadModule(shared), checked()]);
+    return { module, ...rest };
   } finally {
     options.signal?.removeEventListener('abort', stop);
     ours.abort();

@@ -257,7 +257,7 @@ export function expectedModelHash({ model, modelUrl, modelSha256 }) {
 }
 
 /**
- * The bytes of the model. Their hash is checked by the engine, which computes it anyway: see Engine.create.
+ * The bytes of the model, not checked yet: see verifyModel.
  * @param {{ model?: Bytes, modelUrl?: string|URL, signal?: AbortSignal,
  *   onProgress?: (progress: { loaded: number, total: number }) => void }} options
  * @returns {Promise<Uint8Array>}
@@ -271,6 +271,18 @@ export async function loadModel({ model, modelUrl, signal, onProgress }) {
     if (signal?.aborted) throw abortedBy(signal);
     throw asError(cause, 'network', 'The model did not arrive in full');
   }
+}
+
+/**
+ * Whether the model is the one expected: true, or an error that says no. False: nothing particular is expected, or the
+ * platform can't hash; then the engine checks, by itself and more slowly.
+ * @param {Uint8Array} model
+ * @param {string|null} expected
+ */
+export async function verifyModel(model, expected) {
+  const found = expected === null ? null : await sha256(model);
+  checkHash('The model', found, [expected]);
+  return found !== null;
 }
 
 /**
@@ -318,13 +330,14 @@ export class Engine {
    * @param {WebAssembly.Module} module
    * @param {Uint8Array} model copied into the instance's memory, and used there
    * @param {string|null} [modelSha256] what the file has to hash to; null: any model
+   * @param {boolean} [verified] that it does is known: see verifyModel
    */
-  static async create(module, model, modelSha256 = null) {
+  static async create(module, model, modelSha256 = null, verified = false) {
     const imports = { env: { now_ms: () => performance.now() } };
     const instance = await WebAssembly.instantiate(module, imports).catch((cause) => {
       throw asError(cause, 'unsupported', 'The WebAssembly module does not start');
     });
-    const engine = new Engine(instance, model);
+    const engine = new Engine(instance, model, verified ? modelSha256 : null);
     checkHash('The model', engine.info.model.sha256, [modelSha256]);
     return engine;
   }
@@ -332,12 +345,15 @@ export class Engine {
   /**
    * @param {WebAssembly.Instance} instance
    * @param {Uint8Array} model
+   * @param {string|null} sha256 the model's, if it is known and trusted
    */
-  constructor(instance, model) {
+  constructor(instance, model, sha256) {
     this.#wasm = instance.exports;
     if (!this.#wasm.classify_gray16) throw new CxrError('unsupported', 'The WebAssembly module is not an engine of CXR Lens.');
     this.#wasm._initialize?.();
-    this.#check(this.#wasm.load(this.#copyIn(model), model.length));
+    const known = sha256 && this.#copyIn(Uint8Array.from(sha256.match(/../g) ?? [], (byte) => parseInt(byte, 16)));
+    this.#check(this.#wasm.load(this.#copyIn(model), model.length, known ?? 0));
+    if (known) this.#wasm.release(known);
     /** @type {EngineInfo} */
     this.info = this.#readInfo();
   }
@@ -511,7 +527,7 @@ export class Engine {
 
 /**
  * Answers the messages of a classifier, in a worker or in its own thread: {type: 'load', module, model,
- * modelSha256} first, then {type: 'classify', job, heatmap}. The reply holds {value, memoryBytes} or
+ * modelSha256, verified} first, then {type: 'classify', job, heatmap}. The reply holds {value, memoryBytes} or
  * {error: {code, message}}; a code of null says that the engine is beyond use.
  */
 export function createHost() {
@@ -519,7 +535,7 @@ export function createHost() {
   let engine;
   return async (/** @type {any} */ message) => {
     try {
-      if (message.type === 'load') engine = await Engine.create(message.module, message.model, message.modelSha256);
+      if (message.type === 'load') engine = await Engine.create(message.module, message.model, message.modelSha256, message.verified);
       const value = message.type === 'load' ? engine.info : await engine.classify(message.job, message.heatmap);
       return { value, memoryBytes: engine.memoryBytes };
     } catch (error) {

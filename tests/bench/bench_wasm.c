@@ -23,7 +23,7 @@ EXPORT(bench_alloc) void *bench_alloc(size_t length) { return aligned_alloc(64, 
 /* Loads a model from bytes of bench_alloc, which stay in use; 0, or a status. */
 EXPORT(bench_load) enum cxr_status bench_load(const void *bytes, size_t length, uint32_t class_count) {
     struct cxr_model_file file;
-    enum cxr_status status = cxr_model_file_open(bytes, length, &file);
+    enum cxr_status status = cxr_model_file_open(bytes, length, NULL, &file);
     if (status == CXR_OK) status = cxr_graph_plan(&file, cxr_kernels_fastest(), &graph);
     if (status == CXR_OK) status = cxr_head_open(&file, &graph.head, &graph.features, class_count, &head);
     if (status != CXR_OK) return status;

@@ -11,7 +11,7 @@ int main(void) {
     struct cxr_model_file file;
     size_t length;
     uint8_t *bytes = cxrm_mobilenet_v2(&length);
-    if (cxr_model_file_open(bytes, length, &file) != CXR_OK) return 1;
+    if (cxr_model_file_open(bytes, length, NULL, &file) != CXR_OK) return 1;
     if (cxr_graph_plan(&file, &cxr_kernels_simd, &graph) != CXR_OK) return 1;
     uint8_t *arena = aligned_alloc(CXR_FILE_ALIGNMENT, graph.arena_bytes);
     if (!arena) return 1;

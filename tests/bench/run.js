@@ -2,6 +2,7 @@
 //
 // Measures everything in Node and in headless Chromium and writes build/bench/results.json and results.md. --quick: few
 // repetitions, to see that it works. --readme: measures nothing, prints the README's table from the last results.
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
 import { withGate } from './engine.js';
@@ -65,13 +66,16 @@ async function measureCold(place, peers) {
   /** @type {Map<string, import('./cold.js').Cold[]>} */
   const samples = new Map(names.map((name) => [name, []]));
   for (let round = 0; round < (quick ? 1 : 7); round++)
-    for (const name of names) samples.get(name)?.push(await place.call('cold.js', 'coldStart', [name]));
+    for (const name of names) samples.get(name)?.push(await place.call('cold.js', 'coldStart', [name, acceptingHash()]));
   return names.map((name) => {
     const runs = samples.get(name) ?? [];
     return { name, ms: median(runs.map(({ ms }) => ms)), linear: runs[0].linear,
       rss: runs[0].rss && median(runs.map(({ rss }) => rss ?? 0)) };
   });
 }
+
+/** What accepting.cxrm hashes to. */
+const acceptingHash = () => hasModel ? createHash('sha256').update(readFileSync(new URL('accepting.cxrm', folder))).digest('hex') : null;
 
 async function main() {
   const results = new URL('results.json', folder);

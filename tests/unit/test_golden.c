@@ -42,7 +42,7 @@ struct engine {
 
 static void open_engine(struct engine *engine) {
     engine->bytes = read_file("model/cxrlens.cxrm", &engine->length);
-    assert_int_equal(cxr_model_file_open(engine->bytes, engine->length, &engine->file), CXR_OK);
+    assert_int_equal(cxr_model_file_open(engine->bytes, engine->length, NULL, &engine->file), CXR_OK);
     assert_int_equal(cxr_graph_plan(&engine->file, &KERNELS, &engine->graph), CXR_OK);
     const struct cxr_graph *graph = &engine->graph;
     assert_int_equal(cxr_head_open(&engine->file, &graph->head, &graph->features, 4, &engine->head), CXR_OK);

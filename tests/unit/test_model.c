@@ -62,7 +62,7 @@ struct loaded {
 static struct loaded *load(const uint8_t *bytes, size_t length, const struct cxr_kernels *kernels) {
     struct loaded *l = calloc(1, sizeof *l);
     assert_non_null(l);
-    assert_int_equal(cxr_model_file_open(bytes, length, &l->file), CXR_OK);
+    assert_int_equal(cxr_model_file_open(bytes, length, NULL, &l->file), CXR_OK);
     assert_int_equal(cxr_graph_plan(&l->file, kernels, &l->graph), CXR_OK);
     assert_int_equal(cxr_head_open(&l->file, &l->graph.head, &l->graph.features, 4, &l->head), CXR_OK);
     uint8_t *arena = aligned_alloc(64, l->graph.arena_bytes);
@@ -320,6 +320,26 @@ static void test_flipped(void **state) {
     free(bytes);
 }
 
+/* Whoever says to know the file's digest is believed: no checksum is computed, everything else is checked. */
+static void test_known(void **state) {
+    (void)state;
+    size_t length;
+    uint8_t *bytes = cxrm_small_model(&length);
+    const uint8_t known[32] = {1, 2, 3};
+    struct cxr_model *model = NULL;
+    struct cxr_model_info info;
+    bytes[30] ^= 1; /* of the checksum */
+    assert_int_equal(cxr_model_load(bytes, length, &model), CXR_E_MODEL_CHECKSUM);
+    assert_int_equal(cxr_model_load_known(bytes, length, known, &model), CXR_OK);
+    cxr_model_info(model, &info);
+    assert_memory_equal(info.sha256, known, sizeof known);
+    cxr_model_free(model);
+    assert_int_equal(cxr_model_load_known(bytes, length - 1, known, &model), CXR_E_MODEL_TRUNCATED);
+    bytes[64] ^= 1; /* of the first section's tag */
+    assert_int_equal(cxr_model_load_known(bytes, length, known, &model), CXR_E_MODEL_INVALID);
+    free(bytes);
+}
+
 /* A liar with a right checksum: every word of the tables takes every nasty value. */
 static void test_malicious(void **state) {
     (void)state;
@@ -327,7 +347,7 @@ static void test_malicious(void **state) {
     size_t length, accepted = 0, refused = 0;
     uint8_t *bytes = cxrm_small_model(&length);
     struct cxr_model_file file;
-    assert_int_equal(cxr_model_file_open(bytes, length, &file), CXR_OK);
+    assert_int_equal(cxr_model_file_open(bytes, length, NULL, &file), CXR_OK);
     size_t tables_end = (size_t)(file.data - bytes);
     for (size_t at = 64; at + 4 <= tables_end; at += 4)
         for (size_t i = 0; i < sizeof nasty / sizeof *nasty; i++) {
@@ -360,7 +380,8 @@ int main(void) {
         cmocka_unit_test(test_sha256),    cmocka_unit_test(test_sha256_with_tail),
         cmocka_unit_test(test_same_bits_small), cmocka_unit_test(test_same_bits_mobilenet),
         cmocka_unit_test(test_head),      cmocka_unit_test(test_verdicts),        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_flipped),   cmocka_unit_test(test_malicious),       cmocka_unit_test(test_sentences),
+        cmocka_unit_test(test_flipped),   cmocka_unit_test(test_known),           cmocka_unit_test(test_malicious),
+        cmocka_unit_test(test_sentences),
         cmocka_unit_test(test_turns),     cmocka_unit_test(test_righting),        cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }
