@@ -134,10 +134,10 @@ export const PLAIN = Object.freeze({ centre: 127.5, width: 255, inverted: false 
  * Paints one level through a window.
  * @param {Level} level
  * @param {Look} look
+ * @param {ImageData} image of the level's size, to be painted over
  */
-export function paintFilm({ width, height, gray }, look) {
+export function paintFilm({ gray }, look, image) {
   const table = shades(look);
-  const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
   for (let i = 0; i < gray.length; i++) pixels[i] = table[gray[i]];
   return image;

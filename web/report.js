@@ -167,7 +167,7 @@ async function pictures(words, item, result, shown, urls) {
 function drawFilm(film, inverted) {
   const level = film.level(PRINT_WIDTH);
   const canvas = h('canvas', { width: level.width, height: level.height });
-  canvas.getContext('2d')?.putImageData(paintFilm(level, { ...PLAIN, inverted }), 0, 0);
+  canvas.getContext('2d')?.putImageData(paintFilm(level, { ...PLAIN, inverted }, new ImageData(level.width, level.height)), 0, 0);
   return canvas;
 }
 

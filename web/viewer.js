@@ -46,6 +46,8 @@ export class Viewer {
   #view = { scale: 1, x: 0, y: 0 };
   /** Painting waits for the next frame: many pointer events make one. */
   #frame = 0;
+  /** What the canvas shows: moving a film paints nothing. @type {{ level?: import('./film.js').Level, look?: string, image?: ImageData }} */
+  #painted = {};
   /** @type {Map<number, PointerEvent>} fingers and buttons that are down */
   #pointers = new Map();
   #fitted = { width: 1, height: 1 };
@@ -188,9 +190,14 @@ export class Viewer {
     this.sheet.hidden = !film;
     if (!film) return;
     const level = film.level(this.#fitted.width * this.#view.scale * devicePixelRatio);
+    const look = JSON.stringify(this.#look);
+    const { image: last } = this.#painted;
+    if (this.#painted.level === level && this.#painted.look === look) return;
     if (this.film.width !== level.width) this.film.width = level.width;
     if (this.film.height !== level.height) this.film.height = level.height;
-    this.film.getContext('2d')?.putImageData(paintFilm(level, this.#look), 0, 0);
+    const image = last?.width === level.width && last.height === level.height ? last : new ImageData(level.width, level.height);
+    this.#painted = { level, look, image };
+    this.film.getContext('2d')?.putImageData(paintFilm(level, this.#look, image), 0, 0);
   }
 
   #paintMap() {
