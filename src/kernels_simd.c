@@ -358,19 +358,6 @@ static void depthwise_u7s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *
 
 /* ---- stem ---------------------------------------------------------------------------------------------- */
 
-/* Where the nine taps of output cell (y, x) are; those outside the input point to `zeros`. */
-static inline void find_taps(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *zeros, size_t y,
-                             size_t x, const uint8_t *taps[CXR_TAPS]) {
-    const size_t channels = conv->in_channels;
-    for (size_t i = 0; i < 3; i++)
-        for (size_t j = 0; j < 3; j++) {
-            /* outside above or to the left wraps to a huge number, so one comparison finds both ends */
-            size_t row = y * conv->stride + i - conv->pad_top, column = x * conv->stride + j - conv->pad_left;
-            int inside = row < conv->in_height && column < conv->in_width;
-            taps[i * 3 + j] = inside ? input + (row * conv->in_width + column) * channels : zeros;
-        }
-}
-
 enum { TAP_PAIRS = 5 }; /* the nine taps and a zero, two by two */
 
 static size_t stem_packed_bytes(const struct cxr_conv *conv) {
@@ -388,7 +375,20 @@ static void stem_pack(const struct cxr_conv *conv, void *packed) {
                     *out++ = tap < CXR_TAPS ? weights[tap * conv->out_channels + n] : (int16_t)0;
 }
 
-static size_t stem_scratch_bytes(const struct cxr_conv *conv) { return conv->in_channels; }
+/* A window's three rows with zeros beside them, so that no tap needs a bounds check. The last window begins within the
+ * padded input (graph.c), hence the two bytes. */
+static size_t stem_row_bytes(const struct cxr_conv *conv) { return (size_t)conv->pad_left + conv->in_width + 2; }
+
+static size_t stem_scratch_bytes(const struct cxr_conv *conv) { return 3 * stem_row_bytes(conv); }
+
+static void stem_rows(const struct cxr_conv *conv, const uint8_t *input, size_t y, uint8_t *rows) {
+    memset(rows, 0, stem_scratch_bytes(conv));
+    for (size_t i = 0; i < 3; i++) {
+        size_t row = y * conv->stride + i - conv->pad_top; /* above the input wraps to a huge number */
+        if (row < conv->in_height)
+            memcpy(rows + i * stem_row_bytes(conv) + conv->pad_left, input + row * conv->in_width, conv->in_width);
+    }
+}
 
 static inline v128_t stem4(const struct cxr_conv *conv, const v128_t pairs[TAP_PAIRS], size_t n) {
     const int16_t *weights = (const int16_t *)conv->weights + n * TAP_PAIRS * 2;
@@ -398,28 +398,28 @@ static inline v128_t stem4(const struct cxr_conv *conv, const v128_t pairs[TAP_P
     return acc;
 }
 
+static inline v128_t splat_taps(uint8_t first, uint8_t second) { return wasm_i32x4_splat(first | second << 16); }
+
 /* input [H][W] u8, output [H'][W'][N] */
-static void stem_u8s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
+static void stem_u8s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *input, const uint8_t *residual,
                             uint8_t *output, void *scratch) {
-    const struct output_stage stage = output_stage(conv, residual);
-    const size_t outputs = conv->out_channels;
-    memset(scratch, 0, 1);
-    for (size_t y = 0; y < conv->out_height; y++)
-        for (size_t x = 0; x < conv->out_width; x++) {
-            const uint8_t *taps[CXR_TAPS];
-            v128_t pairs[TAP_PAIRS];
-            find_taps(conv, input, scratch, y, x, taps);
-            for (size_t pair = 0; pair < TAP_PAIRS; pair++) {
-                int32_t second = pair * 2 + 1 < CXR_TAPS ? *taps[pair * 2 + 1] : 0;
-                pairs[pair] = wasm_i32x4_splat(*taps[pair * 2] | second << 16);
-            }
-            size_t cell = (y * conv->out_width + x) * outputs;
-            for (size_t n = 0; n < outputs; n += 8) {
-                v128_t q = requantise8(&stage, stem4(conv, pairs, n), stem4(conv, pairs, n + 4), conv->multipliers + n,
+    const struct cxr_conv conv = *pointer; /* a copy, which stores of bytes can't change */
+    const struct output_stage stage = output_stage(&conv, residual);
+    const uint8_t *a = scratch, *b = a + stem_row_bytes(&conv), *c = b + stem_row_bytes(&conv);
+    size_t cell = 0;
+    for (size_t y = 0; y < conv.out_height; y++) {
+        stem_rows(&conv, input, y, scratch);
+        for (size_t x = 0; x < (size_t)conv.out_width * conv.stride; x += conv.stride, cell += conv.out_channels) {
+            const v128_t pairs[TAP_PAIRS] = {splat_taps(a[x], a[x + 1]), splat_taps(a[x + 2], b[x]),
+                                             splat_taps(b[x + 1], b[x + 2]), splat_taps(c[x], c[x + 1]),
+                                             splat_taps(c[x + 2], 0)};
+            for (size_t n = 0; n < conv.out_channels; n += 8) {
+                v128_t q = requantise8(&stage, stem4(&conv, pairs, n), stem4(&conv, pairs, n + 4), conv.multipliers + n,
                                        residual ? residual + cell + n : NULL);
                 wasm_v128_store64_lane(output + cell + n, clamp16(&stage, q, q), 0);
             }
         }
+    }
 }
 
 const struct cxr_kernels cxr_kernels_simd = {
