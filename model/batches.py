@@ -42,7 +42,7 @@ def film_probabilities(records: list[Record], indices: np.ndarray) -> np.ndarray
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:
-    """The cached images at the size of the training phase."""
+    """The cached images at another size."""
     if size == images.shape[1]:
         return images
     return np.stack([np.asarray(Image.fromarray(i).resize((size, size), Image.BICUBIC)) for i in images])

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from batches import BATCH, Batch, Batches, as_batches
-from data import INPUT, OPACITY, PUBLISHED, Record, load_or_explain, read_films, read_negatives
+from data import INPUT, OPACITY, PUBLISHED, DataError, Record, load_or_explain, read_films, read_negatives
 from net import CLASSES
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184",
@@ -33,19 +33,17 @@ WARM_UP, WEIGHT_DECAY, CLIP = 0.06, 0.03, 5.0
 @dataclass
 class Recipe:
     """What differs between the two trainings."""
-    sizes: tuple[int, ...]        # image size of each phase
-    shares: tuple[float, ...]     # of the time, and of the learning-rate schedule
     peak: float                   # learning rate
     ema_decay: float
     loss: Callable[[torch.Tensor, Batch], torch.Tensor]
-    evaluate: Callable[[torch.nn.Module, int], dict[str, float]]  # figures of the averaged network on val
+    evaluate: Callable[[torch.nn.Module], dict[str, float]]  # figures of the averaged network on val
 
 
 @dataclass
 class Budget:
-    """Minutes in all, or epochs of each phase."""
+    """Minutes, or epochs."""
     minutes: float
-    epochs: list[int] | None
+    epochs: int | None
     steps: int | None
     patience: int
 
@@ -53,10 +51,8 @@ class Budget:
 @dataclass
 class Plan:
     """Where training stands and what is left; part of the checkpoint."""
-    phase: int = 0
-    epoch: int = 0          # epochs done in all
-    done: int = 0           # epochs done in this phase
-    left: int = 1           # epochs to do in this phase
+    epoch: int = 0          # epochs done
+    left: int = 1           # epochs to do
     progress: float = 0.0   # 0..1 along the learning-rate schedule
     seconds: float = 0.0    # spent so far
     best: float = -1.0
@@ -73,10 +69,15 @@ class Sets:
     negative_records: list[Record]
 
 
-def with_fast_allocator() -> None:
-    """Starts this program again with malloc kept from returning memory: page faults cost a third of the time."""
+def run_program(main: Callable[[], None]) -> None:
+    """Runs `main` with malloc kept from returning memory, as page faults cost a third of the time: the program starts
+    again for that. What is wrong with the data ends it with a sentence."""
     if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+    try:
+        main()
+    except DataError as error:
+        sys.exit(str(error))
 
 
 def load_sets(data: str, cache: str, quick: bool = False) -> Sets:
@@ -130,11 +131,11 @@ def update_average(average: torch.nn.Module, net: torch.nn.Module, step: int, lo
 
 
 @torch.no_grad()
-def logits_of(net: torch.nn.Module, images: np.ndarray, size: int = INPUT) -> np.ndarray:
+def logits_of(net: torch.nn.Module, images: np.ndarray) -> np.ndarray:
     """Logits of plain images, in evaluation mode."""
     net.eval()
     parts = []
-    for x in as_batches(images, size):
+    for x in as_batches(images):
         with mixed_precision():
             parts.append(net(x.contiguous(memory_format=torch.channels_last)).float().numpy())
     return np.concatenate(parts) if parts else np.empty((0, CLASSES + 1), np.float32)
@@ -216,24 +217,29 @@ class Fit:
         print(f"resuming after epoch {self.plan.epoch} (--restart to begin anew)", flush=True)
 
     def run(self) -> Path:
-        """All phases that are left; returns the path of the best checkpoint."""
-        plan, sizes = self.plan, self.recipe.sizes
-        while plan.phase < len(sizes):
-            size = sizes[plan.phase]
-            batches = Batches(self.sets.films, self.sets.records, self.sets.negatives, self.sets.negative_records,
-                              size, self.seed)
-            steps = self.budget.steps or batches.steps()
-            self._replan(0.0 if self.budget.epochs else self._measure(batches, steps))
-            print(f"phase {plan.phase + 1}: {size} pixels, {plan.left} epochs of {steps} steps", flush=True)
-            while plan.left > 0:
-                self._epoch(batches, size, steps)
-                if plan.best_epoch and plan.epoch - plan.best_epoch >= self.budget.patience:
-                    print(f"stopped early: no better validation score for {self.budget.patience} epochs", flush=True)
-                    plan.left, plan.phase = 0, len(sizes)
-            plan.phase, plan.done = plan.phase + 1, 0
+        """All epochs that are left; returns the path of the best checkpoint, which may be the start."""
+        plan = self.plan
+        batches = Batches(self.sets.films, self.sets.records, self.sets.negatives, self.sets.negative_records, INPUT,
+                          self.seed)
+        steps = self.budget.steps or batches.steps()
+        self._replan(0.0 if self.budget.epochs else self._measure(batches, steps))
+        print(f"{plan.left} epochs of {steps} steps", flush=True)
+        if plan.epoch == 0:
+            self._keep_best(score_of(self.recipe.evaluate(self.average)))
+        while plan.left > 0:
+            self._epoch(batches, steps)
+            if plan.epoch - plan.best_epoch >= self.budget.patience:
+                print(f"stopped early: no better validation score for {self.budget.patience} epochs", flush=True)
+                plan.left = 0
         self._blend()
         print(f"best validation score {plan.best:.4f} at epoch {plan.best_epoch}; {plan.seconds / 60:.1f} minutes")
         return self.out / "best.pt"
+
+    def _keep_best(self, score: float) -> None:
+        """Writes the averaged network down if none before scored better."""
+        if score > self.plan.best:
+            self.plan.best, self.plan.best_epoch = score, self.plan.epoch
+            save_atomically({"average": self.average.state_dict(), "plan": asdict(self.plan)}, self.out / "best.pt")
 
     def _blend(self) -> None:
         """Takes the mean of the best and the last weights where validation likes it better than either."""
@@ -241,20 +247,18 @@ class Fit:
         blend = copy.deepcopy(self.average)
         blend.load_state_dict({k: (v + best[k]) / 2 if v.dtype.is_floating_point else v
                                for k, v in self.average.state_dict().items()})
-        score = score_of(self.recipe.evaluate(blend, self.recipe.sizes[-1]))
+        score = score_of(self.recipe.evaluate(blend))
         print(f"mean of best and last: {score:.4f}", flush=True)
-        if score > self.plan.best:
-            self.plan.best = score
-            save_atomically({"average": blend.state_dict(), "plan": asdict(self.plan)}, self.out / "best.pt")
+        self.average = blend
+        self._keep_best(score)
 
     def _replan(self, epoch_seconds: float) -> None:
-        """How many epochs the current phase still has."""
+        """How many epochs are left."""
         plan, budget = self.plan, self.budget
         if budget.epochs:
-            plan.left = budget.epochs[plan.phase] - plan.done
-            return
-        until = budget.minutes * 60 * sum(self.recipe.shares[:plan.phase + 1])
-        plan.left = max(0 if plan.done else 1, round((until - plan.seconds) / epoch_seconds))
+            plan.left = budget.epochs - plan.epoch
+        else:
+            plan.left = max(0 if plan.epoch else 1, round((budget.minutes * 60 - plan.seconds) / epoch_seconds))
 
     def _measure(self, batches: Batches, steps: int) -> float:
         """Seconds of an epoch, measured on a copy of the network, so that measuring does not train."""
@@ -280,39 +284,34 @@ class Fit:
         """One pass; advances the plan's progress; returns the mean loss."""
         plan, began, total = self.plan, time.time(), 0.0
         self.net.train()
-        advance = (sum(self.recipe.shares[:plan.phase + 1]) - plan.progress) / (plan.left * steps)
+        advance = (1 - plan.progress) / (plan.left * steps)
         for i, batch in enumerate(batches.epoch(plan.epoch, steps), 1):
             for group in self.optimiser.param_groups:
                 group["lr"] = learning_rate(plan.progress, self.recipe.peak)
             total += self._step(self.net, self.optimiser, batch)
-            update_average(self.average, self.net, plan.done * steps + i, self.recipe.ema_decay)  # anew in each phase
+            update_average(self.average, self.net, plan.epoch * steps + i, self.recipe.ema_decay)
             plan.progress += advance
             if i % 25 == 0 or i == steps:
                 each = (time.time() - began) / i
                 rest = each * (steps - i + (plan.left - 1) * steps)
                 print(f"epoch {plan.epoch + 1}  {i}/{steps}  loss {total / i:.4f}  {BATCH / each:.0f} img/s  "
-                      f"this phase ends in {rest / 60:.1f} min", flush=True)
+                      f"ends in {rest / 60:.1f} min", flush=True)
         return total / steps
 
-    def _epoch(self, batches: Batches, size: int, steps: int) -> None:
+    def _epoch(self, batches: Batches, steps: int) -> None:
         """Trains, validates, plans and writes everything down."""
         plan, began = self.plan, time.time()
         loss = self._train(batches, steps)
-        result = self.recipe.evaluate(self.average, size)
-        plan.epoch, plan.done = plan.epoch + 1, plan.done + 1
+        result = self.recipe.evaluate(self.average)
+        plan.epoch += 1
         seconds = time.time() - began
         plan.seconds += seconds
-        row = {"epoch": plan.epoch, "size": size, "rate": f"{learning_rate(plan.progress, self.recipe.peak):.2e}",
+        row = {"epoch": plan.epoch, "rate": f"{learning_rate(plan.progress, self.recipe.peak):.2e}",
                "loss": f"{loss:.4f}", **{k: f"{v:.4f}" for k, v in result.items()}, "seconds": f"{seconds:.0f}"}
         plan.history.append(row)
         print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
         self._replan(seconds)
-        score = score_of(result)
-        better = size == self.recipe.sizes[-1] and score > plan.best
-        if better:
-            plan.best, plan.best_epoch = score, plan.epoch
+        self._keep_best(score_of(result))
         save_atomically({"net": self.net.state_dict(), "average": self.average.state_dict(),
                          "optimiser": self.optimiser.state_dict(), "plan": asdict(plan)}, self.out / "last.pt")
-        if better or not (self.out / "best.pt").exists():
-            save_atomically({"average": self.average.state_dict(), "plan": asdict(plan)}, self.out / "best.pt")
         write_curves(plan.history, self.out)

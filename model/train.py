@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,11 @@ import torch
 import torch.nn.functional as F
 
 from batches import Batch, as_batches
-from data import INPUT, NEGATIVE, DataError, select
-from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, scores, with_fast_allocator
+from data import NEGATIVE, select
+from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, run_program, scores
 from net import CLASSES, Net, load_folded
 
-SIZES, SHARES = (INPUT,), (1.0,)
-PEAK, EMA_DECAY = 1.5e-4, 0.998
+PEAK, EMA_DECAY = 3e-4, 0.998
 SMOOTHING, GATE_WEIGHT = 0.05, 0.3
 KEPT_BLOCKS = 3
 
@@ -34,15 +32,17 @@ def start(init: str | None, sets: Sets, seed: int) -> Net:
     if not init and not os.path.exists(path):
         print("starting from random weights: pass --init for a pretrained start")
         return Net()
-    own = path.endswith(".cxrm")
-    if own:
-        from cxrm import read_convolutions
-    else:
-        from tflite import read_convolutions
     net = Net(fixed=True)
-    chosen = np.random.default_rng(seed).choice(select(sets.records, "train"), 96)
-    load_folded(net, read_convolutions(path), next(as_batches(sets.films[chosen], count=96)))
-    if own:  # its first layers know films already, and they are where most of the time goes
+    if path.endswith(".pt"):
+        net.load_state_dict(torch.load(path, map_location="cpu")["average"])
+    else:
+        if path.endswith(".cxrm"):
+            from cxrm import read_convolutions
+        else:
+            from tflite import read_convolutions
+        chosen = np.random.default_rng(seed).choice(select(sets.records, "train"), 96)
+        load_folded(net, read_convolutions(path), next(as_batches(sets.films[chosen], count=96)))
+    if not path.endswith(".tflite"):  # its first layers know films already, and they are where most of the time goes
         for module in (net.stem, *net.blocks[:KEPT_BLOCKS]):
             module.requires_grad_(False)
     return net
@@ -55,8 +55,7 @@ def train(args: argparse.Namespace) -> Path:
     sets = load_sets(args.data, args.cache, args.quick)
     val = select(sets.records, "val")
     labels = np.array([sets.records[i].label for i in val])
-    recipe = Recipe(SIZES, SHARES, PEAK, EMA_DECAY, loss_of,
-                    lambda net, size: scores(logits_of(net, sets.films[val], size), labels))
+    recipe = Recipe(PEAK, EMA_DECAY, loss_of, lambda net: scores(logits_of(net, sets.films[val]), labels))
     net = start(args.init, sets, args.seed)
     budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
     return Fit(net, recipe, budget, sets, args.out, args.seed, args.restart).run()
@@ -68,9 +67,8 @@ def common_arguments(description: str, out: str, minutes: float) -> argparse.Arg
     parser.add_argument("--data", required=True, help="data set folder")
     parser.add_argument("--out", default=out, help="checkpoints and curves")
     parser.add_argument("--cache", default="build/cache", help="decoded images")
-    parser.add_argument("--minutes", type=float, default=minutes, help="time for all phases")
-    parser.add_argument("--epochs", type=lambda s: [int(p) for p in s.split(",")],
-                        help="epochs of each phase, separated by commas, in place of --minutes")
+    parser.add_argument("--minutes", type=float, default=minutes, help="time for all epochs")
+    parser.add_argument("--epochs", type=int, help="in place of --minutes")
     parser.add_argument("--steps", type=int, help="batches in an epoch (default: one pass over the films)")
     parser.add_argument("--patience", type=int, default=6, help="epochs without a better score before stopping")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -82,7 +80,7 @@ def common_arguments(description: str, out: str, minutes: float) -> argparse.Arg
 
 def main() -> None:
     parser = common_arguments(__doc__, "build/train", 72)
-    parser.add_argument("--init", help=".tflite (ImageNet MobileNetV2) or .cxrm to start from")
+    parser.add_argument("--init", help="what to start from: .tflite (ImageNet MobileNetV2), .cxrm or a checkpoint")
     args = parser.parse_args()
     if args.quick:
         args.minutes, args.steps = 2, args.steps or 25
@@ -90,8 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with_fast_allocator()
-    try:
-        main()
-    except DataError as error:
-        sys.exit(str(error))
+    run_program(main)
