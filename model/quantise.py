@@ -8,7 +8,6 @@ depthwise convolution or the head at no loss, a pointwise one at some. This is c
 from __future__ import annotations
 
 import pickle
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from batches import as_batches
-from data import INPUT, DataError, at_input, select
-from fit import Budget, Fit, Recipe, Sets, load_sets, scores, with_fast_allocator
+from data import INPUT, at_input, select
+from fit import Budget, Fit, Recipe, Sets, load_sets, run_program, scores
 from integer import BIAS_LIMIT, DEPTHWISE, INPUT_SCALE, POINTWISE, STEM, TOP, Convolution, IntegerNet, Tensor
 from net import Net, layers
 from train import common_arguments, loss_of
@@ -28,7 +27,7 @@ WEIGHT_TOP = 127
 PRODUCT_LIMIT = 2 ** 20  # of the largest sum times its multiplier; the engine refuses 2^21
 WEAKEST = 0.02       # a channel's scale is at least this part of the tensor's largest
 CALIBRATION_FILMS = 256
-PEAK, EMA_DECAY = 1e-4, 0.998
+PEAK, EMA_DECAY = 3e-5, 0.998
 KEPT_CONVOLUTIONS = 9  # the stem and the first three blocks
 
 
@@ -212,7 +211,7 @@ def best_range(values: torch.Tensor) -> tuple[float, int]:
     """Scale and zero point with the least squared error of 7-bit rounding."""
     low, high = min(0.0, values.min().item()), max(values.max().item(), 1e-6)
     best = (float("inf"), 1.0, 0)
-    for share in np.linspace(0.3, 1, 36):
+    for share in np.linspace(0.2, 1, 41):
         scale = share * (high - low) / TOP
         zero = round(-share * low / scale)
         rounded = ((values / scale).round() + zero).clamp(0, TOP)
@@ -234,11 +233,12 @@ def calibrate_scales(net: QuantNet, images: np.ndarray) -> None:
             peak = value.abs().amax(dim=(0, 2, 3))
             peaks[i] = torch.maximum(peaks[i], peak) if samples[i] else peak
             pixels = value.permute(0, 2, 3, 1).reshape(-1, value.shape[1])
-            rows = torch.randint(len(pixels), (max(8, 20000 // value.shape[1]),), generator=generator)
+            rows = torch.randint(len(pixels), (max(8, 100000 // value.shape[1]),), generator=generator)
             samples[i].append(pixels[rows])
     for group in groups_of(net.steps):
         values = torch.cat([row for tensor in group for row in samples[tensor]])
-        shape = _channel_shape(net, group[0], peaks[group[0]]) if len(group) == 1 else torch.ones(values.shape[1])
+        peak = torch.stack([peaks[tensor] for tensor in group]).amax(0)
+        shape = _channel_shape(net, group, values, peak)
         scale, zero = best_range(values / shape)
         for tensor in group:
             net.set_scale(tensor, scale * shape, zero)
@@ -257,18 +257,36 @@ def _bound_products(net: QuantNet, tensor: int) -> None:
     net.set_scale(tensor, conv.scale_out * excess.clamp_min(1), 0)
 
 
-def _channel_shape(net: QuantNet, tensor: int, peak: torch.Tensor) -> torch.Tensor:
-    """Relative scales of a tensor's channels: by their peaks where the reader takes them up at no loss."""
-    readers = [c for c in net.convolutions if c.step.input == tensor]
-    if not net.steps[tensor - 1].relu:
-        return torch.ones_like(peak)
-    shape = peak
-    if readers and readers[0].step.opcode == POINTWISE:
-        weight = (readers[0].weight * readers[0].gain.reshape(-1, 1, 1, 1)).abs().amax(dim=(0, 2, 3))
-        shape = (peak.clamp_min(1e-6) / weight.clamp_min(1e-6)).sqrt()
-        shape = torch.minimum(shape, 8 * shape.median())
-        return (shape / shape.max()).clamp_min(WEAKEST * 2)
-    return (shape / shape.max().clamp_min(1e-6)).clamp_min(WEAKEST)
+def best_tops(values: torch.Tensor, peak: torch.Tensor) -> torch.Tensor:
+    """For each channel (column) the upper end with the least squared error of 7-bit rounding, at most its peak."""
+    best, tops = torch.full_like(peak, float("inf")), peak
+    for share in np.linspace(0.2, 1, 33):
+        scale = (share * peak / TOP).clamp_min(1e-9)
+        error = ((values / scale).round().clamp(0, TOP) * scale - values).square().mean(0)
+        tops = torch.where(error < best, share * peak, tops)
+        best = torch.minimum(best, error)
+    return tops
+
+
+def _channel_shape(net: QuantNet, group: list[int], values: torch.Tensor, peak: torch.Tensor) -> torch.Tensor:
+    """Relative scales of the channels of a group's tensors.
+
+    Where the reader takes them up at no loss, each channel has its own best one. A pointwise reader rounds its
+    weights, so there a channel's scale is a mean between what suits its values and what suits those weights.
+    """
+    relu = net.steps[group[0] - 1].relu
+    readers = [c for c in net.convolutions if c.step.input in group]
+    tops = best_tops(values, peak).clamp_min(1e-6) if relu else values.square().mean(0).sqrt().clamp_min(1e-6)
+    if not readers or readers[0].step.opcode != POINTWISE:
+        return (tops / tops.max()).clamp_min(WEAKEST)
+    weights = [(c.weight * c.gain.reshape(-1, 1, 1, 1)).flatten(2).transpose(0, 1).flatten(1) for c in readers]
+    if relu:
+        reach, spread, weakest = torch.stack([w.abs().amax(1) for w in weights]).amax(0), 8, WEAKEST * 2
+    else:
+        reach, spread, weakest = torch.stack([w.square().mean(1).sqrt() for w in weights]).amax(0), 4, WEAKEST * 5
+    shape = (tops / reach.clamp_min(1e-6)).sqrt()
+    shape = torch.minimum(shape, spread * shape.median())
+    return (shape / shape.max()).clamp_min(weakest)
 
 
 @torch.no_grad()
@@ -336,13 +354,13 @@ def main() -> None:
     val = select(sets.records, "val")
     labels, films = np.array([sets.records[i].label for i in val]), at_input(sets.films[val])
 
-    def evaluate(net: torch.nn.Module, _size: int = INPUT) -> dict[str, float]:
+    def evaluate(net: torch.nn.Module) -> dict[str, float]:
         return scores(to_integer(net).logits(films), labels)
 
     net = quantised(args.checkpoint, sets, args.seed)
     print("after calibration alone:", {k: round(v, 4) for k, v in evaluate(net).items()}, flush=True)
     if args.minutes > 0:
-        recipe = Recipe((INPUT,), (1.0,), PEAK, EMA_DECAY, loss_of, evaluate)
+        recipe = Recipe(PEAK, EMA_DECAY, loss_of, evaluate)
         budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
         best = Fit(net, recipe, budget, sets, args.out, args.seed, args.restart).run()
         net.load_state_dict(torch.load(best, map_location="cpu")["average"])
@@ -351,8 +369,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with_fast_allocator()
-    try:
-        main()
-    except DataError as error:
-        sys.exit(str(error))
+    run_program(main)
