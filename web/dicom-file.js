@@ -1,5 +1,5 @@
 // dicom-file.js - bytes to the few data elements that a picture needs, by dicom-parser. Elements that are not
-// in WANTED, such as everything about the patient, are stepped over and never read.
+// in WANTED, such as everything about the patient, are stepped over and never read, unless dicom-identity.js asks.
 import dicomParser from 'dicom-parser';
 import { joined } from './dicom-bytes.js';
 import { DicomError } from './dicom-error.js';
@@ -33,7 +33,7 @@ const UNDEFINED_LENGTH = 0xffffffff;
 const PIXEL_DATA = 0x7fe00010;
 const MEDIA_DIRECTORY = '1.2.840.10008.1.3.10';
 
-/** All that is ever read, by tag. */
+/** All that is read of its own accord, by tag. */
 const WANTED = new Set([
   'x00020002',
   'x00020010', // media storage SOP class, transfer syntax
@@ -99,9 +99,10 @@ const parser = dicomParser;
 /**
  * @param {Uint8Array} bytes
  * @param {number} [maxBytes] of the file, also when inflated
+ * @param {Set<string>} [wanted] elements that are read
  * @returns {Promise<DicomData>}
  */
-export async function readDicom(bytes, maxBytes = MAX_FILE_BYTES) {
+export async function readDicom(bytes, maxBytes = MAX_FILE_BYTES, wanted = WANTED) {
   if (bytes.length > maxBytes) throw tooLarge(maxBytes);
   const start = startOfDicom(bytes);
   if (start < 0) throw new DicomError('dicom-format', 'This is not a DICOM file.');
@@ -110,7 +111,7 @@ export async function readDicom(bytes, maxBytes = MAX_FILE_BYTES) {
   if (meta.tags.text('x00020002') === MEDIA_DIRECTORY)
     throw new DicomError('dicom-directory', 'This is a DICOMDIR: a list of files, not a picture.');
   if (declared === DEFLATED) bytes = await inflate(bytes, meta.end, maxBytes);
-  return readDataSet(bytes, meta.end, declared);
+  return readDataSet(bytes, meta.end, declared, wanted);
 }
 
 /** @param {number} maxBytes */
@@ -126,7 +127,7 @@ const tooLarge = (maxBytes) =>
  * @param {number} start
  */
 function readMeta(bytes, start) {
-  const reader = new ElementReader(bytes, start, 'explicit-little');
+  const reader = new ElementReader(bytes, start, 'explicit-little', WANTED);
   while (reader.peekGroup() === 2) reader.read();
   return { tags: reader.tags, end: reader.position };
 }
@@ -135,9 +136,10 @@ function readMeta(bytes, start) {
  * @param {Uint8Array} bytes
  * @param {number} start
  * @param {string|undefined} declared transfer syntax; absent from files without a header
+ * @param {Set<string>} wanted
  * @returns {DicomData}
  */
-function readDataSet(bytes, start, declared) {
+function readDataSet(bytes, start, declared, wanted) {
   const encoding = encodingAt(bytes, start);
   const syntax = syntaxOf(
     declared ??
@@ -145,7 +147,7 @@ function readDataSet(bytes, start, declared) {
         encoding
       ],
   );
-  const reader = new ElementReader(bytes, start, encoding);
+  const reader = new ElementReader(bytes, start, encoding, wanted);
   while (reader.peekGroup() !== undefined) {
     const pixelData = reader.read();
     if (pixelData) return { bytes, syntax, little: encoding !== 'explicit-big', tags: reader.tags, pixelData };
@@ -175,19 +177,22 @@ class ElementReader {
   #little;
   #explicit;
   #byteParser;
+  #wanted;
   position;
 
   /**
    * @param {Uint8Array} bytes
    * @param {number} position
    * @param {'explicit-little'|'explicit-big'|'implicit-little'} encoding
+   * @param {Set<string>} wanted
    */
-  constructor(bytes, position, encoding) {
+  constructor(bytes, position, encoding, wanted) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#little = encoding !== 'explicit-big';
     this.#explicit = encoding !== 'implicit-little';
     this.#byteParser = this.#little ? parser.littleEndianByteArrayParser : parser.bigEndianByteArrayParser;
+    this.#wanted = wanted;
     this.position = position;
     this.tags = new Tags(new parser.DataSet(this.#byteParser, bytes, this.#elements));
   }
@@ -203,7 +208,7 @@ class ElementReader {
     const known = length !== UNDEFINED_LENGTH;
     if (number === PIXEL_DATA) return { offset, length, encapsulated: !known, vr };
     if (known && offset + length > this.#bytes.length) throw this.#truncated(key);
-    if (known && !WANTED.has(key)) this.position = offset + length;
+    if (known && !this.#wanted.has(key)) this.position = offset + length;
     else this.#parse(key);
     return undefined;
   }
@@ -233,7 +238,7 @@ class ElementReader {
       const element = this.#explicit
         ? parser.readDicomElementExplicit(stream, stream.warnings)
         : parser.readDicomElementImplicit(stream);
-      if (WANTED.has(key)) this.#elements[key] = element;
+      if (this.#wanted.has(key)) this.#elements[key] = element;
     } catch (cause) {
       throw new DicomError('dicom-corrupt', `The element ${tagName(key)} is damaged.`, { cause });
     }

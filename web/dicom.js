@@ -11,11 +11,12 @@ import { aboutOf, findingsOf } from './dicom-about.js';
 import { DicomError } from './dicom-error.js';
 import { readDicom } from './dicom-file.js';
 import { grayOf, grayOfColour, renderingOf, toGray8 } from './dicom-gray.js';
+import { identityOf } from './dicom-identity.js';
 import { jobOf } from './dicom-job.js';
 import { layoutOf, readFrame } from './dicom-pixels.js';
 import { looksLikeDicom } from './dicom-sniff.js';
 
-export { DicomError, jobOf, looksLikeDicom, toGray8 };
+export { DicomError, identityOf, jobOf, looksLikeDicom, toGray8 };
 
 /**
  * @typedef {import('./dicom-about.js').About} About

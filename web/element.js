@@ -518,6 +518,9 @@ export class CxrLens extends HTMLElement {
     if (!this.#layout) return;
     if (item?.result) this.#chooseMap(item);
     this.#table?.select(item);
+    const { studyUid, seriesUid, instanceUid, sopClass } = item?.result?.dicom ?? {};
+    // A report has to name its image by all of these.
+    this.#layout.setSr(Boolean(studyUid && seriesUid && instanceUid && sopClass));
     this.#showAnswer();
     this.#showScenes();
   }
@@ -699,20 +702,13 @@ export class CxrLens extends HTMLElement {
 
   // Exports
 
-  /** @param {'csv' | 'json' | 'print' | 'print.all'} kind @param {boolean} names whether file names go out */
+  /** @param {import('./exports.js').Kind} kind @param {boolean} names whether file names go out */
   async #save(kind, names) {
-    const choice = { names, verdict: (/** @type {Item} */ item) => this.#verdict(item) };
-    const shown = this.#table?.visible ?? [];
-    const day = new Date().toISOString().slice(0, 10);
-    if (kind.startsWith('print')) {
-      const { printReport } = await import('./report.js');
-      const items = kind === 'print' ? [this.#selected].filter((item) => item !== null) : shown;
-      await printReport(this.#words, items, { ...choice, version: this.#classifier?.info.version ?? '' });
-      return;
-    }
-    const { save, toCsv, toJson } = await import('./exports.js');
-    if (kind === 'csv') save(`cxr-lens-${day}.csv`, toCsv(shown, choice), 'text/csv;charset=utf-8');
-    else save(`cxr-lens-${day}.json`, toJson(shown, choice), 'application/json');
+    const { exportAs } = await import('./exports.js');
+    await exportAs(kind, {
+      names, verdict: (item) => this.#verdict(item), words: this.#words, shown: this.#table?.visible ?? [], selected: this.#selected,
+      version: this.#classifier?.info.version ?? '',
+    });
   }
 }
 

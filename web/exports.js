@@ -1,13 +1,50 @@
-/** Turns results into files: CSV that spreadsheets cannot be tricked by, and JSON by the schema. */
+/**
+ * Turns results into files: CSV that spreadsheets cannot be tricked by, JSON by the schema, DICOM Structured Reports.
+ * What a kind of export alone needs is loaded when it is asked for.
+ */
 
 /**
  * @typedef {import('./queue.js').Item} Item
+ * @typedef {'csv' | 'json' | 'sr' | 'print' | 'print.all'} Kind
  * @typedef {{ names: boolean, verdict: (item: Item) => string }} Choice `names`: file names included
+ *
+ * @typedef {object} Source
+ * @property {import('./i18n.js').Words} words
+ * @property {Item[]} shown what the table shows, in its order
+ * @property {Item | null} selected
+ * @property {string} version of the library
  */
 
 const CLASSES = ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity'];
 const COLUMNS = ['file', 'sha256', 'verdict', ...CLASSES, 'gate_score', 'gate_threshold', 'width', 'height', 'format',
   'warnings', 'error', 'model', 'model_version', 'model_sha256'];
+
+/**
+ * Makes what was asked for and hands it to the user.
+ * @param {Kind} kind
+ * @param {Choice & Source} source
+ */
+export async function exportAs(kind, { words, shown, selected, ...choice }) {
+  const one = selected ? [selected] : [];
+  const name = `cxr-lens-${new Date().toISOString().slice(0, 10)}`;
+  if (kind === 'csv') save(`${name}.csv`, toCsv(shown, choice), 'text/csv;charset=utf-8');
+  else if (kind === 'json') save(`${name}.json`, toJson(shown, choice), 'application/json');
+  else if (kind === 'sr') for (const item of one) save(`${name}.sr.dcm`, await toSr(item, choice), 'application/dicom');
+  else await import('./report.js').then(({ printReport }) => printReport(words, kind === 'print' ? one : shown, choice));
+}
+
+/**
+ * A report that an archive can file beside the image: it names patient and study as the image does, which is read from
+ * the file now, for results hold nothing of the patient.
+ * @param {Item} item with the result of a DICOM file
+ * @param {Choice} choice
+ */
+async function toSr(item, choice) {
+  const [{ toDicomSr }, { identityOf }] = await Promise.all([import('./dicom-sr.js'), import('./dicom.js')]);
+  const identity = await identityOf(new Uint8Array(await /** @type {Blob} */ (item.source).arrayBuffer()));
+  const result = { .../** @type {import('./classifier.js').Result} */ (item.result), verdict: choice.verdict(item) };
+  return toDicomSr(result, { ...identity, date: new Date() });
+}
 
 /**
  * One cell. A leading equals, plus, minus or at sign, tab or return would be run as a formula by spreadsheets: an
@@ -79,11 +116,11 @@ function finished(items) {
 /**
  * Hands a file to the user.
  * @param {string} name
- * @param {string} text
+ * @param {string | Uint8Array<ArrayBuffer>} content
  * @param {string} type
  */
-export function save(name, text, type) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+function save(name, content, type) {
+  const url = URL.createObjectURL(new Blob([content], { type }));
   const link = document.createElement('a');
   link.href = url;
   link.download = name;

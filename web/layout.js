@@ -15,7 +15,7 @@ import { filesPicked } from './intake.js';
  * @property {() => void} help
  * @property {() => void} restart after the classifier failed to start
  * @property {() => void} compare
- * @property {(kind: 'csv' | 'json' | 'print' | 'print.all', names: boolean) => void} save
+ * @property {(kind: import('./exports.js').Kind, names: boolean) => void} save
  */
 
 export class Layout {
@@ -106,6 +106,11 @@ export class Layout {
     ].filter(Boolean).join(' · ');
   }
 
+  /** @param {boolean} able whether there is a report to make of the selected image for an archive */
+  setSr(able) {
+    this.menu.querySelector('.sr')?.toggleAttribute('hidden', !able);
+  }
+
   /** @param {number} count of images that can come back; 0 hides the offer */
   setUndo(count) {
     this.undo.hidden = count === 0;
@@ -145,13 +150,13 @@ export class Layout {
   #exportMenu() {
     const { words, actions } = this;
     const names = h('input', { type: 'checkbox', checked: true });
-    const item = (/** @type {'csv' | 'json' | 'print' | 'print.all'} */ kind) => button(words.text(`export.${kind}`), () => {
+    const item = (/** @type {import('./exports.js').Kind} */ kind) => button(words.text(`export.${kind}`), () => {
       menu.open = false;
       actions.save(kind, names.checked);
     }, { icon: kind.startsWith('print') ? 'print' : 'save', class: `item ${kind.replace('.', '-')}` });
     const menu = h('details', { class: 'menu' },
       h('summary', { title: words.text('export.title') }, icon('save'), h('span', {}, words.text('export.title'))),
-      h('div', { class: 'sheetlet' }, item('csv'), item('json'), item('print'), item('print.all'),
+      h('div', { class: 'sheetlet' }, item('csv'), item('json'), item('sr'), item('print'), item('print.all'),
         h('label', { class: 'check' }, names, words.text('export.names')),
         h('p', { class: 'muted' }, words.text('export.note'))));
     menu.addEventListener('focusout', (event) => {

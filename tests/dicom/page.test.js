@@ -1,6 +1,7 @@
 // page.test.js - DICOM on the page, in Chromium: dropped without an extension, shown in the window that was read, with
 // frames, windows and a ruler; refused by its tag in words; and users of PNG fetch nothing of it.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -120,6 +121,52 @@ test('exports hold no UID by default', async () => {
   for (const text of texts.slice(0, 2)) assert.doesNotMatch(text, /1\.2\.3\.4|one\.dcm|Doe/);
   assert.match(texts[2], /1\.2\.3\.4\.5\.6/);
 });
+
+const noDcmtk = spawnSync('dsrdump', ['--version']).status === 0 ? false : 'needs the Debian package dcmtk';
+
+test('a report is offered for DICOM alone, by keyboard, and names image, study and patient as the file does', { skip: noDcmtk }, async () => {
+  const { page, troubles } = await site.open();
+  await pick(page, [file('film.png', png(SIDE, SIDE, (x, y) => Math.round(255 * body(x / SIDE, y / SIDE))))]);
+  await idle(page, 1);
+  const item = part(page, '.menu .sr');
+  await part(page, '.menu summary').click();
+  assert.ok(await item.isHidden());
+  await page.keyboard.press('Escape');
+  const korean = Buffer.from('486f6e675e47696c646f6e673d1b242943fbf35e1b242943d1ced4d73d1b242943c8ab5e1b242943b1e6b5bf', 'hex');
+  await pick(page, [file('one.dcm', film({
+    '00080005': ['CS', '\\ISO 2022 IR 149'], '00080050': ['SH', 'A1'], '00100010': ['PN', korean], '00100020': ['LO', '4711'],
+  }), '')]);
+  await idle(page, 2);
+  await item.waitFor({ state: 'attached' });
+  await page.waitForFunction(() => !/** @type {any} */ (document.querySelector('cxr-lens')).shadowRoot.querySelector('.menu .sr').hidden);
+  assert.equal(site.hits.filter((url) => /dicom-sr/.test(url)).length, 0, 'loaded only when asked for');
+  await part(page, '.menu summary').focus();
+  await page.keyboard.press('Enter');
+  for (let i = 0; i < 3; i++) await page.keyboard.press('Tab');
+  assert.ok(await item.evaluate((node) => node.matches(':focus')));
+  assert.match(await item.innerText(), /DICOM SR .*identifiers of patient and study/);
+  const download = page.waitForEvent('download');
+  await page.keyboard.press('Enter');
+  const saved = await download;
+  assert.match(saved.suggestedFilename(), /^cxr-lens-[\d-]+\.sr\.dcm$/);
+  const path = await saved.path();
+  const said = dump('dsrdump', '--print-all-codes', '--print-template-id', '--print-instance-uid', path);
+  assert.match(said, /Comprehensive SR Document.*TID 1500 \(DCMR\).*IMAGE:.*1\.2\.3\.4\.5\.6/s);
+  const tags = dump('dcmdump', path);
+  for (const value of [/Hong\^Gildong=洪\^吉洞=홍\^길동/, /\(0010,0020\) LO \[4711\]/, /\(0008,0050\) SH \[A1\]/, /\(0020,000d\) UI \[1\.2\.3\.4\]/])
+    assert.match(tags, value);
+  const { verdict } = (await results(page)).find(({ dicom }) => dicom);
+  assert.match(said, new RegExp(`CODE:\\(verdict,99CXRLENS,.*=\\(${verdict},99CXRLENS,`));
+  assert.deepEqual(troubles, []);
+});
+
+/** What a tool says of a file; any complaint but of what it does not check is a failure. @param {string} tool @param {...string} options */
+function dump(tool, ...options) {
+  const done = spawnSync(tool, options, { encoding: 'utf8' });
+  const complaints = done.stderr.replace('W: The VR checker does not support this Specific Character Set: ISO_IR 192\n', '');
+  assert.deepEqual([done.status, complaints], [0, ''], done.stdout);
+  return done.stdout;
+}
 
 test('offline, after a visit without any DICOM, a file of every codec still opens', async () => {
   const { context, page } = await site.open({ serviceWorkers: 'allow' });

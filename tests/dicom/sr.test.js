@@ -10,6 +10,7 @@ import { web } from './module.js';
 import { dicomFile, radiograph } from './write.js';
 
 const { createClassifier } = await import(new URL('classifier.js', web).href);
+const { identityOf } = await import(new URL('dicom.js', web).href);
 const { toDicomSr } = await import(new URL('dicom-sr.js', web).href);
 const skip = spawnSync('dsrdump', ['--version']).status === 0 ? false : 'needs the Debian package dcmtk';
 const PYTHON = process.env.PYTHON ?? '/usr/bin/python3';
@@ -61,6 +62,28 @@ test('its tags name the study, the image and the patient as far as the caller di
   }), '--convert-to-utf8');
   for (const value of [/\[홍\^길동\]/, /\(0010,0020\) LO \[4711\]/, /\(0010,0030\) DA \[19700101\]/, /\(0008,0050\) SH \[A1\]/]) assert.match(named, value);
 });
+
+// The names of PS3.5 H.3, I.2, J.3 and K.2, and one of ISO 8859-1.
+for (const [characterSet, name, bytes] of [
+  ['\\ISO 2022 IR 87', 'Yamada^Tarou=山田^太郎=やまだ^たろう',
+    '59616d6164615e5461726f753d1b24423b3345441b28425e1b244242404f3a1b28423d1b24422464245e24401b28425e1b2442243f246d24261b2842'],
+  ['ISO 2022 IR 13\\ISO 2022 IR 87', 'ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎', 'd4cfc0de5ec0dbb33d1b24423b3345441b284a5e1b244242404f3a1b284a'],
+  ['\\ISO 2022 IR 149', 'Hong^Gildong=洪^吉洞=홍^길동', '486f6e675e47696c646f6e673d1b242943fbf35e1b242943d1ced4d73d1b242943c8ab5e1b242943b1e6b5bf'],
+  ['\\ISO 2022 IR 58', 'Zhang^XiaoDong=张^小东', '5a68616e675e5869616f446f6e673d1b242941d5c55e1b242941d0a1b6ab'],
+  ['GB18030', 'Wang^XiaoDong=王^小东', '57616e675e5869616f446f6e673dcdf55ed0a1b6ab'],
+  ['ISO_IR 192', 'Wang^XiaoDong=王^小東', '57616e675e5869616f446f6e673de78e8b5ee5b08fe69db1'],
+  ['ISO_IR 100', 'Äneas^Rüdiger', 'c46e6561735e52fc6469676572'],
+]) {
+  test(`the patient's name in ${characterSet} is read`, async () => {
+    const image = radiograph({ width: 2, height: 2, pixels: new Uint8Array(4) }, {
+      '00080005': ['CS', characterSet], '00080020': ['DA', '20261124'], '00100010': ['PN', Buffer.from(bytes, 'hex')],
+    });
+    assert.deepEqual(await identityOf(dicomFile(image)), {
+      patient: { name, id: '', birthDate: '', sex: '' },
+      study: { date: '20261124', time: '', id: '', accession: '', referrer: '' },
+    });
+  });
+}
 
 test('pydicom reads it, and its evidence is the image', { skip }, () => {
   writeFileSync(join(folder, 'report.dcm'), toDicomSr(read, { date }));

@@ -153,10 +153,11 @@ export default {
   'export.title': 'Export',
   'export.csv': 'Table (CSV)',
   'export.json': 'Data (JSON)',
+  'export.sr': 'DICOM SR of this image, with the identifiers of patient and study',
   'export.print': 'Report of this image (print, PDF)',
   'export.print.all': 'Report of all images (print, PDF)',
   'export.names': 'Include file names',
-  'export.note': 'Exports hold no image and nothing of the patient but the file name. Reports show the image.',
+  'export.note': 'Exports hold no image and, unless they say so, nothing of the patient but the file name. Reports show the image.',
 
   'report.title': 'Chest X-ray classifier report',
   'report.made': 'Made {date} with CXR Lens {version}',

@@ -152,10 +152,11 @@ export default {
   'export.title': '내보내기',
   'export.csv': '표 (CSV)',
   'export.json': '데이터 (JSON)',
+  'export.sr': '이 사진의 DICOM SR (환자·검사 식별 정보 포함)',
   'export.print': '이 사진의 보고서 (인쇄, PDF)',
   'export.print.all': '모든 사진의 보고서 (인쇄, PDF)',
   'export.names': '파일 이름 포함',
-  'export.note': '내보낸 자료에는 사진이 없고, 환자에 관한 것은 파일 이름뿐입니다. 보고서에는 사진이 보입니다.',
+  'export.note': '내보낸 자료에는 사진이 없고, 따로 밝히지 않는 한 환자에 관한 것은 파일 이름뿐입니다. 보고서에는 사진이 보입니다.',
 
   'report.title': '흉부 X선 분류기 보고서',
   'report.made': 'CXR Lens {version}(으)로 {date}에 만듦',
