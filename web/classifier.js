@@ -2,7 +2,7 @@
 // engine of its own. Module and model are fetched once; a worker starts when there is work for it.
 import { looksLikeDicom } from './dicom-sniff.js';
 import {
-  abortedBy, absolute, asBytes, createHost, CxrError, expectedModelHash, kindOf, loadModel, loadModule, nodeBuiltin, pickBuild, sha256,
+  abortedBy, absolute, asBytes, createHost, CxrError, expectedModelHash, kindOf, loadModel, loadModule, nodeBuiltin, pickBuild,
   verifyModel,
 } from './wasm.js';
 
@@ -65,6 +65,10 @@ export { CxrError };
 // The engine's own limits, applied before anything is copied.
 const maxFileBytes = 256 * 2 ** 20;
 const maxPixels = 64 * 2 ** 20;
+
+// What is read of a file to tell DICOM, which is then read together with the viewer. What is no longer than this, or
+// probably a PNG or JPEG, is read at once.
+const headBytes = 256 * 2 ** 10;
 
 // Linear memory never shrinks: an engine that grew beyond this for one huge image is not kept.
 const maxIdleBytes = 128 * 2 ** 20;
@@ -184,7 +188,12 @@ function readerOf(input, file, choice) {
 
   if (typeof input?.arrayBuffer === 'function') {
     checkLength(input.size);
-    return async () => messageOf(await readBlob(input), choice);
+    return async () => {
+      const atOnce = input.size <= headBytes || /^image/.test(input.type);
+      const head = await readBlob(atOnce ? input : input.slice(0, headBytes));
+      if (looksLikeDicom(head)) return openDicom(input, choice);
+      return encoded(atOnce ? head : await readBlob(input));
+    };
   }
   if (kindOf(input?.data) === 'Uint8ClampedArray') {
     checkPixels(input.data.length / 4);
@@ -200,7 +209,10 @@ function readerOf(input, file, choice) {
   if (!ArrayBuffer.isView(input) && !/^(Shared)?ArrayBuffer$/.test(kindOf(input)))
     return refuse('argument', 'The input is neither a file nor bytes nor pixels.');
   checkLength(input.byteLength);
-  return async () => messageOf(asBytes(input).slice(), choice);
+  return async () => {
+    const bytes = asBytes(input).slice();
+    return looksLikeDicom(bytes) ? openDicom(bytes, choice) : encoded(bytes);
+  };
 }
 
 /** @param {Blob} blob */
@@ -213,30 +225,25 @@ async function readBlob(blob) {
 }
 
 /**
- * Encoded bytes, which are ours to give away. The engine tells PNG from JPEG; DICOM is opened here, for bundlers
- * find parts that are loaded later in the main code only.
+ * Encoded bytes, which are ours to give away; the engine tells PNG from JPEG.
  * @param {Uint8Array<ArrayBuffer>} bytes
- * @param {DicomChoice} [choice]
- * @returns {Message|Promise<Message>}
+ * @returns {Message}
  */
-const messageOf = (bytes, choice) =>
-  (looksLikeDicom(bytes) ? openDicom(bytes, choice) : { job: { bytes }, transfer: [bytes.buffer] });
+const encoded = (bytes) => ({ job: { bytes }, transfer: [bytes.buffer] });
 
 /**
- * @param {Uint8Array} bytes
+ * DICOM is opened in this thread, not in the worker: the reader and its decoders are loaded only when a file needs them,
+ * but bundlers put what a worker would load later into every worker, or refuse. What takes long is the worker's: the hash.
+ * @param {Blob|Uint8Array} source
  * @param {DicomChoice} [choice]
  * @returns {Promise<Message>}
  */
-async function openDicom(bytes, choice) {
+async function openDicom(source, choice) {
   const reader = await import('./dicom.js').catch((cause) => {
     throw new CxrError('network', `The DICOM reader could not be loaded: ${cause.message}`, { cause });
   });
   try {
-    const [hash, { gray16, complete }] = await Promise.all([
-      sha256(bytes), reader.openDicom(bytes).then((dicom) => reader.jobOf(dicom, choice)),
-    ]);
-    const transfer = [/** @type {ArrayBuffer} */ (gray16.pixels.buffer)];
-    return { job: { gray16 }, transfer, complete: (result) => complete(result, hash) };
+    return await reader.jobOf(await (source instanceof Uint8Array ? reader.openDicom(source) : reader.openShared(source)), choice);
   } catch (cause) {
     throw cause instanceof reader.DicomError ? new CxrError(cause.code, cause.message, { cause }) : cause;
   }

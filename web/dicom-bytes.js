@@ -1,14 +1,14 @@
 // dicom-bytes.js - small rearrangements of bytes and samples that several DICOM files need.
 
 /**
- * 16-bit words of either byte order, wherever they begin.
+ * 16-bit words of either byte order, wherever they begin; where the platform could read them in place, a view of the bytes.
  * @param {Uint8Array} bytes
  * @param {boolean} little
  */
 export function words(bytes, little) {
-  const copy = bytes.slice();
-  const result = new Uint16Array(copy.buffer, 0, copy.length >> 1);
   const native = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+  const usable = little === native && bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  const result = new Uint16Array(usable.buffer, usable.byteOffset, usable.length >> 1);
   if (little !== native)
     for (let i = 0; i < result.length; i++) result[i] = ((result[i] & 255) << 8) | (result[i] >> 8);
   return result;

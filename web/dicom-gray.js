@@ -13,7 +13,7 @@ import { DicomError } from './dicom-error.js';
  * @typedef {{ shape: Shape, centre: number, width: number }} Window
  *
  * @typedef {object} Gray one frame, ready for classify() (Gray16 of wasm.js) and for toGray8()
- * @property {Uint16Array} pixels
+ * @property {Uint16Array} pixels not to be written: where the file holds them as they are, they are a view of it
  * @property {number} width
  * @property {number} height
  * @property {number} bits
@@ -181,64 +181,74 @@ const lookUp = ({ first, entries }, value) =>
 // ---- Monochrome -----------------------------------------------------------------------------
 
 /**
- * @param {Samples} samples of which the memory is taken over
+ * @param {Samples} samples
  * @param {Layout} layout
  * @param {Rendering} rendering
  * @param {number|undefined} choice which of the vois; undefined: the first
  * @returns {Gray}
  */
 export function grayOf(samples, layout, rendering, choice) {
-  const pixels = alignedBits(samples, layout);
+  const steps = alignment(samples, layout);
   if (choice !== undefined && !rendering.vois[choice])
     throw new DicomError(
       'dicom-frame',
       `The file has ${rendering.vois.length} windows; number ${choice + 1} is not one of them.`,
     );
   const voi = rendering.vois[choice ?? 0];
-  if (rendering.modalityLut || voi?.kind === 'lut') return byTable(pixels, layout, rendering, voi);
+  if (rendering.modalityLut || voi?.kind === 'lut') return byTable(samples, steps, layout, rendering, voi);
   const { width, height, stored: bits, signed } = layout;
   const { slope, intercept, invert } = rendering;
   const padding = rendering.padding?.[0];
-  fillPadding(pixels, layout, rendering.padding);
+  const pixels = mapped(samples, [...steps, ...onePadding(layout, rendering.padding)]);
   const window = voi?.window ?? (bits <= 8 ? wholeRange(layout, rendering) : undefined);
   return { pixels, width, height, bits, signed, slope, intercept, window, invert, padding };
 }
 
+/** @typedef {(value: number) => number} Step from one value of a sample to another */
+
 /**
- * The stored bits moved to the bottom. What lies above them (overlays, C.9.2) is masked by whoever reads; but a
- * lossy decoder that overshoots would wrap round there, from white to black.
+ * All steps at once, for every value that a sample can have. Most files need none, and then nothing is copied.
  * @param {Samples} samples
- * @param {Layout} layout
+ * @param {Step[]} steps
+ * @returns {Uint16Array}
  */
-function alignedBits({ data, precision = 0 }, layout) {
-  const pixels = data instanceof Uint16Array ? data : new Uint16Array(data);
-  const shift = layout.high + 1 - layout.stored;
-  if (shift > 0) for (let i = 0; i < pixels.length; i++) pixels[i] >>= shift;
-  if (precision > layout.stored) clampTo(pixels, layout, precision);
+function mapped({ data }, steps) {
+  if (steps.length === 0) return data instanceof Uint16Array ? data : new Uint16Array(data);
+  const table = new Uint16Array(2 ** (8 * data.BYTES_PER_ELEMENT));
+  for (let i = 0; i < table.length; i++) table[i] = steps.reduce((value, step) => step(value), i);
+  const pixels = new Uint16Array(data.length);
+  for (let i = 0; i < pixels.length; i++) pixels[i] = table[data[i]];
   return pixels;
 }
 
-/** @param {Uint16Array} pixels @param {Layout} layout @param {number} precision of the decoder's samples */
-function clampTo(pixels, layout, precision) {
+/**
+ * Moves the stored bits to the bottom. What lies above them (overlays, C.9.2) is masked by whoever reads; but a
+ * lossy decoder that overshoots would wrap round there, from white to black.
+ * @param {Samples} samples
+ * @param {Layout} layout
+ * @returns {Step[]}
+ */
+function alignment({ precision = 0 }, layout) {
+  const shift = layout.high + 1 - layout.stored;
   const [least, most] = storedRange(layout);
-  for (let i = 0; i < pixels.length; i++) {
-    const value = valueOf(pixels[i], precision, layout.signed);
-    if (value < least || value > most) pixels[i] = value < least ? least : most;
-  }
+  const clamp = (/** @type {number} */ value) => Math.min(Math.max(valueOf(value, precision, layout.signed), least), most);
+  return [...(shift > 0 ? [(/** @type {number} */ value) => value >> shift] : []), ...(precision > layout.stored ? [clamp] : [])];
 }
 
 /**
  * The engine knows one padding value; a range of them (0028,0121) becomes that one.
- * @param {Uint16Array} pixels
  * @param {Layout} layout
  * @param {[number, number]|undefined} padding
+ * @returns {Step[]}
  */
-function fillPadding(pixels, layout, padding) {
-  if (!padding || padding[0] === padding[1]) return;
-  for (let i = 0; i < pixels.length; i++) {
-    const value = valueOf(pixels[i], layout.stored, layout.signed);
-    if (value >= padding[0] && value <= padding[1]) pixels[i] = padding[0];
-  }
+function onePadding({ stored, signed }, padding) {
+  if (!padding || padding[0] === padding[1]) return [];
+  return [
+    (pixel) => {
+      const value = valueOf(pixel, stored, signed);
+      return value >= padding[0] && value <= padding[1] ? padding[0] : pixel;
+    },
+  ];
 }
 
 /** @param {number} pixel @param {number} bits @param {boolean} signed */
@@ -260,14 +270,15 @@ function wholeRange(layout, { slope, intercept }) {
 }
 
 /**
- * All steps at once, for every stored value, into 16 bits.
- * @param {Uint16Array} pixels
+ * Everything up to the screen, into 16 bits.
+ * @param {Samples} samples
+ * @param {Step[]} steps that come before
  * @param {Layout} layout
  * @param {Rendering} rendering
  * @param {Voi|undefined} voi
  * @returns {Gray}
  */
-function byTable(pixels, layout, rendering, voi) {
+function byTable(samples, steps, layout, rendering, voi) {
   const { stored, signed, width, height } = layout;
   const { modalityLut, slope, intercept, invert, padding } = rendering;
   const table = new Uint16Array(2 ** stored);
@@ -278,7 +289,7 @@ function byTable(pixels, layout, rendering, voi) {
     const hidden = padding !== undefined && value >= padding[0] && value <= padding[1];
     table[i] = hidden ? 0 : Math.round(65535 * (invert ? 1 - share : share));
   }
-  for (let i = 0, mask = table.length - 1; i < pixels.length; i++) pixels[i] = table[pixels[i] & mask];
+  const pixels = mapped(samples, [...steps, (value) => table[value & (table.length - 1)]]);
   return ready(pixels, width, height, 16);
 }
 

@@ -25,8 +25,9 @@ import { DicomError } from './dicom-error.js';
  * @typedef {Readonly<About & Source>} DicomPart what a result tells of its file
  *
  * @typedef {object} DicomJob
- * @property {Gray} gray16
- * @property {(result: Result, sha256: string|null) => Result} complete the engine's answer to that of the file
+ * @property {{ gray16: Gray, file: Uint8Array }} job copies, to be given away: others may look at the same file
+ * @property {ArrayBuffer[]} transfer
+ * @property {(result: Result) => Result} complete the engine's answer to that of the file
  */
 
 /**
@@ -39,21 +40,34 @@ export async function jobOf(dicom, { frame = 0, window } = {}) {
   const refused = dicom.findings.find(({ level }) => level === 'refuse');
   if (refused) throw new DicomError(refused.code, refused.message);
   const start = performance.now();
-  const { coloured, ...gray16 } = await dicom.frame(frame, { window });
+  const { coloured, ...gray } = await dicom.frame(frame, { window });
+  const file = dicom.bytes().slice();
+  const pixels = pixelsIn(file, dicom.bytes(), gray.pixels);
   const took = performance.now() - start;
   const part = { ...dicom.about, ...sourceOf(dicom, frame, window) };
   const warnings = [...(coloured ? ['colour'] : []), ...part.findings.map(({ code }) => code)];
   return {
-    gray16,
-    complete: (result, sha256) => ({
+    job: { gray16: { ...gray, pixels }, file },
+    transfer: /** @type {ArrayBuffer[]} */ ([...new Set([file.buffer, pixels.buffer])]),
+    complete: (result) => ({
       ...result,
-      sha256,
       image: { ...result.image, format: 'dicom' },
       warnings: [...result.warnings, ...warnings],
       timings: { ...result.timings, decode_ms: result.timings.decode_ms + took },
       dicom: part,
     }),
   };
+}
+
+/**
+ * The same pixels in a copy of the file, if they are a part of it.
+ * @param {Uint8Array} copy
+ * @param {Uint8Array} file
+ * @param {Uint16Array} pixels
+ */
+function pixelsIn(copy, file, pixels) {
+  const offset = pixels.byteOffset - file.byteOffset;
+  return pixels.buffer === file.buffer && offset % 2 === 0 ? new Uint16Array(copy.buffer, offset, pixels.length) : pixels.slice();
 }
 
 /**

@@ -21,7 +21,7 @@ import { decodeRle } from './dicom-rle.js';
  * @property {boolean} signed
  *
  * @typedef {object} Samples one frame, decoded
- * @property {Uint8Array|Uint16Array} data row by row; the samples of a pixel side by side
+ * @property {Uint8Array|Uint16Array} data row by row; the samples of a pixel side by side; perhaps a view of the file
  * @property {'rgb'|'ybr'} [colour] what a decoder knows about the meaning of three samples
  * @property {number} [precision] bits of a lossy decoder's samples, which may overshoot the bits stored
  *
@@ -195,7 +195,7 @@ function nativeFrame({ bytes, pixelData, little }, layout, index) {
     !little && pixelData.vr === 'OW'
       ? swapped(bytes.subarray(pixelData.offset, pixelData.offset + pixelData.length), index * length, length)
       : frame;
-  return { data: subsampled ? upsampled(ordered) : interleaved(ordered.slice(), layout) };
+  return { data: subsampled ? upsampled(ordered) : interleaved(ordered, layout) };
 }
 
 /** @param {Uint8Array} all @param {number} start @param {number} length */

@@ -35,14 +35,35 @@ export { DicomError, identityOf, jobOf, looksLikeDicom, toGray8 };
  * @property {number} [window] which of `windows` to use; default: the first
  *
  * @typedef {object} Dicom
+ * @property {() => Uint8Array} bytes the whole file; a function, so that who writes the rest down writes nothing of the patient
  * @property {About} about
  * @property {Finding[]} findings
  * @property {number} frames
  * @property {Layout} layout
  * @property {WindowChoice[]} windows of the first frame; empty: the file has none, or is in colour
  * @property {(index?: number, options?: FrameOptions) => Promise<Gray & { coloured: boolean }>} frame from 0
- * @property {(index?: number) => Promise<Samples>} stored the samples as they are stored
+ * @property {(index?: number) => Promise<Samples>} stored the samples as they are stored; not to be written
  */
+
+/** Files that are being opened. @type {WeakMap<Blob, Promise<Readonly<Dicom>>>} */
+const opening = new WeakMap();
+
+/**
+ * Opens a file that several may ask for at the same time, as the viewer and the classifier do: it is then read once, and
+ * each frame decoded once.
+ * @param {Blob} blob
+ * @returns {Promise<Readonly<Dicom>>}
+ */
+export function openShared(blob) {
+  const unreadable = (/** @type {unknown} */ cause) => {
+    throw new DicomError('unreadable', 'The file can not be read; it may have been moved or changed.', { cause });
+  };
+  const opened = opening.get(blob) ?? blob.arrayBuffer().catch(unreadable).then((bytes) => openDicom(bytes));
+  opening.set(blob, opened);
+  // Kept no longer, or all the films of a batch would stay in memory.
+  opened.finally(() => opening.delete(blob)).catch(() => {});
+  return opened;
+}
 
 /**
  * @param {Uint8Array|ArrayBuffer} input the whole file; must stay unchanged while the result is in use
@@ -51,7 +72,8 @@ export { DicomError, identityOf, jobOf, looksLikeDicom, toGray8 };
  * @throws {DicomError}
  */
 export async function openDicom(input, { maxBytes } = {}) {
-  const dicom = await readDicom(plainBytes(input), maxBytes);
+  const bytes = plainBytes(input);
+  const dicom = await readDicom(bytes, maxBytes);
   if (dicom.syntax.decoder === null)
     throw new DicomError('dicom-syntax', `Pictures in the transfer syntax ${dicom.syntax.name} are not read.`);
   const layout = layoutOf(dicom.tags);
@@ -59,9 +81,20 @@ export async function openDicom(input, { maxBytes } = {}) {
   const monochrome = layout.photometric.startsWith('MONOCHROME');
   const rendering = (/** @type {number} */ index) => renderingOf(dicom.tags, layout, index, dicom.little);
 
+  /** The frame that was asked for last. @type {{ index: number, samples: Promise<Samples> }|undefined} */
+  let last;
+  const stored = (index = 0) => {
+    if (last?.index === index) return last.samples;
+    const samples = readFrame(dicom, layout, index);
+    last = { index, samples };
+    // A decoder that did not arrive may arrive next time.
+    samples.catch(() => (last = undefined));
+    return samples;
+  };
+
   /** @type {Dicom['frame']} */
   const frame = async (index = 0, { window } = {}) => {
-    const samples = await readFrame(dicom, layout, index);
+    const samples = await stored(index);
     if (monochrome) return { ...grayOf(samples, layout, rendering(index), window), coloured: false };
     const { gray, coloured } = grayOfColour(dicom.tags, samples, layout, dicom.little);
     return { ...gray, coloured };
@@ -71,13 +104,14 @@ export async function openDicom(input, { maxBytes } = {}) {
   // Bytes are meant as they are; deeper pixels use an unknown part of their range.
   const windowless = monochrome && layout.stored > 8 && windows.length === 0;
   return Object.freeze({
+    bytes: () => bytes,
     about,
     findings: findingsOf(dicom, about, { frames: layout.frames, windowless }),
     frames: layout.frames,
     layout,
     windows,
     frame,
-    stored: (index = 0) => readFrame(dicom, layout, index),
+    stored,
   });
 }
 

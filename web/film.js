@@ -66,9 +66,10 @@ const bytesOf = async (blob) => new Uint8Array(await blob.arrayBuffer());
 
 /** @param {Blob} blob @param {import('./classifier.js').DicomChoice} [choice] */
 async function dicomFilm(blob, { frame = 0, window = 0 } = {}) {
-  const { openDicom, toGray8 } = await import('./dicom.js');
-  const dicom = await openDicom(await bytesOf(blob));
+  const { openShared, toGray8 } = await import('./dicom.js');
+  const dicom = await openShared(blob);
   const shown = await dicom.frame(frame, dicom.windows.length > 0 ? { window } : {});
+  await new Promise((resolve) => setTimeout(resolve)); // the classifier, which waits for the same pixels, goes first
   /** @type {Level} */
   let level = { width: shown.width, height: shown.height, gray: toGray8(shown) };
   while (Math.max(level.width, level.height) > MAX_SIDE) level = halved(level);

@@ -26,7 +26,8 @@ import { assets } from './assets.js';
  * @property {number} [padding] stored value of background pixels
  *
  * @typedef {{ data: Uint8ClampedArray, width: number, height: number }} Rgba what ImageData holds
- * @typedef {{ bytes: Uint8Array } | { rgba: Rgba } | { gray16: Gray16 }} Job one image for the engine
+ * @typedef {{ bytes: Uint8Array } | { rgba: Rgba } | { gray16: Gray16, file?: Uint8Array }} Job one image for the engine;
+ *   `file`: what the pixels were decoded from, to be hashed
  *
  * @typedef {object} Heatmap class activation maps in logits; a map's mean plus its bias is the class's logit
  * @property {number} width
@@ -193,7 +194,7 @@ async function request(url, signal) {
  * @param {Bytes} bytes
  * @returns {Promise<string|null>} SHA-256 in hexadecimal, or null where the platform has none (insecure pages)
  */
-export async function sha256(bytes) {
+async function sha256(bytes) {
   const subtle = globalThis.crypto?.subtle;
   if (!subtle) return null;
   return hex(new Uint8Array(await subtle.digest('SHA-256', /** @type {ArrayBuffer} */ (bytes))));
@@ -371,7 +372,8 @@ export class Engine {
    */
   async classify(job, heatmap = false) {
     // The platform hashes on another thread while the module works.
-    const hash = 'bytes' in job ? sha256(job.bytes) : null;
+    const file = 'bytes' in job ? job.bytes : 'file' in job && job.file;
+    const hash = file ? sha256(file) : null;
     const result = this.#run(job, heatmap);
     return { ...result, sha256: await hash };
   }

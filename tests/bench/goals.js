@@ -39,6 +39,8 @@ export function goals({ places: [place], wire }) {
   const memory = film(place.memory);
   atMost('linear memory with a 2048 x 2048 image', memory && memory.bytes / 2 ** 20, 24, ' MiB');
   atMost('file to verdict, 2048 x 2048 JPEG', film(place.files)?.total.median, 60, ' ms');
+  atMost('drop to verdict, 3000 x 3000 DICOM of 12 bits', place.drop?.total.median, 400, ' ms');
+  atMost('meanwhile the page stands still at a stretch', place.drop?.freeze.median, 100, ' ms');
   const [one, two] = [1, 2].map((workers) => place.batches?.find((/** @type {any} */ b) => b.side === 2048 && b.workers === workers));
   atLeast('two workers against one', one && two.perSecond / one.perSecond, 1.8, ' times');
   return list;

@@ -69,7 +69,7 @@ function coldTable(cold) {
 }
 
 /** @param {any} place */
-function imageTables({ files, batches, memory }) {
+function imageTables({ files, batches, memory, drop }) {
   const byFile = files.map((/** @type {any} */ f) => [`${f.side} x ${f.side}${f.refused ? ', refused by the gate' : ''}`, size(f.bytes),
     fixed(f.decode), fixed(f.preprocess), fixed(f.network), fixed(f.total.median), fixed(f.total.min)]);
   const byBatch = batches.map((/** @type {any} */ b) => [`${b.side} x ${b.side}`, b.workers, b.count, fixed(b.perSecond), fixed(b.perSecond
@@ -78,7 +78,10 @@ function imageTables({ files, batches, memory }) {
   return [`### From a JPEG file to the verdict, one worker (${files[0].build} module, ms)`,
     table(['image', 'file', 'decode', 'preprocess', 'network', 'all, median', 'all, least'], byFile),
     '### Batches', table(['images', 'workers', 'in a batch', 'images a second', 'times one worker'], byBatch),
-    '### Linear memory of one engine', table(['', ''], byMemory)].join('\n\n');
+    '### Linear memory of one engine', table(['', ''], byMemory),
+    ...(drop ? ['### A DICOM film of 3000 x 3000 pixels and 12 bits, dropped on the element (ms)', table(['', 'median', 'least'],
+      [['until its verdict', drop.total], ['the page stood still at a stretch', drop.freeze]].map(([name, times]) => [name, fixed(times.median), fixed(times.min)]))] : []),
+  ].join('\n\n');
 }
 
 /** @param {Results} results */

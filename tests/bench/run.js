@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
+import { dicomFile, radiograph } from '../dicom/write.js';
 import { withGate } from './engine.js';
 import { read } from './files.js';
 import { writeModels } from './models.js';
@@ -32,6 +33,17 @@ function machine() {
     system: `${type()} ${release()}`, load: existsSync('/proc/loadavg') ? Number(readFileSync('/proc/loadavg', 'utf8').split(' ')[0]) : null };
 }
 
+/** A film of 12 bits, uncompressed, as detectors write it. @param {string} name @param {number} side */
+function writeFilm(name, side) {
+  const pixels = Uint16Array.from({ length: side * side }, (_, i) => {
+    const [x, y] = [(i % side) / side, Math.floor(i / side) / side];
+    const lung = (/** @type {number} */ centre) => Math.exp(-(((x - centre) / 0.13) ** 2) - ((y - 0.5) / 0.3) ** 2);
+    return 4000 * Math.min(Math.max(0.75 - 0.6 * lung(0.3) - 0.6 * lung(0.7), 0), 1) + (i * 7919) % 64;
+  });
+  const window = { '00281050': ['DS', '2048'], '00281051': ['DS', '4096'] };
+  writeFileSync(new URL(name, folder), dicomFile(radiograph({ width: side, height: side, bits: 12, pixels }, /** @type {any} */ (window))));
+}
+
 /** @param {Place} place @param {Place} users the same without flags */
 async function measureIn(place, users) {
   say(`${place.name}: all contenders in turns`);
@@ -53,7 +65,10 @@ async function measureIn(place, users) {
   const batches = await users.call('images.js', 'measureBatches',
     [{ sides: [512, 2048], workers: [1, 2], count: quick ? 4 : 24, rounds: quick ? 1 : 7 }]);
   const memory = await users.call('images.js', 'measureMemory', [{ sides: sides.sort((a, b) => a - b) }]);
-  return { place: place.name, speed, layers, cold, files, batches, memory };
+  if (!('requests' in users)) return { place: place.name, speed, layers, cold, files, batches, memory };
+  say(`${users.name}: a film dropped on the element`);
+  const drop = await users.call('drop.js', 'measureDrop', [{ path: 'build/bench/3000.dcm', rounds: quick ? 2 : 30 }]);
+  return { place: place.name, speed, layers, cold, files, batches, memory, drop };
 }
 
 /**
@@ -87,6 +102,7 @@ async function main() {
   if (about.load !== null && about.load > 0.5) say(`The machine is not idle (load ${about.load}): do not trust these figures.`);
   say('writing the models');
   writeModels();
+  writeFilm('3000.dcm', 3000);
   if (hasModel) writeFileSync(new URL('accepting.cxrm', folder), await withGate(await read('model/cxrlens.cxrm'), 0));
   const chromium = await openChromium();
   const places = [];

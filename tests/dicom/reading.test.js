@@ -1,7 +1,7 @@
 // reading.test.js - what the reader takes for DICOM, how it makes gray of it, and what it refuses; files by write.js.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { looksLikeDicom, openDicom, refusal, toGray8 } from './module.js';
+import { looksLikeDicom, openDicom, openShared, refusal, toGray8 } from './module.js';
 import { dicomFile, encapsulated, radiograph } from './write.js';
 
 const width = 48;
@@ -71,6 +71,36 @@ test('an ArrayBuffer, a view into a larger one and a Buffer read the same', asyn
 });
 
 // ---- Gray -----------------------------------------------------------------------------------
+
+test('pixels are a view of the file where they stand there as they are, and whatever is done to them, the file stays as it was', async () => {
+  const file = new Uint8Array(deep(windowed(2048, 4096)));
+  const [before, dicom] = [file.slice(), await openDicom(file)];
+  assert.equal((await dicom.frame(0)).pixels.buffer, file.buffer);
+  for (const more of [
+    { '00280102': ['US', 13] },
+    { '00280120': ['US', 0], '00280121': ['US', 900] },
+    { '00283010': ['SQ', [{ '00283002': ['US', [4, 0, 16]], '00283006': ['US', [1, 2, 3, 4]] }]] },
+  ]) {
+    const other = new Uint8Array(deep(more));
+    const [kept, opened] = [other.slice(), await openDicom(other)];
+    assert.notEqual((await opened.frame(0)).pixels.buffer, other.buffer);
+    assert.deepEqual(other, kept);
+  }
+  const odd = new Uint8Array(file.length + 1);
+  odd.set(file, 1);
+  assert.deepEqual(await shades(odd.subarray(1)), await shades(before), 'at an odd address');
+  assert.deepEqual(file, before);
+});
+
+test('a file that two ask for at once is read once and decoded once; later it is read anew', async () => {
+  const blob = new Blob([deep()]);
+  const [first, second] = await Promise.all([openShared(blob), openShared(blob)]);
+  assert.equal(first, second);
+  assert.equal(first.stored(0), second.stored(0));
+  assert.notEqual(await openShared(blob), first);
+  const gone = Object.assign(new Blob(), { arrayBuffer: () => Promise.reject(new Error('gone')) });
+  await assert.rejects(openShared(gone), { name: 'DicomError', code: 'unreadable' });
+});
 
 test('without a window 8 bits use their whole range, deeper pixels the range that is there', async () => {
   assert.deepEqual(await shades(shallow()), Uint8ClampedArray.from(bytes));
