@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
 import { openDicom, toGray8, web } from './module.js';
-import { dicomFile, radiograph } from './write.js';
+import { encode } from './openjph.js';
+import { dicomFile, encapsulated, radiograph } from './write.js';
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const skip = existsSync(CHROMIUM) ? false : `no ${CHROMIUM}`;
@@ -22,7 +23,9 @@ const TYPES = /** @type {Record<string, string>} */ ({
 
 const folder = mkdtempSync(join(tmpdir(), 'cxrlens-browser-'));
 const pixels = Uint16Array.from({ length: 120 * 100 }, (_, i) => (i * 13) % 4096);
-const image = radiograph({ width: 120, height: 100, bits: 12, pixels }, { '00280120': ['US', 5] });
+const picture = { width: 120, height: 100, bits: 12, pixels };
+const image = radiograph(picture, { '00280120': ['US', 5] });
+const { '7fe00010': _, ...description } = image;
 const plain = dicomFile(image);
 const bare = dicomFile(image, { header: false });
 
@@ -32,6 +35,7 @@ const files = {
   deflated: Buffer.concat([dicomFile({}, { syntax: '1.2.840.10008.1.2.1.99' }), deflateRawSync(bare)]),
   jpegls: encoded('jpegls', 'dcmcjpls'),
   jpeg2000: encoded('jpeg2000', 'gdcmconv', '--j2k'),
+  htj2k: dicomFile(description, { syntax: '1.2.840.10008.1.2.4.201', tail: encapsulated([encode(picture)]) }),
   lossless: encoded('lossless', 'dcmcjpeg', '+e1'),
 };
 
@@ -107,6 +111,7 @@ for (const [name, file] of Object.entries(files)) {
         /** @type {Record<string, string[]>} */ ({
           jpegls: ['dicom-jpegls.js', 'dicom-jpegls.wasm'],
           jpeg2000: ['dicom-jpeg2000.js', 'dicom-jpeg2000.wasm'],
+          htj2k: ['dicom-jpeg2000.js', 'dicom-jpeg2000.wasm'],
           lossless: ['dicom-jpeg.js'],
         })[name] ?? [];
       assert.deepEqual(

@@ -353,7 +353,7 @@ for (const [name, tags, expected] of FINDINGS) {
 
 /** @type {[string, () => Uint8Array, string][]} */
 const REFUSED = [
-  ['HTJ2K', () => deep({}, {}, { syntax: '1.2.840.10008.1.2.4.201' }), 'dicom-syntax'],
+  ['JPEG XL', () => deep({}, {}, { syntax: '1.2.840.10008.1.2.4.110' }), 'dicom-syntax'],
   ['MPEG-4', () => deep({}, {}, { syntax: '1.2.840.10008.1.2.4.102' }), 'dicom-syntax'],
   ['a private syntax', () => deep({}, {}, { syntax: '1.2.3.4' }), 'dicom-syntax'],
   [
@@ -427,8 +427,8 @@ for (const [name, make, code] of REFUSED) {
 
 test('refusals of syntaxes have their name', async () => {
   assert.match(
-    (await refusal(deep({}, {}, { syntax: '1.2.840.10008.1.2.4.203' })))?.message ?? '',
-    /High-Throughput JPEG 2000/,
+    (await refusal(deep({}, {}, { syntax: '1.2.840.10008.1.2.4.112' })))?.message ?? '',
+    /JPEG XL/,
   );
   assert.match((await refusal(deep({}, {}, { syntax: '1.2.3.4' })))?.message ?? '', /1\.2\.3\.4/);
 });

@@ -20,8 +20,6 @@ const REFUSED = {
   'liver_nonbyte_aligned_j2k.dcm': ['dicom-unsupported', /1 bits/],
   'liver_nonbyte_aligned_deflate.dcm': ['dicom-syntax', /Deflated Image Frame/],
   'liver_deflate.dcm': ['dicom-syntax', /Deflated Image Frame/],
-  'HTJ2KLossless_08_RGB.dcm': ['dicom-syntax', /High-Throughput JPEG 2000 \(Lossless/],
-  'HTJ2K_08_RGB.dcm': ['dicom-syntax', /High-Throughput JPEG 2000/],
   '1.2.840.10008.1.2.4.53.dcm': ['dicom-syntax', /JPEG Spectral Selection/],
   '1.2.840.10008.1.2.4.55.dcm': ['dicom-syntax', /JPEG Full Progression/],
 };
