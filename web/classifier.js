@@ -83,7 +83,8 @@ const defaultMaxWorkers = 4;
 export async function createClassifier(options = {}) {
   const { workers = defaultWorkers(), workerUrl, eager = false, signal } = options;
   if (!Number.isInteger(workers) || workers < 0) throw new CxrError('argument', '`workers` is not a number of workers.');
-  const load = { type: 'load', ...await loadBoth(options) };
+  const load = loadBoth(options).then((both) => ({ type: 'load', ...both }));
+  load.catch(() => {}); // whoever opens a channel is told
   const pool = new Pool(() => (workers === 0 ? openHere() : openWorker(workerUrl)), load, Math.max(workers, 1));
   const stop = () => pool.close(abortedBy(signal));
   signal?.addEventListener('abort', stop);
@@ -280,7 +281,7 @@ class Pool {
 
   /**
    * @param {() => Channel} start
-   * @param {object} load the first message to every channel
+   * @param {Promise<object>} load the first message to every channel, which starts while it is made
    * @param {number} size most channels at a time
    */
   constructor(start, load, size) {
@@ -319,7 +320,7 @@ class Pool {
     this.#channels.add(channel);
     this.#opening++;
     try {
-      const { value } = await channel.ask(this.#load, []);
+      const { value } = await channel.ask(await this.#load, []);
       this.#idle.push(channel);
       return value;
     } catch (error) {

@@ -92,9 +92,15 @@ export function weightsAs({ kind, kernel, inputs, outputs, weights }, order) {
  * @returns {Float32Array}
  */
 export function image() {
-  const random = uniform(11);
-  return Float32Array.from({ length: side * side }, () => Math.round((random() + 1) * 127.5) / 255);
+  if (!drawn) {
+    const random = uniform(11);
+    drawn = Float32Array.from({ length: side * side }, () => Math.round((random() + 1) * 127.5) / 255);
+  }
+  return drawn.slice();
 }
+
+/** Drawn once, as drawing takes as long as some contenders' answer. @type {Float32Array<ArrayBuffer>|undefined} */
+let drawn;
 
 /**
  * Numbers in -1..1 (xorshift32, Marsaglia 2003).
