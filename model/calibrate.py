@@ -26,6 +26,7 @@ from quantise import load_integer
 REFUSED = 0.005      # share of validation films that the gate may refuse
 REFUSED_TURNED = 0.05  # the same where the engine has turned or inverted: more chances to be wrong, so stricter
 RISK, CONFIDENCE = 0.03, 0.9  # of the doubt threshold: see doubt_threshold
+BIAS_GAIN = 0.01     # class biases move the answers: they must take at least this part off the loss on unseen films
 SENSITIVITY = SPECIFICITY = 0.95
 MADE = 40            # made negatives of each kind
 
@@ -143,7 +144,8 @@ def calibrate(net: IntegerNet, sets: Sets) -> dict:
     outputs = net.logits(at_input(sets.films[val]))
     logits, gate = outputs[:, :CLASSES], outputs[:, CLASSES].astype(np.float64)
     losses = {with_bias: cross_validated(logits, labels, with_bias) for with_bias in (False, True)}
-    scale, bias = fit_calibration(logits, labels, losses[True] < losses[False])
+    with_bias = bool(losses[True] < (1 - BIAS_GAIN) * losses[False])
+    scale, bias = fit_calibration(logits, labels, with_bias)
     p = probabilities(logits, scale, bias)
     negatives, kinds = negatives_of(sets, "val", MADE)
     scores = 1 / (1 + np.exp(-net.logits(at_input(negatives))[:, CLASSES].astype(np.float64)))
@@ -151,7 +153,7 @@ def calibrate(net: IntegerNet, sets: Sets) -> dict:
     threshold = float(np.quantile(film_scores, REFUSED, method="lower"))
     return {
         "training_data": fingerprint(sets.records + sets.negative_records),
-        "scale": scale, "bias": bias.tolist(), "with_bias": bool(losses[True] < losses[False]),
+        "scale": scale, "bias": bias.tolist(), "with_bias": with_bias,
         "gate": {"threshold": threshold, "righting": float(np.quantile(film_scores, REFUSED_TURNED, method="lower")),
                  "films_refused": float((film_scores < threshold).mean()),
                  "negatives_refused": {k: float((scores[kinds == k] < threshold).mean()) for k in np.unique(kinds)}},

@@ -10,24 +10,25 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from batches import as_batches
-from data import INPUT, at_input, select
-from fit import Budget, Fit, Recipe, Sets, load_sets, run_program, scores
+from batches import Batch, as_batches
+from data import INPUT, NEGATIVE, at_input, select
+from fit import Budget, Fit, Recipe, Sets, load_sets, mixed_precision, run_program, scores
 from integer import BIAS_LIMIT, DEPTHWISE, INPUT_SCALE, POINTWISE, STEM, TOP, Convolution, IntegerNet, Tensor
-from net import Net, layers
-from train import common_arguments, loss_of
+from net import CLASSES, Net, layers
+from train import GATE_WEIGHT, common_arguments
 
 WEIGHT_TOP = 127
 PRODUCT_LIMIT = 2 ** 20  # of the largest sum times its multiplier; the engine refuses 2^21
 WEAKEST = 0.02       # a channel's scale is at least this part of the tensor's largest
 CALIBRATION_FILMS = 256
-PEAK, EMA_DECAY = 3e-5, 0.998
+PEAK, EMA_DECAY = 5e-5, 0.998
 KEPT_CONVOLUTIONS = 9  # the stem and the first three blocks
 
 
@@ -316,11 +317,23 @@ def to_integer(net: QuantNet, size: int = INPUT) -> IntegerNet:
                       net.head.bias.numpy().astype(np.float32))
 
 
-def quantised(checkpoint: str, sets: Sets, seed: int) -> QuantNet:
-    """The float checkpoint's averaged network with calibrated scales, not yet fine-tuned."""
-    net = Net()
-    net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
-    net.eval()
+def imitation(net: Net) -> Callable[[torch.Tensor, Batch], torch.Tensor]:
+    """Cross-entropy with what the float network says: the labels would draw the rounded network elsewhere."""
+    net = net.to(memory_format=torch.channels_last)
+
+    def loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        with torch.no_grad(), mixed_precision():
+            wanted = net(batch.images.contiguous(memory_format=torch.channels_last)).float()
+        is_film = batch.labels != NEGATIVE
+        classes = F.cross_entropy(logits[is_film, :CLASSES], wanted[is_film, :CLASSES].softmax(1))
+        gate = F.binary_cross_entropy_with_logits(logits[:, CLASSES], wanted[:, CLASSES].sigmoid())
+        return classes + GATE_WEIGHT * gate
+
+    return loss
+
+
+def quantised(net: Net, sets: Sets, seed: int) -> QuantNet:
+    """The float network with calibrated scales, not yet fine-tuned."""
     result = QuantNet(net)
     # What the first layers lose by rounding the later ones make good; at full size they are half of the time.
     for conv in result.convolutions[:KEPT_CONVOLUTIONS]:
@@ -357,10 +370,13 @@ def main() -> None:
     def evaluate(net: torch.nn.Module) -> dict[str, float]:
         return scores(to_integer(net).logits(films), labels)
 
-    net = quantised(args.checkpoint, sets, args.seed)
+    float_net = Net()
+    float_net.load_state_dict(torch.load(args.checkpoint, map_location="cpu")["average"])
+    float_net.eval()
+    net = quantised(float_net, sets, args.seed)
     print("after calibration alone:", {k: round(v, 4) for k, v in evaluate(net).items()}, flush=True)
     if args.minutes > 0:
-        recipe = Recipe(PEAK, EMA_DECAY, loss_of, evaluate)
+        recipe = Recipe(PEAK, EMA_DECAY, imitation(float_net), evaluate)
         budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
         best = Fit(net, recipe, budget, sets, args.out, args.seed, args.restart).run()
         net.load_state_dict(torch.load(best, map_location="cpu")["average"])
