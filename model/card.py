@@ -125,8 +125,8 @@ Challenge added to Lung opacity. The database collects from: RSNA and Kermany et
 pneumonia), RSNA (lung opacity), BIMCV-COVID19+, COVID-CXNet, ieee8023/covid-chestxray-dataset and others (COVID-19).
 Each source has its own terms, many for research only; none of the images is in this project. Counts, sources and
 near-duplicates are in [reports/eda.md](reports/eda.md). Splits are fixed and keep near-duplicates together: training
-on `train`, every choice of weights, calibration and thresholds on `val`; `test` was read twice, and between the two readings
-only the risk that `uncertain` is set for was raised from 2% to 3%. Images that are no frontal chest films trained the
+on `train`, every choice of weights, calibration and thresholds on `val`; `test` was read twice for version 0.3, between
+which only the risk that `uncertain` is set for was raised from 2% to 3%, and once for this one. Images that are no frontal chest films trained the
 gate; other kinds of them tested it. Start: ImageNet weights of MobileNetV2 (google-coral/test_data, Apache-2.0).
 
 ## How good it is on films of the same sources

@@ -24,8 +24,8 @@ from fit import load_sets
 from integer import IntegerNet
 from net import CLASSES
 
-GRID = 5             # the map's cells each way; a cell covers INPUT / GRID pixels of the film
-PER_STEP = 5         # cells deleted or inserted at a time
+GRID = INPUT // 32     # the map's cells each way; a cell covers 32 pixels of the film
+PER_STEP = GRID       # cells deleted or inserted at a time
 BORDER = 0.1
 BLUR = 14            # standard deviation of the ground that cells are deleted to, in pixels
 
@@ -152,7 +152,7 @@ that the network chose. The map's mean plus the bias differs from the logit by a
 
 ## Does the answer depend on it?
 
-Mean probability of the chosen class while the film's 25 cells are blurred away (deletion: lower is better) or put
+Mean probability of the chosen class while the film's {GRID * GRID} cells are blurred away (deletion: lower is better) or put
 back (insertion: higher is better), in the map's order and in two others.
 
 | order | deletion | insertion |

@@ -145,7 +145,7 @@ test('an answer has the shape of cxrlens.result/1', () => {
   assert.equal(answer.schema, 'cxrlens.result/1');
   assert.equal(answer.file, FILM);
   assert.equal(answer.sha256, sha256(FILM));
-  assert.deepEqual(answer.image, { width: 160, height: 160, format: 'png' });
+  assert.deepEqual(answer.image, { width: 192, height: 192, format: 'png' });
   assert.equal(answer.model.sha256, sha256(MODEL));
   assert.deepEqual(answer.classes.map((/** @type {any} */ each) => each.id), CLASSES);
   const sum = answer.classes.reduce((/** @type {number} */ all, /** @type {any} */ each) => all + each.probability, 0);

@@ -22,7 +22,7 @@ test('info says what is at work', () => {
   assert.equal(info.workers, 2);
   assert.equal(model.sha256, hashOf(modelBytes()));
   assert.deepEqual(model.classes, classIds);
-  assert.deepEqual([model.inputWidth, model.inputHeight], [160, 160]);
+  assert.deepEqual([model.inputWidth, model.inputHeight], [192, 192]);
   assert.ok(model.mapWidth > 1 && model.arenaBytes > 2 ** 16 && model.macs > 1e6);
   assert.ok(model.gateThreshold > 0 && model.gateThreshold < 1 && model.uncertainThreshold < 1);
   assert.ok(Object.isFrozen(cxr) && Object.isFrozen(cxr.info) && Object.isFrozen(model.classes));
@@ -35,7 +35,7 @@ test('a result has the published shape and is frozen', async () => {
   assert.equal(result.schema, 'cxrlens.result/1');
   assert.equal(result.file, 'phantom.png');
   assert.equal(result.sha256, hashOf(bytes));
-  assert.deepEqual(result.image, { width: 160, height: 160, format: 'png' });
+  assert.deepEqual(result.image, { width: 192, height: 192, format: 'png' });
   assert.equal(result.model.sha256, cxr.info.model.sha256);
   assert.ok([...classIds, 'uncertain', 'not-a-chest-x-ray'].includes(result.verdict));
   assert.deepEqual(result.classes.map(({ id }) => id), classIds);
