@@ -50,9 +50,9 @@ test('keyboard alone: choose, read, change the map, remove, undo, help', async (
   await page.keyboard.press('Control+z');
   await idle(page, 2);
   await page.keyboard.press('?');
-  assert.ok(await lens(page).locator('dialog').isVisible());
+  await lens(page).locator('dialog').waitFor(); // its text is loaded then
   await page.keyboard.press('Escape');
-  assert.ok(await lens(page).locator('dialog').isHidden());
+  await lens(page).locator('dialog').waitFor({ state: 'hidden' });
   assert.deepEqual(troubles, []);
 });
 
