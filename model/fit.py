@@ -228,7 +228,7 @@ class Fit:
             self._keep_best(score_of(self.recipe.evaluate(self.average)))
         while plan.left > 0:
             self._epoch(batches, steps)
-            if plan.epoch - plan.best_epoch >= self.budget.patience:
+            if plan.best_epoch and plan.epoch - plan.best_epoch >= self.budget.patience:  # the start is not waited for
                 print(f"stopped early: no better validation score for {self.budget.patience} epochs", flush=True)
                 plan.left = 0
         self._blend()

@@ -70,7 +70,7 @@ def common_arguments(description: str, out: str, minutes: float) -> argparse.Arg
     parser.add_argument("--minutes", type=float, default=minutes, help="time for all epochs")
     parser.add_argument("--epochs", type=int, help="in place of --minutes")
     parser.add_argument("--steps", type=int, help="batches in an epoch (default: one pass over the films)")
-    parser.add_argument("--patience", type=int, default=6, help="epochs without a better score before stopping")
+    parser.add_argument("--patience", type=int, default=10, help="epochs without a better score before stopping")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--restart", action="store_true", help="ignore the checkpoint in --out")
