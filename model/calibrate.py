@@ -8,7 +8,6 @@ import argparse
 import hashlib
 import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from augment import MADE_KINDS, make_negatives
-from data import CLASS_IDS, DataError, Record, at_input, select
-from fit import Sets, load_sets
+from data import CLASS_IDS, Record, at_input, select
+from fit import Sets, load_sets, run_program
 from integer import IntegerNet
 from metrics import reliability
 from net import CLASSES
@@ -180,7 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DataError as error:
-        sys.exit(str(error))
+    run_program(main)

@@ -10,14 +10,12 @@ from pathlib import Path
 import numpy as np
 
 import cxrm
+import report
 from data import CLASS_IDS, INPUT
+from report import percent
 
 MODEL = Path(__file__).parent
 NAMES = dict(zip(CLASS_IDS, ("Normal", "COVID-19", "Viral pneumonia", "Lung opacity")))
-
-
-def percent(value: float, digits: int = 1) -> str:
-    return f"{100 * value:.{digits}f}%"
 
 
 def interval(v: dict) -> str:
@@ -25,8 +23,8 @@ def interval(v: dict) -> str:
 
 
 def table(header: list[str], rows: list[list]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
+    """A report's table, to stand within a line of the card."""
+    return report.table(header, rows).rstrip("\n")
 
 
 def figures(test: dict) -> str:

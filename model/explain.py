@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,9 @@ from PIL import Image, ImageFilter
 import cxrm
 from calibrate import probabilities
 from corruptions import LUNGS
-from data import CLASS_IDS, INPUT, DataError, at_input, select
+from data import CLASS_IDS, INPUT, at_input, select
 from evaluate import balanced_part
-from fit import load_sets
+from fit import load_sets, run_program
 from integer import IntegerNet
 from net import CLASSES
 
@@ -182,7 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DataError as error:
-        sys.exit(str(error))
+    run_program(main)

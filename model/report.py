@@ -35,17 +35,18 @@ def _rounded(value):
     return round(value, 5) if isinstance(value, float) else value
 
 
-def _table(header: list[str], rows: list[list]) -> str:
+def table(header: list[str], rows: list[list]) -> str:
+    """A Markdown table, its last line ended."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join(lines + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows]) + "\n"
+    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]) + "\n"
 
 
 def _interval(v: dict[str, float]) -> str:
     return f"{v['value']:.4f} ({v['low']:.4f} to {v['high']:.4f})"
 
 
-def _percent(v: float) -> str:
-    return f"{100 * v:.1f}%"
+def percent(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f}%"
 
 
 def markdown(result: dict) -> str:
@@ -66,67 +67,67 @@ def _test_section(result: dict) -> str:
             ["lowest F1 of a class", f"{min(c['f1']['value'] for c in t['classes'].values()):.4f}", f"{SEED_F1} or more"],
             ["ECE (15 bins)", f"{t['ece']:.4f}", "-"],
             ["ECE of films the gate accepts", f"{d['ece_accepted']:.4f}", "-"],
-            ["films answered (accepted and not `uncertain`)", _percent(d["answered"]), "-"],
+            ["films answered (accepted and not `uncertain`)", percent(d["answered"]), "-"],
             ["accuracy of those answers", f"{d['accuracy_answered']:.4f}", "-"],
             ["accuracy at 90% coverage", f"{d['accuracy_at_90']:.4f}", "-"]]
     if f:
         rows += [["float network's accuracy", f"{f['float_accuracy']:.4f}", "-"],
-                 ["agreement of engine and float network", _percent(f["agreement"]), "-"]]
-    text = f"\n## Test split: {t['films']} films\n\n" + _table(["", "this engine", "seed project"], rows)
+                 ["agreement of engine and float network", percent(f["agreement"]), "-"]]
+    text = f"\n## Test split: {t['films']} films\n\n" + table(["", "this engine", "seed project"], rows)
     text += ("\nThe seed project's figures are its own, on its own split of the imbalanced data set; they are not from "
              "the same films.\n\n")
-    text += _table(["class", "films", "precision", "recall", "F1", "ROC AUC", "average precision"],
+    text += table(["class", "films", "precision", "recall", "F1", "ROC AUC", "average precision"],
                    [[name, c["films"], *(_interval(c[k]) for k in ("precision", "recall", "f1")),
                      f"{c['roc_auc']:.4f}", f"{c['average_precision']:.4f}"] for name, c in t["classes"].items()])
     text += "\nConfusion (rows: truth, columns: engine)\n\n"
-    text += _table(["", *CLASS_IDS], [[name, *row] for name, row in zip(CLASS_IDS, t["confusion"])])
+    text += table(["", *CLASS_IDS], [[name, *row] for name, row in zip(CLASS_IDS, t["confusion"])])
     return text + "\n![confusion](confusion.svg)\n![ROC and PR curves](curves.svg)\n![calibration](calibration.svg)\n"
 
 
 def _groups_section(result: dict) -> str:
     """By age group and source, and the most confident mistakes."""
-    rows = [[field.replace("_", " "), name, g["films"], f"{g['accuracy']:.4f}", _percent(g["refused"])]
+    rows = [[field.replace("_", " "), name, g["films"], f"{g['accuracy']:.4f}", percent(g["refused"])]
             for field, groups in result["groups"].items() for name, g in groups.items()]
     mistakes = [[m["id"], m["source"], m["truth"], m["answer"], f"{m['probability']:.3f}", m["verdict"]]
                 for m in result["mistakes"]]
     return ("\n## Groups\n\nSource and age group are guesses of the manifest; sex and origin are unknown.\n\n"
-            + _table(["by", "group", "films", "accuracy", "refused"], rows)
+            + table(["by", "group", "films", "accuracy", "refused"], rows)
             + "\n## Most confident mistakes\n\n"
-            + _table(["film", "source", "truth", "answer", "probability", "verdict"], mistakes))
+            + table(["film", "source", "truth", "answer", "probability", "verdict"], mistakes))
 
 
 def _gate_section(gate: dict) -> str:
-    rows = [[kind, g["images"], "yes" if g["trained_on"] else "no", _percent(g["refused"]), _percent(g["righted"])]
+    rows = [[kind, g["images"], "yes" if g["trained_on"] else "no", percent(g["refused"]), percent(g["righted"])]
             for kind, g in gate["negatives"].items()]
-    return (f"\n## Gate\n\nOf the test films {_percent(gate['films_refused'])} are refused, and "
-            f"{_percent(gate['films_turned'])} are accepted only after a turn that they did not need. What is no "
+    return (f"\n## Gate\n\nOf the test films {percent(gate['films_refused'])} are refused, and "
+            f"{percent(gate['films_turned'])} are accepted only after a turn that they did not need. What is no "
             "upright frontal chest film should be refused, or, if it is a turned or inverted film, righted.\n\n"
-            + _table(["kind", "images", "kind in training", "refused", "righted and answered"], rows))
+            + table(["kind", "images", "kind in training", "refused", "righted and answered"], rows))
 
 
 def _robustness_section(result: dict) -> str:
     text = "\n## What it looks at\n\nThe test films with parts masked or changed.\n\n"
-    text += _table(["films", "accuracy", "re-weighted", "mean AUC", "refused"],
+    text += table(["films", "accuracy", "re-weighted", "mean AUC", "refused"],
                    [[name, f"{m['accuracy']:.4f}", f"{m['reweighted_accuracy']:.4f}", f"{m['mean_auc']:.4f}",
-                     _percent(m["refused"])] for name, m in result["masks"].items()])
+                     percent(m["refused"])] for name, m in result["masks"].items()])
     if result["contrasts"]:
         text += "\nClasses of one source, which no border or scanner tells apart:\n\n"
-        text += _table(["contrast", "films", "AUC", "accuracy"],
+        text += table(["contrast", "films", "AUC", "accuracy"],
                        [[n, c["films"], f"{c['auc']:.4f}", f"{c['accuracy']:.4f}"]
                         for n, c in result["contrasts"].items()])
     text += f"\n## Corruptions\n\nAccuracy on {result['corruption_films']} test films, by strength.\n\n"
     rows = [[name, *(f"{s[str(i)]['accuracy']:.3f}" for i in range(1, 6))]
             for name, s in result["corruptions"].items()]
     means = [np.mean([s[str(i)]["accuracy"] for s in result["corruptions"].values()]) for i in range(1, 6)]
-    return text + _table(["", "1", "2", "3", "4", "5"], rows + [["mean", *(f"{m:.3f}" for m in means)]])
+    return text + table(["", "1", "2", "3", "4", "5"], rows + [["mean", *(f"{m:.3f}" for m in means)]])
 
 
 def _external_section(external: dict) -> str:
     text = "\n## External sets, untouched\n\nNone of them was used for training or choosing; their labels are their own.\n"
     for name, labels in external.items():
         rows = [[label, r["images"], f"{r['recall']:.3f}" if "recall" in r else "-", *r["argmax"].values(),
-                 _percent(r["refused"]), _percent(r["uncertain"])] for label, r in labels.items()]
-        text += f"\n### {name}\n\n" + _table(["label", "images", "recall", *(f"as {c}" for c in CLASS_IDS), "refused",
+                 percent(r["refused"]), percent(r["uncertain"])] for label, r in labels.items()]
+        text += f"\n### {name}\n\n" + table(["label", "images", "recall", *(f"as {c}" for c in CLASS_IDS), "refused",
                                               "uncertain"], rows)
     return text
 

@@ -77,20 +77,18 @@ async function measureIn(place, users) {
  * @param {string[]} peers those that run there
  */
 async function measureCold(place, peers) {
+  const hash = hasModel ? createHash('sha256').update(readFileSync(new URL('accepting.cxrm', folder))).digest('hex') : null;
   const names = [...(hasModel ? ['CXR Lens'] : []), ...peers.filter((name) => /Web|LiteRT|tfjs/.test(name)), 'nothing'];
   /** @type {Map<string, import('./cold.js').Cold[]>} */
   const samples = new Map(names.map((name) => [name, []]));
   for (let round = 0; round < (quick ? 1 : 7); round++)
-    for (const name of names) samples.get(name)?.push(await place.call('cold.js', 'coldStart', [name, acceptingHash()]));
+    for (const name of names) samples.get(name)?.push(await place.call('cold.js', 'coldStart', [name, hash]));
   return names.map((name) => {
     const runs = samples.get(name) ?? [];
     return { name, ms: median(runs.map(({ ms }) => ms)), linear: runs[0].linear,
       rss: runs[0].rss && median(runs.map(({ rss }) => rss ?? 0)) };
   });
 }
-
-/** What accepting.cxrm hashes to. */
-const acceptingHash = () => hasModel ? createHash('sha256').update(readFileSync(new URL('accepting.cxrm', folder))).digest('hex') : null;
 
 async function main() {
   const results = new URL('results.json', folder);
