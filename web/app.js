@@ -5,7 +5,7 @@
 
 import './define.js';
 import { loadReport, showReport } from './about.js';
-import { LANGUAGES, Words, loadStrings, pickLanguage } from './i18n.js';
+import { Words, loadStrings, pickLanguage } from './i18n.js';
 import { countTraffic } from './traffic.js';
 import { goOffline } from './offline.js';
 import { keep, load, wipe } from './session.js';
@@ -67,11 +67,7 @@ async function setLanguage(language) {
 function setUpLanguage() {
   const select = /** @type {HTMLSelectElement} */ (byId('language'));
   const language = pickLanguage([new URLSearchParams(location.search).get('lang'), recall('language'), ...navigator.languages]);
-  for (const [tag, name] of Object.entries(LANGUAGES)) {
-    const option = new Option(name, tag, false, tag === language);
-    option.lang = tag;
-    select.add(option);
-  }
+  select.value = language;
   select.addEventListener('change', () => {
     remember('language', select.value);
     setLanguage(select.value);
@@ -127,7 +123,8 @@ function setUpSamples() {
 }
 
 function showFigures() {
-  if (report) showReport(byId('figures'), report, words);
+  const about = /** @type {HTMLDetailsElement} */ (byId('about'));
+  if (report && about.open) showReport(byId('figures'), report, words);
 }
 
 // What was sent
@@ -138,7 +135,7 @@ function showTraffic() {
   byId('sent').textContent = requests.length > 0 ? words.text('page.sent.some', { n: requests.length }) : words.text('page.sent.zero');
   byId('sent-none').hidden = requests.length > 0;
   byId('sent-blocked').hidden = blocked.length === 0;
-  byId('sent-blocked').textContent = words.text('page.sent.blocked', { n: blocked.length });
+  if (blocked.length > 0) byId('sent-blocked').textContent = words.text('page.sent.blocked', { n: blocked.length });
   byId('sent-list').replaceChildren(...requests.slice(-50).map((url) => {
     const line = document.createElement('li');
     line.textContent = url;
@@ -160,6 +157,7 @@ function setUpCounts() {
   });
   lens.addEventListener('cxr-ready', (event) => {
     const { model, kernels, version } = /** @type {CustomEvent} */ (event).detail;
+    document.body.classList.add('ready');
     byId('model').textContent = `${model.id} ${model.version} · SHA-256 ${model.sha256} · CXR Lens ${version} (${kernels})`;
   });
   for (const kind of ['online', 'offline']) window.addEventListener(kind, showNetwork);
@@ -260,6 +258,7 @@ function setUpInstall() {
   window.addEventListener('appinstalled', () => navigator.storage?.persist?.());
 }
 
+byId('about').addEventListener('toggle', showFigures);
 setUpTheme();
 setUpLanguage();
 setUpSamples();

@@ -34,7 +34,7 @@ import { isRefusal, showAnswer, topClass } from './answer.js';
 /** Attributes that say which classifier to use. */
 const SOURCES = ['model-url', 'wasm-url', 'workers', 'eager'];
 /** Attributes after which the element is drawn anew. */
-const LOOKS = ['lang', 'multiple', 'no-guidance', 'doubt-threshold'];
+const LOOKS = ['multiple', 'no-guidance', 'doubt-threshold'];
 /** Properties that may have been set before the element was upgraded. */
 const UPGRADED = ['src', 'modelUrl', 'wasmUrl', 'workers', 'eager', 'multiple', 'disabled', 'noGuidance', 'noKeys', 'doubtThreshold', 'name', 'strings'];
 
@@ -43,7 +43,7 @@ const TYPING = 'input:not([type=radio], [type=checkbox], [type=range]), textarea
 
 export class CxrLens extends HTMLElement {
   static formAssociated = true;
-  static observedAttributes = ['src', 'disabled', ...SOURCES, ...LOOKS];
+  static observedAttributes = ['src', 'disabled', 'lang', ...SOURCES, ...LOOKS];
 
   #internals = this.attachInternals();
   #shadow = this.attachShadow({ mode: 'open' });
@@ -113,9 +113,9 @@ export class CxrLens extends HTMLElement {
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
     if (name === 'src' && after) this.#fetch(after);
+    if (name === 'lang' && this.#lease) this.#relabel();
     if (!this.#layout) return;
     if (name === 'disabled') this.#layout.setDisabled(this.disabled);
-    else if (name === 'lang') this.#relabel();
     else if (LOOKS.includes(name)) this.#draw();
     else if (SOURCES.includes(name)) this.#reopen();
   }
@@ -338,6 +338,7 @@ export class CxrLens extends HTMLElement {
 
   /** Fetches the words of the language and draws with them. */
   async #relabel() {
+    await new Promise((resolve) => setTimeout(resolve)); // a task of its own: a start in one piece keeps input waiting
     const nearest = this.closest('[lang]')?.getAttribute('lang');
     const language = pickLanguage([this.getAttribute('lang'), nearest, ...navigator.languages]);
     const strings = await loadStrings(language).catch(() => ({}));

@@ -4,10 +4,11 @@ import en from './strings/en.js';
 
 /** @typedef {Record<string, string>} Strings */
 
-/** Languages on offer, by their own names. A new one is a file in strings/ and a line in each table. */
-export const LANGUAGES = { en: 'English', ko: '한국어' };
-
-/** @type {Record<string, () => Promise<{ default: Strings }>>} */
+/**
+ * Languages on offer. A new one is a file in strings/ and a line here; for the page another file, a line in app.js
+ * and its name in index.html.
+ * @type {Record<string, () => Promise<{ default: Strings }>>}
+ */
 const LOADERS = {
   en: async () => ({ default: en }),
   ko: () => import('./strings/ko.js'),
@@ -40,6 +41,11 @@ const ERROR_GROUPS = {
 
 /** Looks up strings and formats numbers for one language. */
 export class Words {
+  /** @type {Intl.PluralRules | undefined} */
+  #plural;
+  /** @type {Intl.NumberFormat | undefined} */
+  #integer;
+
   /**
    * @param {string} language
    * @param {Strings} strings
@@ -49,8 +55,18 @@ export class Words {
     this.language = language;
     /** @type {Strings} */
     this.strings = { ...en, ...strings, ...own };
-    this.plural = new Intl.PluralRules(language);
-    this.integer = new Intl.NumberFormat(language);
+  }
+
+  // Formatters are made when first asked for: a browser's first one takes as long as the rest of the page's start.
+
+  /** @returns {Intl.PluralRules} */
+  get plural() {
+    return this.#plural ??= new Intl.PluralRules(this.language);
+  }
+
+  /** @returns {Intl.NumberFormat} of whole numbers */
+  get integer() {
+    return this.#integer ??= new Intl.NumberFormat(this.language);
   }
 
   /**

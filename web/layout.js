@@ -97,6 +97,7 @@ export class Layout {
     const { words } = this;
     const ended = progress.total - progress.open;
     this.progress.hidden = progress.open === 0 || progress.total < 2;
+    if (this.progress.hidden) return;
     this.meter.max = Math.max(progress.total, 1);
     this.meter.value = ended;
     this.progressText.textContent = [

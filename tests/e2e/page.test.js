@@ -340,7 +340,7 @@ test('the model’s figures are shown where there is a report, and hidden where 
   };
   await serve(null);
   assert.equal(await figures.innerText(), '');
-  assert.match(await page.locator('.about').innerText(), /viral pneumonia films are all of children/);
+  assert.match(await page.locator('#about').innerText(), /viral pneumonia films are all of children/);
   const measured = { value: 0.9123, low: 0.9, high: 0.925 };
   await serve({
     test: { films: 1234, accuracy: measured, reweighted_accuracy: measured, ece: 0.01, classes: { normal: { f1: measured } } },
