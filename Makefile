@@ -256,7 +256,13 @@ DICOM_BUILT  := $(if $(filter yes,$(DICOM)),$(BUNDLES:%=$(BUILD)/web/%.js) $(BUI
 NPM           := $(filter yes,$(DICOM))
 ELEMENT_PARTS := $(if $(NPM),$(patsubst %,web/%.js,element-css pool queue intake layout viewer ruler table guidance))
 
-# Three modules from one source; web/wasm.js takes the best that the browser can run. Debian's Emscripten knows
+# Each of these becomes one file with what it imports, so that a page's start waits for no chain of requests. What is
+# then part of them only is built for the tests.
+CORE       := $(if $(NPM),classifier worker wasm)
+CORE_PARTS := $(patsubst %,web/%.js,classifier worker wasm loader platform dicom-sniff)
+UNSERVED   := $(if $(NPM),loader.js platform.js dicom-sniff.js assets.js)
+
+# Three modules from one source; web/loader.js takes the best that the browser can run. Debian's Emscripten knows
 # an old relaxed SIMD only, so that module is made by clang 19 and linked with Emscripten's C library.
 MODULES  := scalar simd relaxed
 WEB      := $(filter-out $(DICOM_PARTS) $(ELEMENT_PARTS),$(shell find web -type f ! -name serve.js ! -name 'tsconfig*' ! -name '.*' ! -path 'web/screenshots/*' ! -path 'web/bin/*' 2>/dev/null))
@@ -276,7 +282,7 @@ $(eval $(call variant,wasm-relaxed,$(CLANG),--target=wasm32-unknown-emscripten -
 ASSETS   := $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm) $(BUILD)/web/cxrlens.cxrm
 
 PAGE     := $(WEB:web/%=$(BUILD)/web/%) $(ASSETS) $(BUILD)/web/evaluation.json $(BUILD)/web/assets.js $(DICOM_BUILT)
-STORED   := $(sort $(filter-out %/sw.js %.d.ts %.schema.json %.map %.md $(BUILD)/web/examples/%,$(PAGE)))
+STORED   := $(sort $(filter-out $(UNSERVED:%=$(BUILD)/web/%) %/sw.js %.d.ts %.schema.json %.map %.md $(BUILD)/web/examples/%,$(PAGE)))
 
 # The headers that keep the page's promises, for hosts that read them from the folder, and for the others' settings.
 HEADERS  := $(BUILD)/web/_headers $(BUILD)/web/.htaccess $(BUILD)/headers/nginx.conf $(BUILD)/headers/Caddyfile
@@ -314,7 +320,7 @@ $(BUILD)/web/evaluation.json: $(wildcard model/reports/evaluation.json)
 	@mkdir -p $(@D)
 	$(Q)if [ -n '$<' ]; then cp $< $@; else echo null >$@; fi
 
-# Digests of the files that web/wasm.js takes, and of those that web/sw.js keeps for use without a network.
+# Digests of the files that web/loader.js takes, and of those that web/sw.js keeps for use without a network.
 digests = cd $(BUILD)/web && sha256sum $(patsubst $(BUILD)/web/%,$(1)%,$(2)) | sed "s/\([0-9a-f]*\)  \(.*\)/  '\2': '\1',/"
 
 $(BUILD)/web/assets.js: $(ASSETS)
@@ -354,7 +360,23 @@ $(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm: node_modules/.p
 
 # No --minify-syntax where it could move `new URL('./worker.js', import.meta.url)`, which bundlers look for literally.
 smaller = node_modules/.bin/esbuild --minify-whitespace --minify-identifiers --legal-comments=none --log-level=error \
-    $(if $(filter classifier.js wasm.js worker.js,$(<F)),,--minify-syntax)
+    $(if $(filter classifier.js loader.js worker.js,$(<F)),,--minify-syntax)
+
+# beside the digests, which are made by the build
+$(BUILD)/obj/web/%.js: web/%.js
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+$(BUILD)/obj/web/assets.js: $(BUILD)/web/assets.js
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(CORE:%=$(BUILD)/web/%.js): $(BUILD)/web/%.js: $(BUILD)/obj/web/%.js $(CORE_PARTS:web/%=$(BUILD)/obj/web/%) \
+    $(BUILD)/obj/web/assets.js node_modules/.package-lock.json Makefile
+	$(call say,BUNDLE,$@)
+	@mkdir -p $(@D)
+	$(Q)$(smaller) $< --outfile=$@ --bundle --format=esm --target=es2022 --external:./dicom.js \
+	    $(if $(filter classifier,$*),--external:./wasm.js)
+	$(call size,$@)
 
 $(if $(NPM),$(BUILD)/web/element.js): web/element.js $(ELEMENT_PARTS) node_modules/.package-lock.json Makefile
 	$(call say,BUNDLE,$@)

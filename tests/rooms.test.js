@@ -69,12 +69,13 @@ for (const name of sources) {
 
 /** Files of which only these may import, or start as a worker. */
 const KNOWN_ONLY_TO = {
-  'assets.js': /^wasm\.js$/,
+  'assets.js': /^loader\.js$/,
+  'loader.js': /^classifier\.js$/,
   'wasm.js': /^(worker|classifier)\.js$/,
   'worker.js': /^classifier\.js$/,
   'about.js': /^app\.js$/,
   'session.js': /^app\.js$/,
-  'classifier.js': /^(pool|element|app)\.js$/,
+  'classifier.js': /^(pool|element|film|app)\.js$/,
   'element.js': /^(define|app|embed)\.js$/,
   'app.js': /^$/,
   'embed.js': /^$/,

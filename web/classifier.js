@@ -1,23 +1,21 @@
 // classifier.js - the public API: createClassifier() gives a queue over a pool of workers, each with an
 // engine of its own. Module and model are fetched once; a worker starts when there is work for it.
 import { looksLikeDicom } from './dicom-sniff.js';
-import {
-  abortedBy, absolute, asBytes, createHost, CxrError, expectedModelHash, kindOf, loadModel, loadModule, nodeBuiltin, pickBuild,
-  verifyModel,
-} from './wasm.js';
+import { absolute, expectedModelHash, loadModel, loadModule, pickBuild, verifyModel } from './loader.js';
+import { abortedBy, asBytes, CxrError, kindOf, nodeBuiltin } from './platform.js';
 
-export { CxrError };
+export { CxrError, looksLikeDicom };
 
 /**
  * @typedef {import('./wasm.js').Result} Result
  * @typedef {import('./wasm.js').Heatmap} Heatmap
  * @typedef {import('./wasm.js').Gray16} Gray16
  * @typedef {import('./wasm.js').Rgba} Rgba
- * @typedef {import('./wasm.js').Bytes} Bytes
+ * @typedef {import('./platform.js').Bytes} Bytes
  * @typedef {import('./wasm.js').Job} Job
  * @typedef {import('./wasm.js').EngineInfo} EngineInfo
  * @typedef {import('./wasm.js').ModelInfo} ModelInfo
- * @typedef {import('./wasm.js').Build} Build
+ * @typedef {import('./loader.js').Build} Build
  * @typedef {import('./dicom-job.js').Choice} DicomChoice
  *
  * @typedef {object} ClassifierOptions every one may be left out
@@ -176,7 +174,7 @@ const nameOf = (input) => (typeof input?.name === 'string' ? input.name : null);
  * @returns {() => Promise<Message>}
  */
 function readerOf(input, file, choice) {
-  /** @param {import('./wasm.js').EngineCode} code @param {string} message */
+  /** @param {import('./platform.js').EngineCode} code @param {string} message */
   const refuse = (code, message) => { throw new CxrError(code, message, { file }); };
   /** @param {number} length */
   const checkLength = (length) => length > maxFileBytes && refuse('image-file-size', 'The file is larger than 256 MiB.');
@@ -446,11 +444,11 @@ function workerFailed(message = 'no details are known', cause) {
   return new CxrError('worker-failed', `The worker failed: ${message}.`, { cause });
 }
 
-/** An engine in this thread. */
+/** An engine in this thread; its code is a worker's otherwise, and only then fetched here. */
 function openHere() {
-  const host = createHost();
+  const host = import('./wasm.js').then(({ createHost }) => createHost());
   /** @param {any} message */
-  const post = async (message) => channel.receive({ id: message.id, ...await host(message) });
+  const post = async (message) => channel.receive({ id: message.id, ...await (await host)(message) });
   const channel = new Channel(post, () => {});
   return channel;
 }

@@ -3,7 +3,7 @@
  * level stay smooth on large films and small views show no jagged edges.
  */
 
-import { looksLikeDicom } from './dicom-sniff.js';
+import { looksLikeDicom } from './classifier.js';
 
 /** Longest side kept for viewing. The classifier reads the file itself, in full. */
 const MAX_SIDE = 4096;

@@ -72,7 +72,7 @@ export async function measureBatches({ sides, workers, count, rounds }) {
  * @param {{ sides: number[] }} options smallest first
  */
 export async function measureMemory({ sides }) {
-  const { Engine, loadModule } = await web('wasm.js');
+  const [{ Engine }, { loadModule }] = await Promise.all([web('wasm.js'), web('loader.js')]);
   const model = await read('model/cxrlens.cxrm');
   const engine = await Engine.create(await loadModule({}), model);
   const after = [{ side: 0, bytes: engine.memoryBytes }];

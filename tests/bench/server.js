@@ -1,5 +1,5 @@
 // server.js - serves the repository to the benchmark's own browser, on this computer only.
-import { createReadStream, existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +26,7 @@ export function serve(isolated) {
       return;
     }
     response.writeHead(200, { 'Content-Type': types[extname(path)] ?? 'application/octet-stream', 'Cache-Control': 'no-store' });
-    createReadStream(path).pipe(response);
+    response.end(readFileSync(path)); // at once, as a host with a warm cache does
   });
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => {
     const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());

@@ -7,7 +7,7 @@ const packages = 'build/bench/node_modules';
 
 /** What each needs at run time, the network's weights apart. @type {Record<string, string[]>} */
 const files = {
-  'CXR Lens': ['classifier.js', 'wasm.js', 'worker.js', 'assets.js', 'cxrlens-relaxed.wasm'].map((name) => `build/web/${name}`),
+  'CXR Lens': ['classifier.js', 'worker.js', 'cxrlens-relaxed.wasm'].map((name) => `build/web/${name}`),
   'CXR Lens weights': ['build/web/cxrlens.cxrm'],
   'tfjs-backend-wasm': [`${packages}/@tensorflow/tfjs-core/dist/tf-core.min.js`,
     `${packages}/@tensorflow/tfjs-backend-wasm/dist/tf-backend-wasm.min.js`,

@@ -42,8 +42,8 @@ test('settings and messages of the frame', () => {
 });
 
 test('error codes', () => {
-  const wasm = source('wasm.js');
-  const types = wasm.slice(wasm.indexOf('OwnCode') - 300, wasm.indexOf('EngineCode'));
+  const platform = source('platform.js');
+  const types = platform.slice(platform.indexOf('@typedef'), platform.indexOf('EngineCode'));
   const codes = set([
     ...found(types, /'([a-z-]+)'/g),
     ...found(source('embed.js') + source('cxrlens-embed.js'), /failure\('([a-z-]+)'/g), ...found(source('element.js'), /code: '([a-z-]+)'/g),

@@ -12,7 +12,8 @@ export const classIds = ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity'
 
 /** The core as it is published. */
 export const { createClassifier, CxrError } = await import('../../build/web/classifier.js');
-export const { createHost, Engine, pickBuild, probes } = await import('../../build/web/wasm.js');
+export const { createHost, Engine } = await import('../../build/web/wasm.js');
+export const { pickBuild, probes } = await import('../../build/web/loader.js');
 export const { assets } = await import('../../build/web/assets.js');
 
 export const modelBytes = () => readFileSync(`${web}cxrlens.cxrm`);

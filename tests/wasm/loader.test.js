@@ -77,11 +77,11 @@ test('the relaxed probe multiplies bytes and adds', () => {
 
 test('the fastest module that runs is picked', () => {
   assert.equal(WebAssembly.validate(probes.simd), true);
-  const pick = `import { pickBuild } from ${JSON.stringify(pathToFileURL(`${web}wasm.js`).href)}; console.log(pickBuild());`;
+  const pick = `import { pickBuild } from ${JSON.stringify(pathToFileURL(`${web}loader.js`).href)}; console.log(pickBuild());`;
   assert.equal(inNode([relaxedFlag], pick), 'relaxed');
   // What no engine of today answers: neither instruction set, or the older one only.
   const without = (/** @type {string} */ names) => `
-    const { probes } = await import(${JSON.stringify(pathToFileURL(`${web}wasm.js`).href)});
+    const { probes } = await import(${JSON.stringify(pathToFileURL(`${web}loader.js`).href)});
     const known = WebAssembly.validate;
     WebAssembly.validate = (bytes) => !${names}.some((name) => probes[name] === bytes) && known(bytes);`;
   assert.equal(inNode([], without("['relaxed']") + pick), 'simd');

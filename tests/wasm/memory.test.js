@@ -1,7 +1,7 @@
 // memory.test.js - an engine that works all day: linear memory stays what it was, whatever the images.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { blackPng, createClassifier, CxrError, Engine, golden, grayPicture, modelBytes, moduleBytes, pickBuild, png } from './helpers.js';
+import { blackPng, createClassifier, Engine, golden, grayPicture, modelBytes, moduleBytes, pickBuild, png } from './helpers.js';
 
 /** Every path through the engine: encoded and decoded, with maps and without. */
 function goodJobs() {
@@ -33,7 +33,7 @@ test('500 images, good and broken: linear memory is flat', async () => {
   for (let i = 0; i < 500; i++) {
     const [job, heatmap] = i % 4 === 0 ? good[(i / 4) % good.length] : bad[i % bad.length];
     await engine.classify(job, heatmap).then(() => answered++, (/** @type {any} */ error) => {
-      if (!(error instanceof CxrError)) throw error;
+      if (error.name !== 'CxrError') throw error; // the engine's own copy of that class
       refused++;
     });
     if (i === 40) warm = engine.memoryBytes;
