@@ -336,7 +336,11 @@ test('the model’s figures are shown where there is a report, and hidden where 
     await page.route('**/evaluation.json', (route) => route.fulfill({ json: report }));
     await page.reload();
     await ready(page);
+    const told = page.evaluate(() => new Promise((done) => {
+      document.getElementById('about')?.addEventListener('toggle', () => setTimeout(done), { once: true });
+    }));
     await page.getByText('About the model').click();
+    await told; // the figures are filled when the browser says that the part is open, which is after the click
   };
   await serve(null);
   assert.equal(await figures.innerText(), '');
