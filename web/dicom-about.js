@@ -40,6 +40,8 @@ import { functionalGroup, invertedBy } from './dicom-gray.js';
 /** @param {DicomData} dicom @returns {About} */
 export function aboutOf({ tags, syntax }) {
   const text = (/** @type {string} */ key) => tags.text(key) ?? null;
+  /** What is no UID names nothing, and whoever wrote it on would write a bad file. @param {string} key */
+  const uid = (key) => text(key)?.match(/^[\d.]{1,64}$/)?.[0] ?? null;
   return {
     transferSyntax: { uid: syntax.uid, name: syntax.name },
     modality: text('x00080060'),
@@ -49,10 +51,10 @@ export function aboutOf({ tags, syntax }) {
     presentationIntent: text('x00080068'),
     burnedIn: text('x00280301') === 'YES',
     spacing: spacingOf(tags),
-    studyUid: text('x0020000d'),
-    seriesUid: text('x0020000e'),
-    instanceUid: text('x00080018'),
-    sopClass: text('x00080016'),
+    studyUid: uid('x0020000d'),
+    seriesUid: uid('x0020000e'),
+    instanceUid: uid('x00080018'),
+    sopClass: uid('x00080016'),
   };
 }
 

@@ -9,6 +9,8 @@
  * @property {string} seriesUid
  * @property {string} instanceUid
  * @property {string} sopClass
+ * @property {number} [frames] in the image (1)
+ * @property {number} [frame] the one that was read, from 0
  *
  * @typedef {object} SrOptions
  * @property {Source} [source] default: what the result of a DICOM file says
@@ -55,11 +57,11 @@ export function toDicomSr(result, options) {
 
 /** @param {Result} result @param {SrOptions} options @returns {Source} */
 function sourceOf({ dicom }, { source }) {
-  const { studyUid, seriesUid, instanceUid, sopClass } = source ?? dicom ?? {};
-  const all = { studyUid, seriesUid, instanceUid, sopClass };
-  for (const [name, uid] of Object.entries(all))
+  const { studyUid, seriesUid, instanceUid, sopClass, frames = 1, frame = 0 } = source ?? dicom ?? {};
+  const uids = { studyUid, seriesUid, instanceUid, sopClass };
+  for (const [name, uid] of Object.entries(uids))
     if (!uid || !/^[\d.]{1,64}$/.test(uid)) throw new TypeError(`The image's ${name} is ${uid ? 'no UID' : 'missing'}.`);
-  return /** @type {Source} */ (all);
+  return { .../** @type {Source} */ (uids), frames, frame };
 }
 
 // ---- Modules (PS3.3 A.35.3) -----------------------------------------------------------------
@@ -124,6 +126,9 @@ const referenceTo = ({ sopClass, instanceUid }) => [
   [0x00081155, 'UI', instanceUid],
 ];
 
+/** Referenced Frame Number, of an image with several (PS3.3 C.18.4). @param {Source} source @returns {Element[]} */
+const frameOf = ({ frames = 1, frame = 0 }) => (frames > 1 ? [[0x00081160, 'IS', String(frame + 1)]] : []);
+
 // ---- Content (PS3.16 TID 1500) --------------------------------------------------------------
 
 /** Concepts: code value, coding scheme, meaning. @typedef {[value: string, scheme: string, meaning: string]} Concept */
@@ -164,7 +169,7 @@ function contentOf(result, source, uid) {
     code('HAS CONCEPT MOD', dcm('121058', 'Procedure reported'), snomed('399208008', 'Plain chest X-ray')),
     container('CONTAINS', dcm('111028', 'Image Library'), [
       container('CONTAINS', dcm('126200', 'Image Library Group'), [
-        item('CONTAINS', 'IMAGE', undefined, [[0x00081199, 'SQ', [referenceTo(source)]]]),
+        item('CONTAINS', 'IMAGE', undefined, [[0x00081199, 'SQ', [[...referenceTo(source), ...frameOf(source)]]]]),
       ]),
     ]),
     // What was refused has no figures.

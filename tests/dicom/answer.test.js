@@ -48,6 +48,11 @@ test('a result has the fields of the schema, the file and its hash', async () =>
   assert.doesNotMatch(JSON.stringify(result), /Doe|Jane|4711/);
 });
 
+test('what is no UID is not told as one', async () => {
+  const { dicom } = await cxr.classify(film({ '0020000d': ['UI', '1.2.x'], '00080018': ['UI', `1.${'2'.repeat(63)}`] }));
+  assert.deepEqual([dicom.studyUid, dicom.seriesUid, dicom.instanceUid], [null, '1.2.3.4.5', null]);
+});
+
 test('the bytes stay the caller\'s', async () => {
   const file = Uint8Array.from(film());
   const shared = new Uint8Array(new SharedArrayBuffer(file.length));

@@ -63,6 +63,12 @@ test('its tags name the study, the image and the patient as far as the caller di
   for (const value of [/\[홍\^길동\]/, /\(0010,0020\) LO \[4711\]/, /\(0010,0030\) DA \[19700101\]/, /\(0008,0050\) SH \[A1\]/]) assert.match(named, value);
 });
 
+test('of an image with several frames it names the one that was read', { skip }, () => {
+  const named = (/** @type {number} */ frames) => dump('dcmdump', toDicomSr({ ...read, dicom: { ...read.dicom, frames, frame: 1 } }, { date }));
+  assert.match(named(2), /\(0008,1160\) IS \[2\]/);
+  assert.doesNotMatch(named(1), /\(0008,1160\)/);
+});
+
 // The names of PS3.5 H.3, I.2, J.3 and K.2, and one of ISO 8859-1.
 for (const [characterSet, name, bytes] of [
   ['\\ISO 2022 IR 87', 'Yamada^Tarou=山田^太郎=やまだ^たろう',

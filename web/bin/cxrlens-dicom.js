@@ -7,13 +7,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createClassifier } from '../../build/web/classifier.js';
+import { identityOf } from '../../build/web/dicom.js';
 import { toDicomSr } from '../../build/web/dicom-sr.js';
 
 const USAGE = `Usage: cxrlens-dicom [--frame N] [--window N] [--sr FOLDER] [--workers N] FILE|FOLDER...
 
   --frame N      of files with many, from 1 (the first)
   --window N     of files with several, from 1 (the first)
-  --sr FOLDER    also writes each answer as a DICOM Structured Report, named by the image's UID
+  --sr FOLDER    also writes each answer as a DICOM Structured Report, named by the image's UID, of its patient and study
   --workers N    how many at a time; default: as many as cores, at most 4
 
 For research and education only: not a medical device.
@@ -78,17 +79,24 @@ async function answerTo(cxr, path, { dicom, sr }) {
   }
   try {
     const line = await cxr.classify(bytes, { file: path, dicom });
-    return { line, failed: sr !== undefined && !writeReport(sr, line) };
+    return { line, failed: sr !== undefined && !await writeReport(sr, line, bytes) };
   } catch (error) {
     const { code = 'unknown', message } = /** @type {any} */ (error);
     return failed(code, message);
   }
 }
 
-/** @param {string} folder @param {import('../../build/web/classifier.js').Result} result @returns {boolean} whether it was written */
-function writeReport(folder, result) {
+/**
+ * A report that an archive files beside the image: it names patient and study as the image does.
+ * @param {string} folder
+ * @param {import('../../build/web/classifier.js').Result} result
+ * @param {Uint8Array} image
+ * @returns {Promise<boolean>} whether it was written
+ */
+async function writeReport(folder, result, image) {
   try {
-    const report = toDicomSr(result, { date: new Date() });
+    const identity = result.dicom && await identityOf(image);
+    const report = toDicomSr(result, { ...identity, date: new Date() });
     writeFileSync(join(folder, `${result.dicom?.instanceUid}.sr.dcm`), report);
     return true;
   } catch (error) {
