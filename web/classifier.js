@@ -447,9 +447,13 @@ function workerFailed(message = 'no details are known', cause) {
 /** An engine in this thread; its code is a worker's otherwise, and only then fetched here. */
 function openHere() {
   const host = import('./wasm.js').then(({ createHost }) => createHost());
+  host.catch(() => {}); // whoever asks is told
   /** @param {any} message */
-  const post = async (message) => channel.receive({ id: message.id, ...await (await host)(message) });
-  const channel = new Channel(post, () => {});
+  const ask = async (message) => channel.receive({ id: message.id, ...await (await host)(message) });
+  const channel = new Channel(
+    (message) => ask(message).catch((cause) => channel.end(workerFailed(cause.message, cause))),
+    () => {},
+  );
   return channel;
 }
 

@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { bitsOf, classIds, createClassifier, CxrError, failsWith, golden, grayPicture, modelBytes, noise, png, web } from './helpers.js';
+import { bitsOf, classIds, createClassifier, CxrError, failsWith, golden, grayPicture, modelBytes, moduleBytes, noise, png, web } from './helpers.js';
 
 /** @type {Awaited<ReturnType<typeof createClassifier>>} one that most tests share */
 let cxr;
@@ -243,6 +246,12 @@ test('a worker that can not start is an error at once', async () => {
   const dead = new URL('./dead-worker.js', import.meta.url);
   await assert.rejects(createClassifier({ workers: 1, workerUrl: dead }), failsWith('worker-failed'));
   await assert.rejects(createClassifier({ workers: 1, workerUrl: 'no/such/worker.js' }), failsWith('worker-failed'));
+  const alone = mkdtempSync(join(tmpdir(), 'cxrlens-alone-')); // without wasm.js beside it
+  cpSync(`${web}classifier.js`, join(alone, 'classifier.mjs'));
+  const files = { wasm: moduleBytes('scalar'), model: modelBytes() };
+  const { createClassifier: stranded } = await import(pathToFileURL(join(alone, 'classifier.mjs')).href);
+  await assert.rejects(stranded({ workers: 0, ...files }), (/** @type {any} */ error) => error.code === 'worker-failed' && /wasm\.js/.test(error.message));
+  rmSync(alone, { recursive: true });
   for (const workers of [-1, 1.5, /** @type {any} */ ('2')]) await assert.rejects(createClassifier({ workers }), failsWith('argument'));
 });
 
