@@ -17,11 +17,14 @@ REAL_NEGATIVES, MADE_NEGATIVES = 2, 2  # of each batch: the gate's counter-examp
 # Shares in a batch. Square root of the class counts, then lung opacity raised: it is the class most often
 # missed and its films are the least easily told from another class (normal adults of the same source).
 CLASS_SHARES = np.array([0.40, 0.24, 0.13, 0.23])
+MIXED = 0.5  # share of the films that another one is laid over, against learning the few films of a class by heart
 
 
 class Batch(NamedTuple):
     images: torch.Tensor  # N x 1 x S x S in [0, 1]
     labels: torch.Tensor  # class index, or NEGATIVE
+    others: torch.Tensor  # that of the film laid over this one
+    share: torch.Tensor   # of the label in what is seen: 1, or less where another film is laid over
 
 
 def film_probabilities(records: list[Record], indices: np.ndarray) -> np.ndarray:
@@ -103,11 +106,17 @@ class Batches:
             others = rng.choice(len(self.negatives), self.real, p=self.negative_probabilities)
             images = np.concatenate([images, self.negatives[others]])
         x = augment(torch.from_numpy(images).unsqueeze(1).float() / 255, rng)
-        made = slice(wanted - self.made, wanted)
+        made, films = slice(wanted - self.made, wanted), wanted - self.made
         x[made] = make_negatives(x[made], rng.integers(len(MADE_KINDS), size=self.made), rng)
         labels = np.full(BATCH, NEGATIVE)
-        labels[:wanted - self.made] = self.labels[self.train[rows[:wanted - self.made]]]
-        return Batch(x, torch.from_numpy(labels))
+        labels[:films] = self.labels[self.train[rows[:films]]]
+        share, others = np.ones(BATCH, np.float32), labels.copy()
+        partners = rng.permutation(films)
+        share[:films] = np.where(rng.random(films) < MIXED, rng.uniform(0.5, 1, films), 1)
+        weight = torch.from_numpy(share[:films]).reshape(-1, 1, 1, 1)
+        x[:films] = weight * x[:films] + (1 - weight) * x[:films][partners]
+        others[:films] = labels[:films][partners]
+        return Batch(x, *(torch.from_numpy(a) for a in (labels, others, share)))
 
 
 def as_batches(images: np.ndarray, size: int = INPUT, count: int = 64) -> Iterator[torch.Tensor]:

@@ -154,3 +154,9 @@ def read_convolutions(path: str) -> list[Folded]:
             torch.from_numpy(conv.weight * (scale / source.scale).reshape(-1, 1, 1, 1)).float(),
             torch.from_numpy((conv.bias + source.zero_point * sums) * scale).float()))
     return result
+
+
+def read_head(path: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight [outputs, channels] and bias of the linear layer, which takes the last map in real numbers."""
+    net, _ = read(path)
+    return torch.from_numpy(np.ascontiguousarray(net.head_weight.T)), torch.from_numpy(net.head_bias)

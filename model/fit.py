@@ -20,6 +20,7 @@ from typing import Callable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from batches import BATCH, Batch, Batches, as_batches
 from data import INPUT, OPACITY, PUBLISHED, DataError, Record, load_or_explain, read_films, read_negatives
@@ -55,7 +56,7 @@ class Plan:
     left: int = 1           # epochs to do
     progress: float = 0.0   # 0..1 along the learning-rate schedule
     seconds: float = 0.0    # spent so far
-    best: float = -1.0
+    best: float = -math.inf
     best_epoch: int = 0
     history: list = field(default_factory=list)
 
@@ -141,19 +142,26 @@ def logits_of(net: torch.nn.Module, images: np.ndarray) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty((0, CLASSES + 1), np.float32)
 
 
+def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The least over one scale of the logits, which calibration will find."""
+    x, y = torch.from_numpy(logits), torch.from_numpy(labels)
+    return min(F.cross_entropy(x * scale, y).item() for scale in np.geomspace(0.5, 2, 41))
+
+
 def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Accuracy as it is, re-weighted to the published class shares, F1 of the hardest class, false refusals."""
+    """Accuracy as it is, re-weighted to the published class shares, F1 of the hardest class, log loss, false refusals."""
     predicted = logits[:, :CLASSES].argmax(1)
     recall = np.array([(predicted[labels == c] == c).mean() for c in range(CLASSES)])
     hits = ((predicted == OPACITY) & (labels == OPACITY)).sum()
     f1 = 2 * hits / max(1, (predicted == OPACITY).sum() + (labels == OPACITY).sum())
     return {"accuracy": float((predicted == labels).mean()), "reweighted": float(recall @ PUBLISHED),
-            "opacity_f1": float(f1), "refused": float((logits[:, CLASSES] < 0).mean())}
+            "opacity_f1": float(f1), "log_loss": log_loss(logits[:, :CLASSES], labels),
+            "refused": float((logits[:, CLASSES] < 0).mean())}
 
 
 def score_of(result: dict[str, float]) -> float:
-    """What checkpoints are chosen by."""
-    return (result["accuracy"] + result["reweighted"]) / 2
+    """What checkpoints are chosen by: of a thousand films, accuracy is too coarse to tell them apart."""
+    return -result["log_loss"]
 
 
 def save_atomically(state: object, path: Path) -> None:
@@ -200,6 +208,7 @@ class Fit:
         self.out.mkdir(parents=True, exist_ok=True)
         self.net = net.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net)
+        self.first = {k: v.clone() for k, v in self.net.state_dict().items()}
         self.optimiser = optimiser_for(self.net, recipe.peak)
         if restart:
             for name in ("last.pt", "best.pt"):
@@ -225,7 +234,7 @@ class Fit:
         self._replan(0.0 if self.budget.epochs else self._measure(batches, steps))
         print(f"{plan.left} epochs of {steps} steps", flush=True)
         if plan.epoch == 0:
-            self._keep_best(score_of(self.recipe.evaluate(self.average)))
+            self._keep_best(self.average, score_of(self.recipe.evaluate(self.average)))
         while plan.left > 0:
             self._epoch(batches, steps)
             if plan.best_epoch and plan.epoch - plan.best_epoch >= self.budget.patience:  # the start is not waited for
@@ -235,28 +244,33 @@ class Fit:
         print(f"best validation score {plan.best:.4f} at epoch {plan.best_epoch}; {plan.seconds / 60:.1f} minutes")
         return self.out / "best.pt"
 
-    def _keep_best(self, score: float) -> None:
-        """Writes the averaged network down if none before scored better."""
+    def _keep_best(self, net: torch.nn.Module, score: float) -> None:
+        """Writes the network down if none before scored better."""
         if score > self.plan.best:
             self.plan.best, self.plan.best_epoch = score, self.plan.epoch
-            save_atomically({"average": self.average.state_dict(), "plan": asdict(self.plan)}, self.out / "best.pt")
+            save_atomically({"average": net.state_dict(), "plan": asdict(self.plan)}, self.out / "best.pt")
 
     def _blend(self) -> None:
-        """Takes the mean of the best and the last weights where validation likes it better than either."""
+        """Takes the mean of the last weights and the best, or the first, where validation likes it better than either.
+
+        The way back to the first is that of Wortsman et al., "Robust fine-tuning of zero-shot models" (2022).
+        """
+        last = self.average.state_dict()
         best = torch.load(self.out / "best.pt", map_location="cpu")["average"]
-        blend = copy.deepcopy(self.average)
-        blend.load_state_dict({k: (v + best[k]) / 2 if v.dtype.is_floating_point else v
-                               for k, v in self.average.state_dict().items()})
-        score = score_of(self.recipe.evaluate(blend))
-        print(f"mean of best and last: {score:.4f}", flush=True)
-        self.average = blend
-        self._keep_best(score)
+        for name, other in (("best", best), ("first", self.first)):
+            blend = copy.deepcopy(self.average)
+            blend.load_state_dict({k: (v + other[k]) / 2 if v.dtype.is_floating_point else v for k, v in last.items()})
+            score = score_of(self.recipe.evaluate(blend))
+            print(f"mean of {name} and last: {score:.4f}", flush=True)
+            self._keep_best(blend, score)
 
     def _replan(self, epoch_seconds: float) -> None:
         """How many epochs are left."""
         plan, budget = self.plan, self.budget
         if budget.epochs:
             plan.left = budget.epochs - plan.epoch
+        elif plan.progress > 1 - 1e-6:
+            plan.left = 0  # however much time is left: the rate has come down to nothing
         else:
             plan.left = max(0 if plan.epoch else 1, round((budget.minutes * 60 - plan.seconds) / epoch_seconds))
 
@@ -311,7 +325,7 @@ class Fit:
         plan.history.append(row)
         print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
         self._replan(seconds)
-        self._keep_best(score_of(result))
+        self._keep_best(self.average, score_of(result))
         save_atomically({"net": self.net.state_dict(), "average": self.average.state_dict(),
                          "optimiser": self.optimiser.state_dict(), "plan": asdict(plan)}, self.out / "last.pt")
         write_curves(plan.history, self.out)

@@ -318,14 +318,16 @@ def to_integer(net: QuantNet, size: int = INPUT) -> IntegerNet:
 
 
 def imitation(net: Net) -> Callable[[torch.Tensor, Batch], torch.Tensor]:
-    """Cross-entropy with what the float network says: the labels would draw the rounded network elsewhere."""
+    """Squared distance from the float network's class logits, less their mean, which says nothing; cross-entropy with
+    what it says of the gate. The labels would draw the rounded network elsewhere."""
     net = net.to(memory_format=torch.channels_last)
 
     def loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         with torch.no_grad(), mixed_precision():
             wanted = net(batch.images.contiguous(memory_format=torch.channels_last)).float()
         is_film = batch.labels != NEGATIVE
-        classes = F.cross_entropy(logits[is_film, :CLASSES], wanted[is_film, :CLASSES].softmax(1))
+        error = (logits - wanted)[is_film, :CLASSES]
+        classes = (error - error.mean(1, keepdim=True)).square().mean()
         gate = F.binary_cross_entropy_with_logits(logits[:, CLASSES], wanted[:, CLASSES].sigmoid())
         return classes + GATE_WEIGHT * gate
 

@@ -9,21 +9,27 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import cxrm
+import tflite
 from batches import Batch, as_batches
 from data import NEGATIVE, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, run_program, scores
 from net import CLASSES, Net, load_folded
 
 PEAK, EMA_DECAY = 3e-4, 0.998
-SMOOTHING, GATE_WEIGHT = 0.05, 0.3
+GATE_WEIGHT = 0.3
 KEPT_BLOCKS = 3
 
 
 def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of the classes on films, binary cross-entropy of the gate on everything."""
-    is_film = batch.labels != NEGATIVE
-    classes = F.cross_entropy(logits[is_film, :CLASSES], batch.labels[is_film], label_smoothing=SMOOTHING)
-    return classes + GATE_WEIGHT * F.binary_cross_entropy_with_logits(logits[:, CLASSES], is_film.float())
+    """Cross-entropy of the classes on films, each counting by its share of what is seen; binary cross-entropy of the
+    gate on all that is not two films at once."""
+    is_film, single = batch.labels != NEGATIVE, batch.share == 1
+    share = batch.share[is_film].unsqueeze(1)
+    wanted = (share * F.one_hot(batch.labels[is_film], CLASSES)
+              + (1 - share) * F.one_hot(batch.others[is_film], CLASSES))
+    gate = F.binary_cross_entropy_with_logits(logits[single, CLASSES], is_film[single].float())
+    return F.cross_entropy(logits[is_film, :CLASSES], wanted) + GATE_WEIGHT * gate
 
 
 def start(init: str | None, sets: Sets, seed: int) -> Net:
@@ -36,12 +42,13 @@ def start(init: str | None, sets: Sets, seed: int) -> Net:
     if path.endswith(".pt"):
         net.load_state_dict(torch.load(path, map_location="cpu")["average"])
     else:
-        if path.endswith(".cxrm"):
-            from cxrm import read_convolutions
-        else:
-            from tflite import read_convolutions
+        module = cxrm if path.endswith(".cxrm") else tflite
         chosen = np.random.default_rng(seed).choice(select(sets.records, "train"), 96)
-        load_folded(net, read_convolutions(path), next(as_batches(sets.films[chosen], count=96)))
+        load_folded(net, module.read_convolutions(path), next(as_batches(sets.films[chosen], count=96)))
+    if path.endswith(".cxrm"):
+        with torch.no_grad():
+            for parameter, value in zip((net.head.weight, net.head.bias), cxrm.read_head(path)):
+                parameter.copy_(value)
     if not path.endswith(".tflite"):  # its first layers know films already, and they are where most of the time goes
         for module in (net.stem, *net.blocks[:KEPT_BLOCKS]):
             module.requires_grad_(False)

@@ -19,12 +19,13 @@ import golden  # noqa: E402
 import made_up  # noqa: E402
 from calibrate import binomial_upper  # noqa: E402
 from data import CLASS_IDS, INPUT, DataError, Record, check_splits, read_image, resize  # noqa: E402
-from fit import save_atomically  # noqa: E402
+from fit import Sets, logits_of, save_atomically  # noqa: E402
 from integer import DEPTHWISE, POINTWISE, Convolution, IntegerNet, Tensor  # noqa: E402
 from manifest import clusters_of, near_pairs, perceptual_hash, split_clusters  # noqa: E402
 from metrics import confusion, pr_curve, rates, reliability, roc_curve  # noqa: E402
 from net import Net, fold, layers, load_folded  # noqa: E402
 from quantise import QuantNet, calibrate_scales, to_integer  # noqa: E402
+from train import start  # noqa: E402
 
 SHIPPED = ROOT / "model" / "cxrlens.cxrm"
 GOLDEN = ROOT / "tests" / "golden"
@@ -119,6 +120,13 @@ class Arithmetic(unittest.TestCase):
         net, meta = cxrm.read(str(SHIPPED))
         self.assertEqual(meta["classes"], "\n".join(CLASS_IDS))
         self.assertEqual(cxrm.write(net, meta), SHIPPED.read_bytes())
+
+    def test_training_goes_on_from_the_model_file(self) -> None:
+        films = np.stack([read_image(str(path), INPUT) for path in sorted((ROOT / "web" / "samples").glob("*.jpg"))])
+        records = [Record(str(i), "", i, "train", "", "", "") for i in range(len(films))]
+        net = start(None, Sets(films, records, films[:0], []), seed=1)
+        expected = cxrm.read(str(SHIPPED))[0].logits(films)
+        np.testing.assert_allclose(logits_of(net, films), expected, atol=0.8)  # of gate scores up to 15; it rounds
 
     def test_golden_vectors_belong_to_the_shipped_model(self) -> None:
         net, _ = cxrm.read(str(SHIPPED))
