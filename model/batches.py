@@ -17,7 +17,9 @@ REAL_NEGATIVES, MADE_NEGATIVES = 2, 2  # of each batch: the gate's counter-examp
 # Shares in a batch. Square root of the class counts, then lung opacity raised: it is the class most often
 # missed and its films are the least easily told from another class (normal adults of the same source).
 CLASS_SHARES = np.array([0.40, 0.24, 0.13, 0.23])
-MIXED = 0.5  # share of the films that another one is laid over, against learning the few films of a class by heart
+# Share of the films that another one is laid over, against learning the few films of a class by heart: "mixup" of Zhang
+# et al. (2018).
+MIXED = 0.5
 
 
 class Batch(NamedTuple):
