@@ -90,9 +90,9 @@ def training(record: dict) -> str:
     runs = record["runs"]
     times = "; ".join(f"{name} network {run['minutes']:.0f} minutes, {run['epochs']} epochs" for name, run in runs.items())
     minutes = sum(run["minutes"] for run in runs.values())
-    return (f"The last cycle: {times}; on {record['cores']} processor cores without a GPU, "
-            f"{minutes * record['cores'] / 60:.1f} core-hours. It began from the weights of earlier cycles. Energy was not "
-            "metered.")
+    return (f"The last run: {times}; on {record['cores']} processor cores without a GPU, "
+            f"{minutes * record['cores'] / 60:.1f} core-hours. What the weights that it began from took is not counted. "
+            "Energy was not metered.")
 
 
 def card(evaluation: dict, explain: dict, record: dict, path: Path) -> str:
