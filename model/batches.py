@@ -105,8 +105,8 @@ class Batches:
         rows = rng.choice(len(self.train), wanted, p=self.probabilities)
         images = self.films[rows]
         if self.real:
-            others = rng.choice(len(self.negatives), self.real, p=self.negative_probabilities)
-            images = np.concatenate([images, self.negatives[others]])
+            negatives = rng.choice(len(self.negatives), self.real, p=self.negative_probabilities)
+            images = np.concatenate([images, self.negatives[negatives]])
         x = augment(torch.from_numpy(images).unsqueeze(1).float() / 255, rng)
         made, films = slice(wanted - self.made, wanted), wanted - self.made
         x[made] = make_negatives(x[made], rng.integers(len(MADE_KINDS), size=self.made), rng)

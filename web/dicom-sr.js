@@ -57,7 +57,7 @@ export function toDicomSr(result, options) {
 
 /** @param {Result} result @param {SrOptions} options @returns {Source} */
 function sourceOf({ dicom }, { source }) {
-  const { studyUid, seriesUid, instanceUid, sopClass, frames = 1, frame = 0 } = source ?? dicom ?? {};
+  const { studyUid, seriesUid, instanceUid, sopClass, frames, frame } = source ?? dicom ?? {};
   const uids = { studyUid, seriesUid, instanceUid, sopClass };
   for (const [name, uid] of Object.entries(uids))
     if (!uid || !/^[\d.]{1,64}$/.test(uid)) throw new TypeError(`The image's ${name} is ${uid ? 'no UID' : 'missing'}.`);
