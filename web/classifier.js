@@ -52,7 +52,8 @@ export { CxrError, looksLikeDicom };
  * @property {(result: Result) => Result} [complete] adds what the engine can't know
  *
  * @typedef {object} Task one call of classify
- * @property {() => Promise<Message>} read gets the bytes when the task's turn comes
+ * @property {() => Promise<Message>} read gets the bytes
+ * @property {Promise<Message>} [message] what was read, from shortly before the task's turn on
  * @property {boolean} heatmap
  * @property {string|null} file
  * @property {boolean} settled
@@ -340,6 +341,8 @@ class Pool {
       if (channel.ended) this.#end(channel);
       else this.#run(channel, /** @type {Task} */ (this.#queue.shift()));
     }
+    // While every channel works, the next files are read: a worker that waits for a file does nothing.
+    for (const task of this.#queue.slice(0, this.#channels.size)) messageOf(task);
     while (this.#opening < this.#queue.length && this.#channels.size < this.#size) {
       // A failure is not tried again at once, or it would be tried for ever; the queue must not wait for nobody.
       this.open().then(
@@ -355,7 +358,7 @@ class Pool {
    */
   async #run(channel, task) {
     try {
-      const { job, transfer, complete = (/** @type {Result} */ result) => result } = await task.read();
+      const { job, transfer, complete = (/** @type {Result} */ result) => result } = await messageOf(task);
       if (!task.settled) {
         const { value, memoryBytes } = await channel.ask({ type: 'classify', job, heatmap: task.heatmap }, transfer);
         task.resolve(deepFreeze({ ...complete(value), file: task.file }));
@@ -382,6 +385,15 @@ class Pool {
     this.#channels.delete(channel);
     channel.end(reason);
   }
+}
+
+/** Reads the task's input, once. @param {Task} task */
+function messageOf(task) {
+  if (!task.message) {
+    task.message = task.read();
+    task.message.catch(() => {}); // who awaits it later is told
+  }
+  return task.message;
 }
 
 /** Asks one engine, in a worker or in this thread, one question at a time. */

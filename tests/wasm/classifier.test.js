@@ -186,6 +186,20 @@ test('many calls at once: every answer is for its own input', async () => {
   }
 });
 
+test('the next file is read while a worker works, the one after it is not', async () => {
+  const one = await createClassifier({ workers: 1 });
+  /** @type {string[]} */
+  const seen = [];
+  const file = (/** @type {string} */ name) => {
+    const blob = new Blob([golden('phantom.png')]);
+    return Object.assign(blob, { arrayBuffer: () => { seen.push(`${name} read`); return Blob.prototype.arrayBuffer.call(blob); } });
+  };
+  await Promise.all(['a', 'b', 'c', 'd'].map((name) => one.classify(file(name)).then(() => seen.push(`${name} answered`))));
+  // What comes after an answer is read just before its caller hears of it.
+  assert.deepEqual(seen, ['a read', 'b read', 'c read', 'a answered', 'd read', 'b answered', 'c answered', 'd answered']);
+  one.dispose();
+});
+
 test('a signal ends a call that waits and one that runs', async () => {
   const one = await createClassifier({ workers: 1 });
   const signal = () => new AbortController();
