@@ -13,6 +13,9 @@ import { createClassifier } from './classifier.js';
 /** @type {Map<string, Entry>} */
 const entries = new Map();
 
+/** How long a frame is waited for that may never come: frames out of sight show none. */
+const FRAME_MS = 2000;
+
 /** An element that is moved in the document leaves and comes back at once: wait before freeing. */
 const GRACE_MS = 500;
 
@@ -34,11 +37,19 @@ export function acquire(wanted) {
  * @param {Wanted} wanted
  */
 function open(key, wanted) {
-  const entry = { ready: createClassifier(wanted), users: 0 };
+  const entry = { ready: shown().then(() => createClassifier(wanted)), users: 0 };
   entries.set(key, entry);
   // A failed start is forgotten, so that the next one who asks tries again.
   entry.ready.catch(() => forget(key, entry));
   return entry;
+}
+
+/** Settles when the page has been painted: on a slow network the model would come before what there is to see. */
+function shown() {
+  return document.hidden ? Promise.resolve() : new Promise((resolve) => {
+    requestAnimationFrame(() => setTimeout(resolve)); // the callback comes before the paint, the timer after it
+    setTimeout(resolve, FRAME_MS);
+  });
 }
 
 /**

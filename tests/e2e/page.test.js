@@ -8,6 +8,15 @@ import { NO_FILMS, chest, file, films, idle, pick, png, ready, stage, transfer }
 const site = stage();
 const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
 
+test('the page is painted before module and model are asked for', async () => {
+  const { page } = await site.open();
+  await ready(page);
+  const [painted, ...asked] = await page.evaluate(() => [performance.getEntriesByName('first-contentful-paint')[0],
+    ...performance.getEntriesByType('resource').filter(({ name }) => /[.](wasm|cxrm)$/.test(name))].map((entry) => entry.startTime));
+  assert.equal(asked.length, 2);
+  assert.ok(asked.every((time) => time > painted), `painted at ${painted} ms, asked at ${asked}`);
+});
+
 test('a dropped image gets a verdict, four probabilities that sum to 1, a time and a notice', async () => {
   const { page, troubles } = await site.open();
   await transfer(page, 'drop', 'cxr-lens', [{ name: 'film.png', buffer: chest() }]);
