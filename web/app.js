@@ -269,7 +269,7 @@ setUpSession().catch((error) => console.warn('What was kept cannot be read:', er
 // The first image matters more than the next visit: store for offline use once the classifier stands.
 lens.ready.then(setUpOffline, setUpOffline);
 // What exports and help need is fetched now, so that once images are in hand nothing is asked of the network.
-lens.ready.then(() => Promise.all([import('./exports.js'), import('./report.js'), import('./help.js')])).catch(() => {});
+lens.ready.then(() => Promise.all([import('./exports.js'), import('./report.js'), import('./help.js'), import('./cover.js')])).catch(() => {});
 loadReport().then((found) => {
   report = found;
   showFigures();

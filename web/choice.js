@@ -1,6 +1,8 @@
-/** The controls of a film that offers a choice: the frame of many, the window of several. */
+/** What a DICOM film has beyond other films: a choice of frame and window, and a scale bar. */
 
 import { fill, h } from './dom.js';
+
+export { Ruler } from './ruler.js';
 
 /**
  * @typedef {import('./film.js').Film} Film

@@ -112,7 +112,7 @@ progress::-moz-progress-bar { background: var(--accent) }
 .viewer button.toggle { border-color: #40505c }
 .viewer button[aria-pressed=true] { background: #17383a; border-color: #5cc9c4; color: #8fe3de }
 .viewer button:hover:not(:disabled) { border-color: #5cc9c4; color: #8fe3de }
-.opacity { width: 6.5rem; margin: 0 .25rem; accent-color: #5cc9c4 }
+.opacity { width: 4.5rem; margin: 0 .25rem; accent-color: #5cc9c4 }
 .legend { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem .625rem; padding: .5rem .875rem .625rem; font-size: .8125rem; color: #a9b8c2; background: #11171d; font-variant-numeric: tabular-nums }
 .legend-title { flex: 1 1 100% }
 .legend-title strong { color: #dfe7ec; font-weight: 600 }

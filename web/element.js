@@ -78,6 +78,8 @@ export class CxrLens extends HTMLElement {
   #help = null;
   /** Films on show. @type {Map<Item, Promise<Film | null>>} */
   #films = new Map();
+  /** Cover tests, made and being made. @type {WeakMap<Item, import('./cover.js').CoverMap | null>} */
+  #covers = new WeakMap();
   /** Items whose rows are to be redrawn in the next frame. @type {Set<Item>} */
   #stale = new Set();
   #listStale = false;
@@ -569,6 +571,7 @@ export class CxrLens extends HTMLElement {
     Object.assign(this.#settings, change);
     if (reclass) this.#showAnswer();
     for (const viewer of this.#viewers) viewer.update();
+    if (this.#settings.cover) this.#showScenes(); // which makes the tests
   }
 
   async #showScenes() {
@@ -582,8 +585,28 @@ export class CxrLens extends HTMLElement {
     for (const [index, item] of items.entries()) {
       const film = await this.#film(item);
       // Another image may have been selected while this one was decoded.
-      if (item === [this.#selected, this.#compared][index]) this.#viewers[index]?.show(this.#scene(item, film));
+      if (item !== [this.#selected, this.#compared][index]) continue;
+      const scene = this.#scene(item, film);
+      this.#viewers[index]?.show(scene);
+      if (this.#settings.cover && scene.heatmap && film) this.#cover(item, film);
     }
+  }
+
+  /** Makes the cover test of an image, once. @param {Item} item @param {Film} film */
+  async #cover(item, film) {
+    const classifier = this.#classifier;
+    if (this.#covers.has(item) || !classifier) return;
+    this.#covers.set(item, null);
+    try {
+      const { COVER_WIDTH, coverTest } = await import('./cover.js');
+      const inverted = item.result?.warnings.includes('inverted') ?? false;
+      this.#covers.set(item, await coverTest((image) => classifier.classify(image), film.level(COVER_WIDTH), inverted));
+    } catch (error) {
+      this.#covers.delete(item);
+      this.#settings.cover = false;
+      console.warn('The cover test cannot be made:', error);
+    }
+    this.#showScenes();
   }
 
   /** @param {Item} item @param {Film | null} film @returns {import('./viewer.js').Scene} */
@@ -594,9 +617,11 @@ export class CxrLens extends HTMLElement {
     return {
       name: item.name, film, inverted: result?.warnings.includes('inverted'),
       heatmap: rotated || folded ? null : result?.heatmap ?? null,
+      cover: this.#covers.get(item) ?? null,
       noMap: rotated ? this.#words.text('view.no-map') : undefined,
       onchoose: (choice) => {
         this.#films.delete(item);
+        this.#covers.delete(item);
         this.#queue.choose(item, choice);
       },
     };
@@ -693,7 +718,7 @@ export class CxrLens extends HTMLElement {
     const always = { o: () => this.#layout?.files.click(), '?': () => this.#showHelp() };
     /** @type {Record<string, () => void>} */
     const withImage = {
-      n: () => step(1), p: () => step(-1), m: () => this.#set({ map: !this.#settings.map }), i: () => viewer?.invert(), f: () => viewer?.full(),
+      n: () => step(1), p: () => step(-1), m: () => this.#set({ map: !this.#settings.map }), c: () => this.#set({ cover: !this.#settings.cover, map: true }), i: () => viewer?.invert(), f: () => viewer?.full(),
       0: () => viewer?.reset(), '+': () => viewer?.zoom(1.25), '=': () => viewer?.zoom(1.25), '-': () => viewer?.zoom(0.8),
     };
     const chosen = this.#selected?.result?.classes[Number(key) - 1];

@@ -1,20 +1,27 @@
 /** The help dialogue: how to read an answer, and the keyboard. */
 
 import { button, h } from './dom.js';
+import { Words } from './i18n.js';
+import en from './strings/help.en.js';
+import ko from './strings/help.ko.js';
+
+/** Both languages, as they are short and nothing should be fetched when help is asked for. @type {Record<string, import('./i18n.js').Strings>} */
+const STRINGS = { en, ko };
 
 const KEYS = [
-  ['key.open', 'O'], ['key.paste', 'Ctrl V'], ['key.next', 'N P'], ['key.map', 'M'], ['key.class', '1 2 3 4'], ['key.invert', 'I'],
+  ['key.open', 'O'], ['key.paste', 'Ctrl V'], ['key.next', 'N P'], ['key.map', 'M'], ['key.cover', 'C'], ['key.class', '1 2 3 4'], ['key.invert', 'I'],
   ['key.zoom', '+ − 0'], ['key.pan', '← ↑ ↓ →'], ['key.window', 'Shift ← ↑ ↓ →'], ['key.full', 'F'], ['key.remove', 'Del Ctrl Z'],
   ['key.cancel', 'Esc'], ['key.help', '?'],
 ];
 
 /**
- * @param {import('./i18n.js').Words} words
+ * @param {Words} elementWords
  * @param {{ on: boolean, onchange: (on: boolean) => void }} singleKeys whether letters alone act: some people
  *   type by voice, and need them off
  * @returns {HTMLDialogElement}
  */
-export function helpDialog(words, singleKeys) {
+export function helpDialog(elementWords, singleKeys) {
+  const words = new Words(elementWords.language, { ...en, ...STRINGS[elementWords.language], ...elementWords.strings });
   const toggle = h('input', { type: 'checkbox', checked: singleKeys.on, onchange: () => singleKeys.onchange(toggle.checked) });
   const dialog = h('dialog', { class: 'help', part: 'help', 'aria-labelledby': 'help-title' },
     h('div', { class: 'dialog-head' }, h('h2', { id: 'help-title' }, words.text('help.title')),

@@ -5,7 +5,6 @@
 
 import { button, fill, h } from './dom.js';
 import { PLAIN, paintFilm } from './film.js';
-import { Ruler } from './ruler.js';
 import { MAP_SIDE, paintMap, reach } from './colormap.js';
 
 /**
@@ -18,6 +17,7 @@ import { MAP_SIDE, paintMap, reach } from './colormap.js';
  * @property {string} name of the file
  * @property {Film | null} film null when the browser cannot show it
  * @property {Heatmap | null} heatmap null when there is none to show
+ * @property {import('./cover.js').CoverMap | null} cover null while it is being made
  * @property {string} [noMap] why there is no map
  * @property {boolean} [inverted] start inverted
  * @property {(choice: import('./classifier.js').DicomChoice) => void} [onchoose] another frame or window was chosen
@@ -30,6 +30,8 @@ const STEP = { move: 0.08, zoom: 1.25, gray: 8 };
 /** Settings that outlive the film shown, shared by all viewers of an element. */
 export class ViewSettings {
   map = true;
+  /** Whether that map is the cover test's. */
+  cover = false;
   opacity = 0.65;
   /** @type {string} class id */
   shown = 'normal';
@@ -67,7 +69,8 @@ export class Viewer {
     this.sheet = h('div', { class: 'sheet' }, this.film, this.map);
     this.readout = h('output', { class: 'readout', hidden: true });
     this.message = h('p', { class: 'stage-message', hidden: true });
-    this.ruler = new Ruler(words);
+    /** Of the first film whose size is known. @type {import('./ruler.js').Ruler | null} */
+    this.ruler = null;
     this.choice = h('div', { class: 'tools choice', part: 'choice', hidden: true });
     this.stage = h('div', {
       class: 'stage', part: 'stage', tabindex: '0', role: 'group',
@@ -79,7 +82,7 @@ export class Viewer {
       ondblclick: () => this.reset(),
       onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
       oncontextmenu: (/** @type {Event} */ e) => e.preventDefault(),
-    }, this.sheet, this.message, this.readout, this.ruler.root);
+    }, this.sheet, this.message, this.readout);
     this.stage.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
     this.tools = this.#toolbar();
     this.legend = this.#legend();
@@ -115,7 +118,9 @@ export class Viewer {
       this.choice.hidden = true;
       return;
     }
-    const { showChoice } = await import('./choice.js');
+    const { Ruler, showChoice } = await import('./choice.js');
+    if (!this.ruler) this.stage.append((this.ruler = new Ruler(this.words)).root);
+    this.#place();
     if (film === this.#scene?.film) showChoice(this.choice, this.words, film, (choice) => this.#scene?.onchoose?.(choice));
   }
 
@@ -177,7 +182,7 @@ export class Viewer {
     const { width, height } = this.#fitted;
     this.sheet.style.transform = `translate(${x * width}px, ${y * height}px) scale(${scale})`;
     this.stage.classList.toggle('zoomed', scale > 1);
-    this.ruler.show(this.#scene?.film?.offer?.size ?? null, width * scale, this.stage.clientWidth);
+    this.ruler?.show(this.#scene?.film?.offer?.size ?? null, width * scale, this.stage.clientWidth);
   }
 
   #paint() {
@@ -200,8 +205,14 @@ export class Viewer {
     this.film.getContext('2d')?.putImageData(paintFilm(level, this.#look, image), 0, 0);
   }
 
+  /** The map to show: where there is none of one kind, there is none of the other. */
+  #heatmap() {
+    const { heatmap = null, cover = null } = this.#scene ?? {};
+    return heatmap && this.settings.cover ? cover : heatmap;
+  }
+
   #paintMap() {
-    const heatmap = this.#scene?.heatmap;
+    const heatmap = this.#heatmap();
     const grid = this.#grid();
     this.map.hidden = !grid || !this.settings.map;
     this.map.style.opacity = String(this.settings.opacity);
@@ -211,7 +222,7 @@ export class Viewer {
 
   /** The map of the class chosen. */
   #grid() {
-    const heatmap = this.#scene?.heatmap;
+    const heatmap = this.#heatmap();
     const found = heatmap?.classes.find(({ id }) => id === this.settings.shown);
     return heatmap && found ? { width: heatmap.width, height: heatmap.height, values: found.values } : null;
   }
@@ -221,6 +232,7 @@ export class Viewer {
   #toolbar() {
     const { words, settings } = this;
     this.mapButton = button(words.text('view.map'), () => this.#set({ map: !settings.map }), { icon: 'map', key: 'M', class: 'toggle' });
+    this.coverButton = button(words.text('view.cover'), () => this.#set({ cover: !settings.cover, map: true }), { icon: 'cover', key: 'C', class: 'toggle' });
     this.opacity = h('input', {
       type: 'range', min: '0.1', max: '1', step: '0.05', class: 'opacity', 'aria-label': words.text('view.opacity'), title: words.text('view.opacity'),
       oninput: (/** @type {Event} */ event) => this.#set({ opacity: Number(/** @type {HTMLInputElement} */ (event.currentTarget).value), map: true }),
@@ -229,7 +241,7 @@ export class Viewer {
     this.invertButton = this.#tool('view.invert', 'invert', () => this.invert(), 'I');
     const full = document.fullscreenEnabled && this.#tool('view.full', 'full', () => this.full(), 'F');
     return h('div', { class: 'tools', role: 'toolbar', 'aria-label': words.text('view.label') },
-      this.mapButton, this.opacity, h('span', { class: 'gap' }),
+      this.mapButton, this.coverButton, this.opacity, h('span', { class: 'gap' }),
       this.#tool('view.zoom-out', 'minus', () => this.zoom(1 / STEP.zoom), '-'),
       this.#tool('view.zoom-in', 'plus', () => this.zoom(STEP.zoom), '+'),
       this.windowButton, this.invertButton,
@@ -258,6 +270,8 @@ export class Viewer {
     const grid = this.#grid();
     this.mapButton?.setAttribute('aria-pressed', String(settings.map));
     if (this.mapButton) this.mapButton.disabled = !grid;
+    this.coverButton?.setAttribute('aria-pressed', String(settings.cover));
+    if (this.coverButton) this.coverButton.disabled = !scene?.heatmap;
     if (this.opacity) {
       this.opacity.value = String(settings.opacity);
       this.opacity.disabled = !grid;
@@ -284,8 +298,8 @@ export class Viewer {
   /** @param {import('./colormap.js').Grid | null} grid */
   #syncLegend(grid) {
     const { words, settings } = this;
-    const heatmap = this.#scene?.heatmap;
-    const why = this.#scene?.noMap;
+    const heatmap = this.#heatmap();
+    const why = this.#scene?.noMap ?? (this.#scene?.heatmap && !heatmap ? words.text('view.cover.wait') : undefined);
     this.legend.hidden = !(why || (grid && settings.map));
     for (const part of [this.scale, this.low, this.high]) if (part) part.hidden = !grid;
     if (!grid || !heatmap) return fill(this.legendTitle ?? this.legend, why ?? '');
@@ -293,10 +307,10 @@ export class Viewer {
     const low = `−${words.number(most, 1)}`;
     const high = `+${words.number(most, 1)}`;
     const name = words.verdict(settings.shown);
-    if (this.legendTitle) fill(this.legendTitle, words.text('view.map.of'), ' ', h('strong', {}, name));
+    if (this.legendTitle) fill(this.legendTitle, words.text(settings.cover ? 'view.cover.of' : 'view.map.of'), ' ', h('strong', {}, name));
     if (this.low) this.low.textContent = `${low} ${words.text('view.against')}`;
     if (this.high) this.high.textContent = `${high} ${words.text('view.for')}`;
-    this.scale?.setAttribute('aria-label', words.text('view.legend', { class: name, low, high }));
+    this.scale?.setAttribute('aria-label', words.text(settings.cover ? 'view.cover.legend' : 'view.legend', { class: name, low, high }));
     this.#paintScale();
   }
 

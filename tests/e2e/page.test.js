@@ -184,6 +184,28 @@ test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async
   assert.deepEqual(troubles, []);
 });
 
+test('the cover test reads the film again, without the network, and has a map of its own', async () => {
+  const { page, troubles } = await site.open();
+  await pick(page, [file('film.png', chest(4))]);
+  await idle(page, 1);
+  const folded = lens(page).getByText('Show the figures anyway');
+  if (await folded.isVisible()) await folded.click();
+  const painted = () => lens(page).locator('canvas.map').evaluate((node) => /** @type {HTMLCanvasElement} */ (node).toDataURL());
+  const activation = await painted();
+  /** @type {string[]} */
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url()));
+  await page.locator('body').press('c');
+  await lens(page).locator('.legend', { hasText: 'Cover test for' }).waitFor();
+  const test = lens(page).getByRole('button', { name: 'Cover test' });
+  assert.equal(await test.getAttribute('aria-pressed'), 'true');
+  assert.notEqual(await painted(), activation);
+  await test.click();
+  assert.match(await lens(page).locator('.legend').innerText(), /^Map for/);
+  assert.equal(await painted(), activation);
+  assert.deepEqual([asked, troubles], [[], []]);
+});
+
 test('two images are compared side by side', async () => {
   const { page } = await site.open();
   await pick(page, [file('a.png', chest(1)), file('b.png', chest(2))]);

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { Queue } from '../../web/queue.js';
 import { csvCell, toCsv, toJson } from '../../web/exports.js';
 import { borderShare, enlarge, reach, signed } from '../../web/colormap.js';
+import { coverTest } from '../../web/cover.js';
 import { Words, pickLanguage } from '../../web/i18n.js';
 import { hostSettings, securityHeaders } from '../../web/serve.js';
 import ko from '../../web/strings/ko.js';
@@ -145,4 +146,27 @@ test('every kind of host sends the same headers, and the page brings the policy 
   const [, meta] = readFileSync('web/index.html', 'utf8').match(/Content-Security-Policy" content="([^"]+)"/) ?? [];
   // A policy in the document cannot say who may frame it.
   assert.equal(meta, headers['Content-Security-Policy'].replace(/; frame-ancestors .*/, ''));
+});
+
+test('cover test: marks the part that the answer depends on, for and against, and nothing far from it', async () => {
+  const [width, height] = [320, 256]; // parts of 40 x 32 pixels
+  const gray = Uint8Array.from({ length: width * height }, (_, i) => (i % 2 ? 60 : 180));
+  let reads = 0;
+  /** A model that looks at one part only: the pixels' differences there. @param {{ pixels: Uint16Array, invert?: boolean }} image */
+  const classify = async ({ pixels, invert }) => {
+    reads += 1;
+    assert.equal(invert, true);
+    let texture = 0;
+    for (let y = 64; y < 96; y++) for (let x = 200; x < 240; x += 2) texture += Math.abs(pixels[y * width + x] - pixels[y * width + x + 1]);
+    const logit = texture / (32 * 20 * 120);
+    return /** @type {any} */ ({ warnings: [], classes: [{ id: 'a', logit }, { id: 'b', logit: -logit }] });
+  };
+  const { width: across, height: down, classes } = await coverTest(classify, { width, height, gray }, true);
+  assert.equal(reads, 1 + across * down);
+  // What is covered is twice as wide as a part, so that a neighbour's cover takes half of it.
+  const near = (/** @type {number} */ distance) => [1, 0.5, 0][Math.min(Math.abs(distance), 2)];
+  const lost = (/** @type {number} */ i) => near(i % across - 5) * near(Math.floor(i / across) - 2);
+  assert.deepEqual(classes.map(({ id }) => id), ['a', 'b']);
+  classes[0].values.forEach((value, i) => assert.ok(Math.abs(value - lost(i)) < 0.05, `${i}: ${value}`));
+  classes[1].values.forEach((value, i) => assert.ok(Math.abs(value + lost(i)) < 0.05, `${i}: ${value}`));
 });

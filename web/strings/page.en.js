@@ -3,7 +3,7 @@ export default {
   'page.title': 'CXR Lens: read a chest X-ray on your own device',
   'page.skip': 'Skip to the classifier',
   'page.headline': 'A second look at a chest X‑ray, on your own device',
-  'page.lead': 'Drop a film and see which of four groups it resembles, how sure the model is, and where it looked. Nothing is uploaded.',
+  'page.lead': 'Drop a film and see which of four groups it resembles, how sure the model is, and what its answer rests on. Nothing is uploaded.',
   'page.language': 'Language',
   'page.theme': 'Appearance',
   'page.theme.auto': 'As the system',

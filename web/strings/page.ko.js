@@ -3,7 +3,7 @@ export default {
   'page.title': 'CXR Lens: 내 기기에서 읽는 흉부 X선',
   'page.skip': '분류기로 건너뛰기',
   'page.headline': '내 기기에서 한 번 더 보는 흉부 X선',
-  'page.lead': '사진을 놓으면 네 집단 가운데 무엇과 비슷한지, 모델이 얼마나 확신하는지, 어디를 보았는지 알려 줍니다. 아무것도 올리지 않습니다.',
+  'page.lead': '사진을 놓으면 네 집단 가운데 무엇과 비슷한지, 모델이 얼마나 확신하는지, 답이 무엇에 기대는지 알려 줍니다. 아무것도 올리지 않습니다.',
   'page.language': '언어',
   'page.theme': '화면 모드',
   'page.theme.auto': '시스템 설정',
