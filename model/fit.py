@@ -256,8 +256,10 @@ class Fit:
         The way back to the first is that of Wortsman et al., "Robust fine-tuning of zero-shot models" (2022).
         """
         last = self.average.state_dict()
-        best = torch.load(self.out / "best.pt", map_location="cpu")["average"]
-        for name, other in (("best", best), ("first", self.first)):
+        others = {"first": self.first}
+        if 0 < self.plan.best_epoch < self.plan.epoch:  # or the best is the first or the last
+            others["best"] = torch.load(self.out / "best.pt", map_location="cpu")["average"]
+        for name, other in others.items():
             blend = copy.deepcopy(self.average)
             blend.load_state_dict({k: (v + other[k]) / 2 if v.dtype.is_floating_point else v for k, v in last.items()})
             score = score_of(self.recipe.evaluate(blend))

@@ -173,6 +173,7 @@ class QuantNet(nn.Module):
             values.append(conv(values[conv.step.input], residual))
         return values
 
+    @torch.autocast("cpu", enabled=False)  # bfloat16 would round the rounded weights once more
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         keep = {c.step.residual for c in self.convolutions}
         values: dict[int, torch.Tensor] = {0: x * 255}
@@ -182,9 +183,8 @@ class QuantNet(nn.Module):
             if conv.step.input not in keep:
                 del values[conv.step.input]
             values[i + 1] = conv(source, residual)
-        with torch.autocast("cpu", enabled=False):
-            pooled = values[len(self.convolutions)].mean(dim=(2, 3), dtype=torch.float32)
-            return self.head(pooled * self.feature_scale)
+        pooled = values[len(self.convolutions)].mean(dim=(2, 3))
+        return self.head(pooled * self.feature_scale)
 
     def set_scale(self, tensor: int, scale: torch.Tensor, zero_point: int) -> None:
         """Sets the scale of a tensor at its producer and at all its readers."""
