@@ -75,11 +75,11 @@ def corruptions(evaluation: dict) -> str:
 
 def explanation(explain: dict) -> str:
     curves = explain["curves"]
-    rows = [[NAMES[c], percent(explain["border_share"][c], 0), percent(explain["outside_lungs_share"][c], 0)]
-            for c in explain["border_share"]]
-    return (table(["class answered", "positive evidence in the outer tenth", "outside the lungs' box"], rows)
-            + f"\n\nEvenly spread evidence would give {percent(explain['area_share']['border'], 0)} and "
-            f"{percent(explain['area_share']['outside_lungs'], 0)}. Blurring away the map's strongest cells first leaves the "
+    shares, area = explain["shares"], explain["area_share"]
+    rows = [[NAMES[c], *(percent(shares[region][c], 0) for region in area)] for c in shares["border"]]
+    rows.append(["(evenly spread)", *(percent(share, 0) for share in area.values())])
+    return (table(["class answered", "positive evidence in the outer tenth", "outside the lungs' box", "in the middle ninth"], rows)
+            + f"\n\nBlurring away the map's strongest cells first leaves the "
             f"answer a mean probability of {curves['deletion, map']:.2f} (random order {curves['deletion, random']:.2f}, centre "
             f"first {curves['deletion, centre first']:.2f}: lower is better); putting them back first gives "
             f"{curves['insertion, map']:.2f} ({curves['insertion, random']:.2f}, {curves['insertion, centre first']:.2f}: "
@@ -183,8 +183,10 @@ No claim of fairness between groups can be made from this.
 
 {explanation(explain)}
 
-The map is exact (its mean plus the bias is the logit), which makes it faithful to this network; it is no proof of
-disease at the place it marks. Its cells are 32 pixels wide: it points at a region, not at a lesion.
+The map is exact: its mean plus the bias is the logit. But each of its cells, 32 pixels wide, sees the whole film, and
+most evidence comes to lie in the middle, in all classes alike. It points at no lesion, and starting from the centre does
+better than following it. What it can show is evidence at the border, where a marker or a collimator is. What an answer
+depends on, the page's cover test measures: it reads the film again with one part after the other blurred away.
 
 ## Failures
 

@@ -30,7 +30,7 @@ BLUR = 14            # standard deviation of the ground that cells are deleted t
 
 
 def maps_of(net: IntegerNet, films: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Signed maps N x classes x 5 x 5, and the outputs, batch by batch."""
+    """Signed maps N x classes x H x W, and the outputs, batch by batch."""
     maps, outputs = [], []
     with torch.no_grad():
         for start in range(0, len(films), 32):
@@ -41,15 +41,16 @@ def maps_of(net: IntegerNet, films: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.concatenate(maps), np.concatenate(outputs)
 
 
-def mass_shares(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of the positive evidence in the outer tenth and outside the lungs' box, per map N x 5 x 5."""
+def mass_shares(maps: np.ndarray) -> dict[str, np.ndarray]:
+    """Shares of the positive evidence in three regions of the film, per map N x H x W."""
     fine = F.interpolate(torch.from_numpy(maps).unsqueeze(1), size=INPUT, mode="bilinear", align_corners=False)
     positive = fine[:, 0].clamp_min(0).numpy()
     whole = positive.sum((1, 2)).clip(1e-9)
-    edge = round(BORDER * INPUT)
+    third, edge = INPUT // 3, round(BORDER * INPUT)
     top, bottom, left, right = (round(v * INPUT) for v in LUNGS)
-    return (1 - positive[:, edge:-edge, edge:-edge].sum((1, 2)) / whole,
-            1 - positive[:, top:bottom, left:right].sum((1, 2)) / whole)
+    return {"border": 1 - positive[:, edge:-edge, edge:-edge].sum((1, 2)) / whole,
+            "outside_lungs": 1 - positive[:, top:bottom, left:right].sum((1, 2)) / whole,
+            "middle": positive[:, third:-third, third:-third].sum((1, 2)) / whole}
 
 
 def blurred(film: np.ndarray) -> np.ndarray:
@@ -112,17 +113,17 @@ def explain(args: argparse.Namespace) -> dict:
     maps, outputs = maps_of(net, films)
     predicted = outputs[:, :CLASSES].argmax(1)
     own = maps[np.arange(len(maps)), predicted]
-    border, outside = mass_shares(own)
+    shares = mass_shares(own)
     few = balanced_part(labels[part], args.slow_films)
     shuffled = net.head_weight[np.random.default_rng(0).permutation(len(net.head_weight))]
     random_maps, _ = maps_of(IntegerNet(net.tensors, net.convolutions, shuffled, net.head_bias), films[few])
     means = maps.mean((2, 3)) + net.head_bias[:CLASSES]
     return {
         "films": len(films), "largest_gap_of_map_mean_and_logit": float(np.abs(means - outputs[:, :CLASSES]).max()),
-        "border_share": {CLASS_IDS[c]: float(border[predicted == c].mean()) for c in np.unique(predicted)},
-        "outside_lungs_share": {CLASS_IDS[c]: float(outside[predicted == c].mean()) for c in np.unique(predicted)},
+        "shares": {region: {CLASS_IDS[c]: float(share[predicted == c].mean()) for c in np.unique(predicted)}
+                   for region, share in shares.items()},
         "area_share": {"border": 1 - (1 - 2 * BORDER) ** 2,
-                       "outside_lungs": 1 - (LUNGS[1] - LUNGS[0]) * (LUNGS[3] - LUNGS[2])},
+                       "outside_lungs": 1 - (LUNGS[1] - LUNGS[0]) * (LUNGS[3] - LUNGS[2]), "middle": 1 / 9},
         "slow_films": len(few), "curves": faithfulness(net, meta, films[few], maps[few], predicted[few]),
         "occlusion_rank_correlation": occlusion_agreement(net, films[few], maps[few], predicted[few]),
         "rank_correlation_after_shuffling_the_head": float(np.mean([
@@ -132,8 +133,9 @@ def explain(args: argparse.Namespace) -> dict:
 
 
 def markdown(result: dict) -> str:
-    rows = "".join(f"| {name} | {result['border_share'][name]:.3f} | {result['outside_lungs_share'][name]:.3f} |\n"
-                   for name in result["border_share"])
+    shares = result["shares"]
+    rows = "".join(f"| {name} | " + " | ".join(f"{shares[region][name]:.3f}" for region in shares) + " |\n"
+                   for name in shares["border"])
     area, curves = result["area_share"], result["curves"]
     table = "".join(f"| {order} | {curves[f'deletion, {order}']:.3f} | {curves[f'insertion, {order}']:.3f} |\n"
                     for order in ("map", "random", "centre first"))
@@ -145,9 +147,9 @@ that the network chose. The map's mean plus the bias differs from the logit by a
 
 ## Where the positive evidence lies
 
-| class chosen | in the outer tenth | outside the lungs' box |
-|---|---|---|
-{rows}| (evenly spread) | {area['border']:.3f} | {area['outside_lungs']:.3f} |
+| class chosen | in the outer tenth | outside the lungs' box | in the middle ninth |
+|---|---|---|---|
+{rows}| (evenly spread) | {area['border']:.3f} | {area['outside_lungs']:.3f} | {area['middle']:.3f} |
 
 ## Does the answer depend on it?
 
