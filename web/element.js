@@ -571,7 +571,8 @@ export class CxrLens extends HTMLElement {
     Object.assign(this.#settings, change);
     if (reclass) this.#showAnswer();
     for (const viewer of this.#viewers) viewer.update();
-    if (this.#settings.cover) this.#showScenes(); // which makes the tests
+    const untested = [this.#selected, this.#compared].some((item) => item && !this.#covers.has(item));
+    if (this.#settings.cover && untested) this.#showScenes(); // which makes the tests
   }
 
   async #showScenes() {
@@ -595,12 +596,14 @@ export class CxrLens extends HTMLElement {
   /** Makes the cover test of an image, once. @param {Item} item @param {Film} film */
   async #cover(item, film) {
     const classifier = this.#classifier;
-    if (this.#covers.has(item) || !classifier) return;
+    const { result } = item;
+    if (this.#covers.has(item) || !classifier || !result) return;
     this.#covers.set(item, null);
     try {
       const { COVER_WIDTH, coverTest } = await import('./cover.js');
-      const inverted = item.result?.warnings.includes('inverted') ?? false;
-      this.#covers.set(item, await coverTest((image) => classifier.classify(image), film.level(COVER_WIDTH), inverted));
+      const map = await coverTest((image) => classifier.classify(image), film.level(COVER_WIDTH), result.warnings.includes('inverted'));
+      if (item.result !== result) return; // another frame was chosen meanwhile, which has a test of its own
+      this.#covers.set(item, map);
     } catch (error) {
       this.#covers.delete(item);
       this.#settings.cover = false;

@@ -200,6 +200,11 @@ test('the cover test reads the film again, without the network, and has a map of
   const test = lens(page).getByRole('button', { name: 'Cover test' });
   assert.equal(await test.getAttribute('aria-pressed'), 'true');
   assert.notEqual(await painted(), activation);
+  const slider = lens(page).locator('input.opacity');
+  await slider.focus();
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('ArrowRight');
+  assert.equal(await slider.inputValue(), '0.75', 'the second press found the slider focused');
   await test.click();
   assert.match(await lens(page).locator('.legend').innerText(), /^Map for/);
   assert.equal(await painted(), activation);
