@@ -589,19 +589,19 @@ export class CxrLens extends HTMLElement {
       if (item !== [this.#selected, this.#compared][index]) continue;
       const scene = this.#scene(item, film);
       this.#viewers[index]?.show(scene);
-      if (this.#settings.cover && scene.heatmap && film) this.#cover(item, film);
+      if (this.#settings.cover && scene.heatmap && film) this.#cover(item, film, scene.inverted);
     }
   }
 
-  /** Makes the cover test of an image, once. @param {Item} item @param {Film} film */
-  async #cover(item, film) {
+  /** Makes the cover test of an image, once. @param {Item} item @param {Film} film @param {boolean} [inverted] */
+  async #cover(item, film, inverted = false) {
     const classifier = this.#classifier;
     const { result } = item;
-    if (this.#covers.has(item) || !classifier || !result) return;
+    if (this.#covers.has(item) || !classifier) return;
     this.#covers.set(item, null);
     try {
       const { COVER_WIDTH, coverTest } = await import('./cover.js');
-      const map = await coverTest((image) => classifier.classify(image), film.level(COVER_WIDTH), result.warnings.includes('inverted'));
+      const map = await coverTest((image) => classifier.classify(image), film.level(COVER_WIDTH), inverted);
       if (item.result !== result) return; // another frame was chosen meanwhile, which has a test of its own
       this.#covers.set(item, map);
     } catch (error) {

@@ -21,7 +21,7 @@ const KEYS = [
  * @returns {HTMLDialogElement}
  */
 export function helpDialog(elementWords, singleKeys) {
-  const words = new Words(elementWords.language, { ...en, ...STRINGS[elementWords.language], ...elementWords.strings });
+  const words = new Words(elementWords.language, { ...(STRINGS[elementWords.language] ?? en), ...elementWords.strings });
   const toggle = h('input', { type: 'checkbox', checked: singleKeys.on, onchange: () => singleKeys.onchange(toggle.checked) });
   const dialog = h('dialog', { class: 'help', part: 'help', 'aria-labelledby': 'help-title' },
     h('div', { class: 'dialog-head' }, h('h2', { id: 'help-title' }, words.text('help.title')),

@@ -5,8 +5,8 @@ import en from './strings/en.js';
 /** @typedef {Record<string, string>} Strings */
 
 /**
- * Languages on offer. A new one is a file in strings/ and a line here; for the page another file, a line in app.js
- * and its name in index.html.
+ * Languages on offer. A new one is a file in strings/ and a line here, the same for the help (help.js), and for the page
+ * another file, a line in app.js and its name in index.html.
  * @type {Record<string, () => Promise<{ default: Strings }>>}
  */
 const LOADERS = {
