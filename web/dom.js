@@ -33,7 +33,10 @@ export function h(tag, props = {}, ...children) {
  * @param {...Child} children
  */
 export function fill(node, ...children) {
-  node.replaceChildren(.../** @type {(Node | string)[]} */ (children.filter(Boolean)));
+  const wanted = /** @type {(Node | string)[]} */ (children.filter(Boolean));
+  // What is there already stays: put in anew it would lose the focus.
+  if (wanted.length === node.childNodes.length && wanted.every((child, i) => child === node.childNodes[i])) return;
+  node.replaceChildren(...wanted);
 }
 
 /** Paths of the icons, drawn on a 24 x 24 grid with a 1.75 stroke. */
