@@ -2,6 +2,7 @@
  * kernels.h, kernels_ref.c and kernels_simd.c. */
 #include "graph.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Bounds that no sensible network meets; they keep every product below within its type. */
@@ -31,10 +32,6 @@ static const struct operator_row *find_operator(uint32_t opcode) {
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
         if (operators[i].opcode == opcode) return &operators[i];
     return NULL;
-}
-
-static const struct cxr_kernel *find_kernel(const struct cxr_kernels *kernels, const struct operator_row *row) {
-    return (const struct cxr_kernel *)(const void *)((const char *)kernels + row->table_offset);
 }
 
 static size_t align(size_t n) { return (n + CXR_FILE_ALIGNMENT - 1) & ~(size_t)(CXR_FILE_ALIGNMENT - 1); }
@@ -86,6 +83,25 @@ static int requant_ok(const struct cxr_conv *conv, uint64_t weights_per_output, 
     return 1;
 }
 
+/* Whether pointwise weights, [K/4][8][4] block after block, are light: see CXR_LIGHT. */
+static int weights_light(const int8_t *weights, size_t count) {
+    enum { STEP = 32 };
+    int heaviest = 0;
+    for (; count > 0; weights += 2 * STEP, count -= 2 * STEP)
+        for (size_t i = 0; i < STEP; i += 2) {
+            int sum = abs(weights[i]) + abs(weights[i + 1]) + abs(weights[i + STEP]) + abs(weights[i + STEP + 1]);
+            heaviest = sum > heaviest ? sum : heaviest; /* no early end: the compiler makes vectors of this */
+        }
+    return heaviest <= CXR_LIGHT;
+}
+
+static const struct cxr_kernel *find_kernel(const struct cxr_kernels *kernels, const struct operator_row *row,
+                                            const void *weights, size_t count) {
+    if (row->opcode == CXR_OP_POINTWISE && kernels->light_pointwise.run && weights_light(weights, count))
+        return &kernels->light_pointwise;
+    return (const struct cxr_kernel *)(const void *)((const char *)kernels + row->table_offset);
+}
+
 /* Fills steps[index] from the file's record; 0 if it is not a step that can be run. */
 static int read_step(const struct cxr_model_file *file, const struct cxr_kernels *kernels, uint32_t index,
                      struct cxr_graph *graph) {
@@ -106,12 +122,13 @@ static int read_step(const struct cxr_model_file *file, const struct cxr_kernels
 
     const uint64_t per_output = (uint64_t)op.kernel * op.kernel * (row->mixes_channels ? in.channels : 1);
     if (per_output * out.channels > MAX_TENSOR_BYTES) return 0;
-    const void *weights = cxr_model_file_data(file, op.weights, (size_t)(per_output * out.channels));
+    const size_t weight_count = (size_t)(per_output * out.channels);
+    const void *weights = cxr_model_file_data(file, op.weights, weight_count);
     const void *bias = cxr_model_file_data(file, op.bias, out.channels * sizeof(int32_t));
     const void *multipliers = cxr_model_file_data(file, op.multipliers, out.channels * sizeof(float));
     if (!weights || !bias || !multipliers) return 0;
 
-    *step = (struct cxr_step){.kernel = find_kernel(kernels, row),
+    *step = (struct cxr_step){.kernel = find_kernel(kernels, row, weights, weight_count),
                               .opcode = op.opcode,
                               .input = op.input,
                               .output = output,

@@ -1,8 +1,8 @@
 /* kernels.h - the convolutions' signatures and the tables that hold them. Knows numbers and shapes only.
  *
  * Each of three files fills a table: kernels_ref.c in plain C, the definition of truth, kernels_simd.c, and
- * kernels_pairs.c, which is the latter with another dot product; kernels.c chooses. All give the same bits for the same input (tests/unit/test_kernels.c). The integer rule they follow
- * stands in src/README.md. Names: operator, data types, tile, instruction set, as in
+ * kernels_pairs.c, which is the latter with another dot product; kernels.c chooses. All give the same bits for the same
+ * input (tests/unit/test_kernels.c). The integer rule they follow stands in src/README.md. Names: operator, data types, tile, instruction set, as in
  * pointwise_u7s8_4x8c4_relaxed: u7 activations, s8 weights, 4 pixels by 8 outputs, 4 inputs a step. */
 #ifndef CXR_KERNELS_H
 #define CXR_KERNELS_H
@@ -16,6 +16,9 @@
 #define CXR_REQUANT_LIMIT 2097152.0 /* 2^21 */
 /* Taps of the 3x3 windows of stem and depthwise. */
 #define CXR_TAPS 9u
+/* Pointwise weights are light if of each output any four that meet, two neighbours of a step of four inputs and the same
+ * two of the next step, have magnitudes that sum to at most this: their products with u7 then sum to an i16. */
+#define CXR_LIGHT 258
 
 /* One convolution. Weights are laid out as the operator's row in src/README.md says until packed. */
 struct cxr_conv {
@@ -45,6 +48,7 @@ struct cxr_kernel {
 struct cxr_kernels {
     const char *name;
     struct cxr_kernel stem, pointwise, depthwise;
+    struct cxr_kernel light_pointwise; /* for light weights (CXR_LIGHT); run is null where `pointwise` is as fast */
 };
 
 extern const struct cxr_kernels cxr_kernels_ref;

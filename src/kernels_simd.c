@@ -91,6 +91,19 @@ static inline void step_dot(const int8_t *weights, const uint8_t *const input[TI
 enum { INPUT_BYTES = 1, STEP_INPUTS = 4 };
 typedef int8_t packed_weight;
 
+#if CXR_DOT_BY_PAIRS
+/* Two steps of light weights. */
+static inline void light_steps_dot(const int8_t *weights, const uint8_t *const input[TILE_PIXELS],
+                                   v128_t acc[TILE_PIXELS][2]) {
+    for (size_t half = 0; half < 2; half++) {
+        v128_t w0 = wasm_v128_load(weights + half * 16), w1 = wasm_v128_load(weights + 32 + half * 16);
+        for (size_t r = 0; r < TILE_PIXELS; r++)
+            acc[r][half] = light_dot8_add(w0, wasm_v128_load32_splat(input[r]), w1,
+                                          wasm_v128_load32_splat(input[r] + 4), acc[r][half]);
+    }
+}
+#endif
+
 /* The file's layout serves as it is. */
 static const uint8_t *load_panel(const uint8_t *input, size_t bytes, void *scratch) {
     (void)bytes, (void)scratch;
@@ -141,22 +154,35 @@ static size_t pointwise_scratch_bytes(const struct cxr_conv *conv) {
 
 #endif
 
+static inline void two_steps_dot(const packed_weight *weights, const uint8_t *const input[TILE_PIXELS], int light,
+                                 v128_t acc[TILE_PIXELS][2]) {
+#if CXR_DOT_BY_PAIRS
+    if (light) {
+        light_steps_dot(weights, input, acc);
+        return;
+    }
+#endif
+    (void)light;
+    step_dot(weights, input, 0, acc);
+    step_dot(weights + 8 * STEP_INPUTS, input, STEP_INPUTS * INPUT_BYTES, acc);
+}
+
 /* Sums of one tile: weights [K / STEP_INPUTS][8][STEP_INPUTS]. Two steps a turn, as K is a multiple of 8, and
  * pointers that move, so that the second step's addresses are constant offsets. */
-static inline void tile_dot(const struct tile *tile, const packed_weight *weights, size_t inputs,
+static inline void tile_dot(const struct tile *tile, const packed_weight *weights, size_t inputs, int light,
                             v128_t acc[TILE_PIXELS][2]) {
     const uint8_t *input[TILE_PIXELS];
     for (size_t r = 0; r < TILE_PIXELS; r++) input[r] = tile->input + r * tile->input_step;
     for (size_t k = 0; k < inputs; k += 2 * STEP_INPUTS, weights += 16 * STEP_INPUTS) {
-        step_dot(weights, input, 0, acc);
-        step_dot(weights + 8 * STEP_INPUTS, input, STEP_INPUTS * INPUT_BYTES, acc);
+        two_steps_dot(weights, input, light, acc);
         for (size_t r = 0; r < TILE_PIXELS; r++) input[r] += 2 * STEP_INPUTS * INPUT_BYTES;
     }
 }
 
 /* One block of 8 outputs for a panel: `count` pixels from `first`, their inputs at `rows`. */
 static inline void run_block(const struct cxr_conv *conv, const struct output_stage *stage, const uint8_t *rows,
-                             size_t first, size_t count, size_t n, const uint8_t *residual, uint8_t *output) {
+                             size_t first, size_t count, size_t n, int light, const uint8_t *residual,
+                             uint8_t *output) {
     const size_t inputs = conv->in_channels, outputs = conv->out_channels, pixel_bytes = inputs * INPUT_BYTES;
     const packed_weight *block = (const packed_weight *)conv->weights + n * inputs;
     const v128_t bias0 = wasm_v128_load(conv->bias + n), bias1 = wasm_v128_load(conv->bias + n + 4);
@@ -167,23 +193,36 @@ static inline void run_block(const struct cxr_conv *conv, const struct output_st
         const struct tile tile = {rows + pixel * pixel_bytes, whole ? pixel_bytes : 0, (first + pixel) * outputs,
                                   whole ? outputs : 0};
         v128_t acc[TILE_PIXELS][2] = {{bias0, bias1}, {bias0, bias1}, {bias0, bias1}, {bias0, bias1}};
-        tile_dot(&tile, block, inputs, acc);
+        tile_dot(&tile, block, inputs, light, acc);
         store_tile(conv, stage, &tile, n, acc, residual, output);
     }
 }
 
-/* input [H*W][K], output [H*W][N] */
-static void pointwise_u7s8_4x8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
-                               uint8_t *output, void *scratch) {
+/* `light` is a constant where it is called. */
+static inline __attribute__((always_inline)) void run_panels(const struct cxr_conv *conv, const uint8_t *input, int light,
+                                                             const uint8_t *residual, uint8_t *output, void *scratch) {
     const size_t pixels = (size_t)conv->out_height * conv->out_width, panel = panel_pixels(conv);
     const struct output_stage stage = output_stage(conv, residual);
     for (size_t first = 0; first < pixels; first += panel) {
         const size_t count = first + panel < pixels ? panel : pixels - first, inputs = conv->in_channels;
         const uint8_t *rows = load_panel(input + first * inputs, count * inputs, scratch);
         for (size_t n = 0; n < conv->out_channels; n += 8)
-            run_block(conv, &stage, rows, first, count, n, residual, output);
+            run_block(conv, &stage, rows, first, count, n, light, residual, output);
     }
 }
+
+/* input [H*W][K], output [H*W][N] */
+static void pointwise_u7s8_4x8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
+                               uint8_t *output, void *scratch) {
+    run_panels(conv, input, 0, residual, output, scratch);
+}
+
+#if CXR_DOT_BY_PAIRS
+static void light_pointwise_u7s8_4x8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
+                                     uint8_t *output, void *scratch) {
+    run_panels(conv, input, 1, residual, output, scratch);
+}
+#endif
 
 /* ---- depthwise --------------------------------------------------------------------------------------- */
 
@@ -426,6 +465,9 @@ const struct cxr_kernels cxr_kernels_simd = {
 #if CXR_RELAXED
     .name = CXR_DOT_BY_PAIRS ? "relaxed-pairs" : "relaxed",
     .pointwise = {.run = pointwise_u7s8_4x8},
+#if CXR_DOT_BY_PAIRS
+    .light_pointwise = {.run = light_pointwise_u7s8_4x8},
+#endif
 #else
     .name = "simd128",
     .pointwise = {.packed_bytes = pointwise_packed_bytes,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels.h"
 #include "sha256.h"
 
 static void *must(void *memory) {
@@ -32,9 +33,10 @@ static uint32_t reserve(struct cxrm_writer *writer, size_t bytes) {
     return (uint32_t)offset;
 }
 
-static uint32_t put_weights(struct cxrm_writer *writer, size_t count) {
+static uint32_t put_weights(struct cxrm_writer *writer, size_t count, uint32_t largest) {
     uint32_t offset = reserve(writer, count);
-    for (size_t i = 0; i < count; i++) writer->data[offset + i] = (uint8_t)((int)(draw(writer) % 255) - 127);
+    for (size_t i = 0; i < count; i++)
+        writer->data[offset + i] = (uint8_t)((int)(draw(writer) % (2 * largest + 1)) - (int)largest);
     return offset;
 }
 
@@ -69,7 +71,8 @@ static uint32_t append(struct cxrm_writer *writer, struct cxr_file_op op, struct
     double root = 1;
     while (root * root < (double)per_output) root++;
     op.output = writer->tensor_count;
-    op.weights = put_weights(writer, per_output * out.channels);
+    /* of the 1x1 operators as large on average as a trained network's (about 30), and light as those */
+    op.weights = put_weights(writer, per_output * out.channels, op.opcode == CXR_OP_POINTWISE ? CXR_LIGHT / 4 : 127);
     op.bias = put_bias(writer, out.channels);
     op.multipliers = put_floats(writer, out.channels, (float)(0.01 / root));
     op.hi = 127;

@@ -125,6 +125,33 @@ static void test_same_bits_mobilenet(void **state) {
 }
 
 /* Mean of the activation map plus the bias is the logit; probabilities are a distribution. */
+/* Which kernel step 1 gets for its first four weights that meet. */
+static const struct cxr_kernel *kernel_for(const struct cxr_kernels *table, const int8_t four[4]) {
+    size_t length;
+    uint8_t *bytes = cxrm_small_model(&length);
+    struct cxr_model_file file;
+    struct cxr_graph *graph = malloc(sizeof *graph);
+    assert_non_null(graph);
+    assert_int_equal(cxr_model_file_open(bytes, length, NULL, &file), CXR_OK);
+    int8_t *weights = (int8_t *)(uintptr_t)cxr_model_file_data(&file, cxr_model_file_op(&file, 1).weights, 64);
+    weights[6] = four[0], weights[7] = four[1], weights[38] = four[2], weights[39] = four[3];
+    assert_int_equal(cxr_graph_plan(&file, table, graph), CXR_OK);
+    const struct cxr_kernel *kernel = graph->steps[1].kernel;
+    free(graph);
+    free(bytes);
+    return kernel;
+}
+
+static void test_light_weights(void **state) {
+    (void)state;
+    struct cxr_kernels table = cxr_kernels_ref;
+    assert_ptr_equal(kernel_for(&table, (const int8_t[]){1, 2, 3, 4}), &table.pointwise); /* there is no other */
+    table.light_pointwise = table.pointwise;
+    assert_ptr_equal(kernel_for(&table, (const int8_t[]){127, -127, 0, 4}), &table.light_pointwise);
+    assert_ptr_equal(kernel_for(&table, (const int8_t[]){127, -127, 1, 4}), &table.pointwise);
+    assert_ptr_equal(kernel_for(&table, (const int8_t[]){0, -128, -128, 3}), &table.pointwise);
+}
+
 static void test_head(void **state) {
     (void)state;
     size_t length;
@@ -381,7 +408,7 @@ int main(void) {
         cmocka_unit_test(test_same_bits_small), cmocka_unit_test(test_same_bits_mobilenet),
         cmocka_unit_test(test_head),      cmocka_unit_test(test_verdicts),        cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_flipped),   cmocka_unit_test(test_known),           cmocka_unit_test(test_malicious),
-        cmocka_unit_test(test_sentences),
+        cmocka_unit_test(test_sentences), cmocka_unit_test(test_light_weights),
         cmocka_unit_test(test_turns),     cmocka_unit_test(test_righting),        cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }
