@@ -9,6 +9,8 @@ import { image, side } from './network.js';
 /** What a decoder would give us; the peers take image() as it is. */
 const pixels = Uint16Array.from(image(), (level) => level * 255);
 
+const settledMs = 1500;
+
 const start = {
   'CXR Lens': async (/** @type {string|null} */ modelSha256) => {
     const { createClassifier } = await import(urlOf('build/web/classifier.js'));
@@ -30,6 +32,7 @@ const start = {
  */
 export async function coldStart(name, modelSha256) {
   image(); // draws its random numbers before the clock starts
+  await new Promise((resolve) => setTimeout(resolve, settledMs)); // a browser with a new page starts a process for the next
   const memories = watchMemories();
   const before = performance.now();
   await start[name](modelSha256);

@@ -1,5 +1,6 @@
 // places.js - the places to measure in: a process of Node, or a page of headless Chromium, fresh each time. Both call one
-// exported function of one file of this folder and hand back what it returns.
+// exported function of one file of this folder and hand back what it returns. The page sends that to the server by itself:
+// a browser that is driven reports each request and each of its packets, at the measurement's cost.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -51,18 +52,21 @@ export async function openChromium() {
   const browser = await chromium.launch({ executablePath: executable, args: [
     ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), '--disable-background-networking', '--disable-component-update',
     '--disable-sync', '--disable-quic', '--no-first-run'] });
+  const session = await browser.newBrowserCDPSession();
   return {
     name: `Chromium ${browser.version()}`,
     async call(file, name, args = [], { isolated = false } = {}) {
-      const context = await browser.newContext();
+      const server = isolated ? servers.isolated : servers.plain;
+      const { browserContextId } = await session.send('Target.createBrowserContext');
       try {
-        const page = await context.newPage();
-        page.on('pageerror', (error) => console.error(error));
-        await page.goto(`${(isolated ? servers.isolated : servers.plain).url}tests/bench/page.html`);
-        return await page.evaluate(async ([file, name, args]) => (await import(new URL(file, location.href).href))[name](...args),
-          /** @type {[string, string, any[]]} */ ([file, name, args]));
+        const { id, answer } = server.expectAnswer();
+        const query = new URLSearchParams({ id, file, name, args: JSON.stringify(args) });
+        await session.send('Target.createTarget', { url: `${server.url}tests/bench/page.html?${query}`, browserContextId });
+        const { value, error } = await answer;
+        if (error) throw new Error(`${file} ${name} in Chromium: ${error}`);
+        return value;
       } finally {
-        await context.close();
+        await session.send('Target.disposeBrowserContext', { browserContextId });
       }
     },
     async requests(path) {
