@@ -107,4 +107,27 @@ EXPORT(gemm_i8) int32_t gemm_i8(uint32_t rounds) {
     return sum_i32(total);
 }
 
+/* The same, made of products of pairs for light weights (CXR_LIGHT in src/kernels.h): faster where the instruction above
+ * is made of several. */
+EXPORT(gemm_light) int32_t gemm_light(uint32_t rounds) {
+    const v128_t ones = wasm_i16x8_splat(1);
+    v128_t total = wasm_i32x4_splat(0);
+    for (uint32_t r = 0; r < rounds; r++)
+        for (int pixel = 0; pixel < PIXELS; pixel += 4) {
+            const int8_t *x = pixels + pixel * INPUTS, *w = weights;
+            v128_t acc[4][2] = {{total, total}, {total, total}, {total, total}, {total, total}};
+            for (int k = 0; k < INPUTS; k += 8, w += 64)
+                for (int half = 0; half < 2; half++) {
+                    v128_t w0 = wasm_v128_load(w + half * 16), w1 = wasm_v128_load(w + 32 + half * 16);
+                    for (int i = 0; i < 4; i++) {
+                        v128_t v0 = wasm_v128_load32_splat(x + i * INPUTS + k), v1 = wasm_v128_load32_splat(x + i * INPUTS + k + 4);
+                        v128_t sums = wasm_i16x8_add(wasm_i16x8_relaxed_dot_i8x16_i7x16(w0, v0), wasm_i16x8_relaxed_dot_i8x16_i7x16(w1, v1));
+                        acc[i][half] = wasm_i32x4_add(acc[i][half], wasm_i32x4_dot_i16x8(sums, ones));
+                    }
+                }
+            for (int i = 0; i < 4; i++) total = wasm_i32x4_add(total, wasm_i32x4_add(acc[i][0], acc[i][1]));
+        }
+    return sum_i32(total);
+}
+
 #endif

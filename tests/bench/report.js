@@ -94,7 +94,7 @@ function aboutText({ about, quick }) {
 /** @param {Results} results @returns {string} */
 export function report(results) {
   const parts = ['# Measurements', aboutText(results),
-    'MobileNetV2 1.0 on one 224 x 224 gray image, random weights, one thread; contenders in turns in one process or page; times ours: '
+    'MobileNetV2 1.0 on one 224 x 224 gray image, random weights that are light as our quantiser makes them, one thread; contenders in turns in one process or page; times ours: '
     + 'divided by the median of our best module.'];
   for (const place of results.places) {
     parts.push(`## ${place.place}`, '### The network', speedTable(place.speed), '### Its steps, in order');
