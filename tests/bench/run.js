@@ -63,7 +63,7 @@ async function measureIn(place, users) {
   const sides = [2048, 512, 1024, 4096];
   const files = await users.call('images.js', 'measureFiles', [{ sides, rounds: quick ? 2 : 30 }]);
   const batches = await users.call('images.js', 'measureBatches',
-    [{ sides: [512, 2048], workers: [1, 2], count: quick ? 4 : 24, rounds: quick ? 1 : 7 }]);
+    [{ sides: [512, 2048], workers: [1, 2], count: quick ? 4 : 96, rounds: quick ? 1 : 5 }]);
   const memory = await users.call('images.js', 'measureMemory', [{ sides: sides.sort((a, b) => a - b) }]);
   if (!('requests' in users)) return { place: place.name, speed, layers, cold, files, batches, memory };
   say(`${users.name}: a film dropped on the element`);
