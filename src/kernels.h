@@ -3,8 +3,7 @@
  * Each of three files fills a table: kernels_ref.c in plain C, the definition of truth, kernels_simd.c, and
  * kernels_pairs.c, which is the latter with another dot product; kernels.c chooses. All give the same bits for the same
  * input (tests/unit/test_kernels.c). The integer rule they follow stands in src/README.md.
- * Names: operator, data types, tile, instruction set, as in
- * pointwise_u7s8_4x8c4_relaxed: u7 activations, s8 weights, 4 pixels by 8 outputs, 4 inputs a step. */
+ * Names: operator, data types, window, outputs at a time, as in depthwise_u7s8_3x3_8: u7 activations, s8 weights. */
 #ifndef CXR_KERNELS_H
 #define CXR_KERNELS_H
 

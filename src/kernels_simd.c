@@ -1,15 +1,16 @@
 /* kernels_simd.c - the convolutions of kernels_ref.c in 128-bit vectors, bit for bit.
  *
  * Pointwise is a GEMM over tiles of 4 pixels by 8 outputs: eight accumulators, two weight vectors and one
- * splatted input fit the sixteen registers that x86 gives WebAssembly. Pixels go in panels small enough that a
- * panel and one block of weights stay in the first-level cache. The relaxed build multiplies u7 by s8 four
- * inputs at a time; the plain one widens both to i16 beforehand and goes two at a time. */
+ * splatted input fit the sixteen registers that x86 gives WebAssembly. Where products go by pairs a tile has
+ * 6 pixels: what surrounds the products then costs more than the registers that do not fit. Pixels go in panels
+ * small enough that a panel and one block of weights stay in the first-level cache. The relaxed build multiplies
+ * u7 by s8 four inputs at a time; the plain one widens both to i16 beforehand and goes two at a time. */
 #include <string.h>
 
 #include "kernels.h"
 #include "simd.h"
 
-enum { TILE_PIXELS = 4, PANEL_BYTES = 24 << 10 };
+enum { TILE_PIXELS = CXR_DOT_BY_PAIRS ? 6 : 4, PANEL_BYTES = 24 << 10 };
 
 /* ---- requantisation ---------------------------------------------------------------------------------- */
 
@@ -45,8 +46,8 @@ static inline v128_t clamp16(const struct output_stage *stage, v128_t low, v128_
 
 /* ---- pointwise --------------------------------------------------------------------------------------- */
 
-/* One tile: its first pixel and, one `step` apart, the others. A run of fewer than four pixels goes one by one with a
- * step of 0: the same pixel is then computed four times and written four times, the same. */
+/* One tile: its first pixel and, one `step` apart, the others. A run of fewer pixels goes one by one with a
+ * step of 0: the same pixel is then computed and written again and again, the same. */
 struct tile {
     const uint8_t *input; /* of the first pixel, [K], u7 or widened */
     size_t input_step;    /* bytes */
@@ -61,7 +62,7 @@ static size_t panel_pixels(const struct cxr_conv *conv) {
     return pixels < all ? pixels : all;
 }
 
-/* acc [4 pixels][2 vectors] of output block n -> output */
+/* acc [pixels][2 vectors] of output block n -> output */
 static inline void store_tile(const struct cxr_conv *conv, const struct output_stage *stage, const struct tile *tile,
                               size_t n, v128_t acc[TILE_PIXELS][2], const uint8_t *residual, uint8_t *output) {
     const float *multipliers = conv->multipliers + n;
@@ -192,7 +193,8 @@ static inline void run_block(const struct cxr_conv *conv, const struct output_st
         const size_t pixel = whole && i + TILE_PIXELS > count ? count - TILE_PIXELS : i;
         const struct tile tile = {rows + pixel * pixel_bytes, whole ? pixel_bytes : 0, (first + pixel) * outputs,
                                   whole ? outputs : 0};
-        v128_t acc[TILE_PIXELS][2] = {{bias0, bias1}, {bias0, bias1}, {bias0, bias1}, {bias0, bias1}};
+        v128_t acc[TILE_PIXELS][2];
+        for (size_t r = 0; r < TILE_PIXELS; r++) acc[r][0] = bias0, acc[r][1] = bias1;
         tile_dot(&tile, block, inputs, light, acc);
         store_tile(conv, stage, &tile, n, acc, residual, output);
     }
@@ -212,13 +214,13 @@ static inline __attribute__((always_inline)) void run_panels(const struct cxr_co
 }
 
 /* input [H*W][K], output [H*W][N] */
-static void pointwise_u7s8_4x8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
+static void pointwise_u7s8_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
                                uint8_t *output, void *scratch) {
     run_panels(conv, input, 0, residual, output, scratch);
 }
 
 #if CXR_DOT_BY_PAIRS
-static void light_pointwise_u7s8_4x8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
+static void light_pointwise_u7s8_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
                                      uint8_t *output, void *scratch) {
     run_panels(conv, input, 1, residual, output, scratch);
 }
@@ -464,16 +466,16 @@ static void stem_u8s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *input
 const struct cxr_kernels cxr_kernels_simd = {
 #if CXR_RELAXED
     .name = CXR_DOT_BY_PAIRS ? "relaxed-pairs" : "relaxed",
-    .pointwise = {.run = pointwise_u7s8_4x8},
+    .pointwise = {.run = pointwise_u7s8_8},
 #if CXR_DOT_BY_PAIRS
-    .light_pointwise = {.run = light_pointwise_u7s8_4x8},
+    .light_pointwise = {.run = light_pointwise_u7s8_8},
 #endif
 #else
     .name = "simd128",
     .pointwise = {.packed_bytes = pointwise_packed_bytes,
                   .pack = pointwise_pack,
                   .scratch_bytes = pointwise_scratch_bytes,
-                  .run = pointwise_u7s8_4x8},
+                  .run = pointwise_u7s8_8},
 #endif
     .stem = {.packed_bytes = stem_packed_bytes,
              .pack = stem_pack,
