@@ -735,7 +735,7 @@ export class CxrLens extends HTMLElement {
   async #save(kind, names) {
     const { exportAs } = await import('./exports.js');
     await exportAs(kind, {
-      names, verdict: (item) => this.#verdict(item), words: this.#words, shown: this.#table?.visible ?? [], selected: this.#selected,
+      names, verdict: (item) => this.#verdict(item), cover: (item) => this.#covers.get(item) ?? null, words: this.#words, shown: this.#table?.visible ?? [], selected: this.#selected,
       version: this.#classifier?.info.version ?? '',
     });
   }

@@ -12,6 +12,7 @@
  * @property {import('./i18n.js').Words} words
  * @property {Item[]} shown what the table shows, in its order
  * @property {Item | null} selected
+ * @property {(item: Item) => import('./cover.js').CoverMap | null} cover its cover test, if it was made
  * @property {string} version of the library
  */
 

@@ -16,6 +16,7 @@ import { factsOf, isRefusal, topClass, warningText, warningsOf } from './answer.
  * @typedef {object} Choice
  * @property {boolean} names whether file names are printed
  * @property {(item: Item) => string} verdict the answer to print
+ * @property {(item: Item) => import('./cover.js').CoverMap | null} cover printed in place of the map, if it was made
  * @property {string} version of the software
  */
 
@@ -126,7 +127,7 @@ async function page(words, item, choice, place, urls) {
     h('h2', {}, nameOf(item, choice)),
     h('p', { class: 'verdict' }, words.verdict(verdict)),
     h('p', {}, words.text(`answer.says.${verdict}`)),
-    h('div', { class: 'pictures' }, ...await pictures(words, item, result, shown, urls)),
+    h('div', { class: 'pictures' }, ...await pictures(words, item, choice.cover(item), shown, urls)),
     shown && figures(words, result),
     warningList(words, result, warningsOf(result, verdict)),
     h('dl', {}, ...factsOf(words, item, result).filter(([key]) => choice.names || !['fact.file', 'fact.sha256'].includes(key))
@@ -147,19 +148,22 @@ function warningList(words, result, names) {
 /**
  * @param {Words} words
  * @param {Item} item
- * @param {Result} result
+ * @param {import('./cover.js').CoverMap | null} cover
  * @param {string | null} shown class of the map, null for none
  * @param {string[]} urls
  */
-async function pictures(words, item, result, shown, urls) {
+async function pictures(words, item, cover, shown, urls) {
+  const result = /** @type {Result} */ (item.result);
   const film = await Film.from(item.source, item.choice).catch(() => null);
   if (!film) return [h('p', { class: 'muted' }, words.text('view.none'))];
   const plain = drawFilm(film, result.warnings.includes('inverted'));
   const pair = [h('figure', {}, await picture(plain, urls), h('figcaption', {}, words.text('report.original')))];
-  const map = result.heatmap?.classes.find(({ id }) => id === shown);
-  if (!result.heatmap || !map || result.warnings.includes('rotated')) return pair;
-  drawMap(plain, result.heatmap, map.values);
-  pair.push(h('figure', {}, await picture(plain, urls), h('figcaption', {}, words.text('report.map', { class: words.verdict(map.id) }))));
+  const heatmap = cover ?? result.heatmap;
+  const map = heatmap?.classes.find(({ id }) => id === shown);
+  if (!heatmap || !map || result.warnings.includes('rotated')) return pair;
+  drawMap(plain, heatmap, map.values);
+  const caption = words.text(cover ? 'report.cover' : 'report.map', { class: words.verdict(map.id) });
+  pair.push(h('figure', {}, await picture(plain, urls), h('figcaption', {}, caption)));
   return pair;
 }
 
@@ -173,7 +177,7 @@ function drawFilm(film, inverted) {
 
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {import('./classifier.js').Heatmap} heatmap
+ * @param {import('./classifier.js').Heatmap | import('./cover.js').CoverMap} heatmap
  * @param {Float32Array} values
  */
 function drawMap(canvas, heatmap, values) {

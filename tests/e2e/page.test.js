@@ -186,10 +186,8 @@ test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async
 
 test('the cover test reads the film again, without the network, and has a map of its own', async () => {
   const { page, troubles } = await site.open();
-  await pick(page, [file('film.png', chest(4))]);
+  await pick(page, [file('film.jpg', readFileSync(new URL('../../web/samples/synthetic-covid-19-1.jpg', import.meta.url)))]);
   await idle(page, 1);
-  const folded = lens(page).getByText('Show the figures anyway');
-  if (await folded.isVisible()) await folded.click();
   const painted = () => lens(page).locator('canvas.map').evaluate((node) => /** @type {HTMLCanvasElement} */ (node).toDataURL());
   const activation = await painted();
   /** @type {string[]} */
@@ -209,6 +207,8 @@ test('the cover test reads the film again, without the network, and has a map of
   assert.match(await lens(page).locator('.legend').innerText(), /^Map for/);
   assert.equal(await painted(), activation);
   assert.deepEqual([asked, troubles], [[], []]);
+  const captions = (await print(page, /Report of this image/)).locator('figcaption');
+  assert.match((await captions.allInnerTexts()).join(), /Cover test for/);
 });
 
 test('two images are compared side by side', async () => {
@@ -285,10 +285,12 @@ async function exported(page, label) {
   return readFileSync(await (await download).path(), 'utf8');
 }
 
-test('the report holds image, figures, model and notice, and prints', async () => {
-  const { page, troubles } = await site.open();
-  await pick(page, [file('film.png', chest(1)), file('other.png', chest(2))]);
-  await idle(page, 2);
+/**
+ * Chooses a report from the menu; the frame that it is in.
+ * @param {import('playwright-core').Page} page
+ * @param {RegExp} name
+ */
+async function print(page, name) {
   await page.evaluate(() => {
     // A headless browser has no print dialogue: note the call instead.
     const insert = Element.prototype.append;
@@ -298,9 +300,16 @@ test('the report holds image, figures, model and notice, and prints', async () =
     };
   });
   await lens(page).locator('.menu summary').click();
-  await lens(page).getByRole('button', { name: /all images/ }).click();
+  await lens(page).getByRole('button', { name }).click();
   await page.waitForFunction(() => document.body.dataset.printed === 'yes');
-  const report = page.frameLocator('iframe.cxr-report');
+  return page.frameLocator('iframe.cxr-report');
+}
+
+test('the report holds image, figures, model and notice, and prints', async () => {
+  const { page, troubles } = await site.open();
+  await pick(page, [file('film.png', chest(1)), file('other.png', chest(2))]);
+  await idle(page, 2);
+  const report = await print(page, /all images/);
   const text = await report.locator('body').innerText();
   assert.match(text, /Not a medical device/);
   assert.match(text, /film\.png/);

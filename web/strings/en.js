@@ -167,7 +167,8 @@ export default {
   'report.made': 'Made {date} with CXR Lens {version}',
   'report.image': 'Image {n} of {total}',
   'report.original': 'Image',
-  'report.map': 'Map for {class}: orange speaks for it, striped blue against it',
+  'report.map': 'Map for {class}: orange speaks for it, striped blue against it. Each part of it sees the whole film.',
+  'report.cover': 'Cover test for {class}: orange where it loses when a part is blurred away, striped blue where it gains.',
   'report.more.one': '{n} more image is in the table only.',
   'report.more.other': '{n} more images are in the table only.',
 

@@ -166,7 +166,8 @@ export default {
   'report.made': 'CXR Lens {version}(으)로 {date}에 만듦',
   'report.image': '사진 {n} / {total}',
   'report.original': '사진',
-  'report.map': '{class} 지도: 주황색은 뒷받침, 파란 줄무늬는 반대',
+  'report.map': '{class} 지도: 주황색은 뒷받침, 파란 줄무늬는 반대. 지도의 각 부분은 사진 전체를 봅니다.',
+  'report.cover': '{class} 가림 검사: 한 부분을 흐리게 하면 주황색에서는 잃고, 파란 줄무늬에서는 오릅니다.',
   'report.more.one': '나머지 {n}장은 표에만 있습니다.',
   'report.more.other': '나머지 {n}장은 표에만 있습니다.',
 
