@@ -292,7 +292,8 @@ export class Viewer {
     this.legendTitle = h('span', { class: 'legend-title' });
     this.low = h('span', {});
     this.high = h('span', {});
-    return h('div', { class: 'legend', part: 'legend' }, this.legendTitle, this.low, this.scale, this.high);
+    this.note = h('span', { class: 'legend-title' });
+    return h('div', { class: 'legend', part: 'legend' }, this.legendTitle, this.low, this.scale, this.high, this.note);
   }
 
   /** @param {import('./colormap.js').Grid | null} grid */
@@ -301,7 +302,7 @@ export class Viewer {
     const heatmap = this.#heatmap();
     const why = this.#scene?.noMap ?? (this.#scene?.heatmap && !heatmap ? words.text('view.cover.wait') : undefined);
     this.legend.hidden = !(why || (grid && settings.map));
-    for (const part of [this.scale, this.low, this.high]) if (part) part.hidden = !grid;
+    for (const part of [this.scale, this.low, this.high, this.note]) if (part) part.hidden = !grid;
     if (!grid || !heatmap) return fill(this.legendTitle ?? this.legend, why ?? '');
     const most = reach(heatmap.classes.map((c) => ({ ...heatmap, ...c })));
     const low = `−${words.number(most, 1)}`;
@@ -310,6 +311,7 @@ export class Viewer {
     if (this.legendTitle) fill(this.legendTitle, words.text(settings.cover ? 'view.cover.of' : 'view.map.of'), ' ', h('strong', {}, name));
     if (this.low) this.low.textContent = `${low} ${words.text('view.against')}`;
     if (this.high) this.high.textContent = `${high} ${words.text('view.for')}`;
+    if (this.note) this.note.textContent = words.text(settings.cover ? 'view.cover.note' : 'view.map.note');
     this.scale?.setAttribute('aria-label', words.text(settings.cover ? 'view.cover.legend' : 'view.legend', { class: name, low, high }));
     this.#paintScale();
   }
