@@ -18,18 +18,21 @@ from net import CLASSES, Net, load_folded
 
 PEAK, EMA_DECAY = 3e-4, 0.998
 GATE_WEIGHT = 0.3
+REACH, BEYOND_WEIGHT = 20.0, 0.01
 KEPT_BLOCKS = 3
 
 
 def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Cross-entropy of the classes on films, each counting by its share of what is seen; binary cross-entropy of the
-    gate on all that is not two films at once."""
+    gate on all that is not two films at once. Outputs beyond REACH are pulled back: what is no film drives them to
+    hundreds, from where a few hundred steps made a hundred million, and now and then a film went along."""
     is_film, single = batch.labels != NEGATIVE, batch.share == 1
     share = batch.share[is_film].unsqueeze(1)
     wanted = (share * F.one_hot(batch.labels[is_film], CLASSES)
               + (1 - share) * F.one_hot(batch.others[is_film], CLASSES))
     gate = F.binary_cross_entropy_with_logits(logits[single, CLASSES], is_film[single].float())
-    return F.cross_entropy(logits[is_film, :CLASSES], wanted) + GATE_WEIGHT * gate
+    beyond = (logits.abs() - REACH).clamp_min(0).mean()
+    return F.cross_entropy(logits[is_film, :CLASSES], wanted) + GATE_WEIGHT * gate + BEYOND_WEIGHT * beyond
 
 
 def start(init: str | None, sets: Sets, seed: int) -> Net:
