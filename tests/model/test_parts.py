@@ -24,7 +24,7 @@ from integer import DEPTHWISE, POINTWISE, Convolution, IntegerNet, Tensor  # noq
 from manifest import clusters_of, near_pairs, perceptual_hash, split_clusters  # noqa: E402
 from metrics import confusion, pr_curve, rates, reliability, roc_curve  # noqa: E402
 from net import Net, fold, layers, load_folded  # noqa: E402
-from quantise import QuantNet, calibrate_scales, to_integer  # noqa: E402
+from quantise import LIGHT, QuantNet, calibrate_scales, to_integer  # noqa: E402
 from train import start  # noqa: E402
 
 SHIPPED = ROOT / "model" / "cxrlens.cxrm"
@@ -120,6 +120,15 @@ class Arithmetic(unittest.TestCase):
         net, meta = cxrm.read(str(SHIPPED))
         self.assertEqual(meta["classes"], "\n".join(CLASS_IDS))
         self.assertEqual(cxrm.write(net, meta), SHIPPED.read_bytes())
+
+    def test_the_shipped_weights_are_light(self) -> None:
+        """Or the engine is slower on x86 without AVX-VNNI: CXR_LIGHT in src/kernels.h."""
+        net, _ = cxrm.read(str(SHIPPED))
+        weights = [c.weight for c in net.convolutions if c.opcode == POINTWISE]
+        self.assertEqual(len(weights), 34)
+        for weight in weights:
+            fours = np.abs(weight.astype(int)).reshape(len(weight), -1, 2, 2, 2).sum(axis=(2, 4))
+            self.assertLessEqual(fours.max(), LIGHT)
 
     def test_training_goes_on_from_the_model_file(self) -> None:
         films = np.stack([read_image(str(path), INPUT) for path in sorted((ROOT / "web" / "samples").glob("*.jpg"))])
