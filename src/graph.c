@@ -95,6 +95,7 @@ static int weights_light(const int8_t *weights, size_t count) {
     return heaviest <= CXR_LIGHT;
 }
 
+/* The table's kernel for an operator with these weights. */
 static const struct cxr_kernel *find_kernel(const struct cxr_kernels *kernels, const struct operator_row *row,
                                             const void *weights, size_t count) {
     if (row->opcode == CXR_OP_POINTWISE && kernels->light_pointwise.run && weights_light(weights, count))

@@ -215,13 +215,13 @@ static inline __attribute__((always_inline)) void run_panels(const struct cxr_co
 
 /* input [H*W][K], output [H*W][N] */
 static void pointwise_u7s8_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
-                               uint8_t *output, void *scratch) {
+                             uint8_t *output, void *scratch) {
     run_panels(conv, input, 0, residual, output, scratch);
 }
 
 #if CXR_DOT_BY_PAIRS
 static void light_pointwise_u7s8_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
-                                     uint8_t *output, void *scratch) {
+                                   uint8_t *output, void *scratch) {
     run_panels(conv, input, 1, residual, output, scratch);
 }
 #endif
