@@ -11,6 +11,9 @@ const root = new URL('../../', import.meta.url);
 const types = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.html': 'text/html',
   '.jpg': 'image/jpeg' };
 
+/** A page that crashed says nothing. */
+const longestMs = 30 * 60 * 1000;
+
 /**
  * @typedef {{ value?: any, error?: string }} Answer
  *
@@ -47,7 +50,11 @@ export function serve(isolated) {
       url: `http://127.0.0.1:${port}/`,
       expectAnswer() {
         const id = randomUUID();
-        return { id, answer: new Promise((resolve) => { expected.set(id, resolve); }) };
+        const answer = new Promise((resolve) => {
+          expected.set(id, resolve);
+          setTimeout(() => resolve({ error: 'no answer' }), longestMs).unref();
+        });
+        return { id, answer };
       },
       close: () => server.close(),
     });
