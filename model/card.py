@@ -90,9 +90,12 @@ def training(record: dict) -> str:
     runs = record["runs"]
     times = "; ".join(f"{name} network {run['minutes']:.0f} minutes, {run['epochs']} epochs" for name, run in runs.items())
     minutes = sum(run["minutes"] for run in runs.values())
+    untrained = "quantised" in runs and runs["quantised"]["best_epoch"] == 0
     return (f"The last run: {times}; on {record['cores']} processor cores without a GPU, "
             f"{minutes * record['cores'] / 60:.1f} core-hours. What the weights that it began from took is not counted. "
-            "Energy was not metered.")
+            "Energy was not metered."
+            + (" Training the quantised network was no gain on the validation films: what ships is the float network with "
+               "scales chosen for it." if untrained else ""))
 
 
 def card(evaluation: dict, explain: dict, record: dict, path: Path) -> str:

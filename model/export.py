@@ -50,9 +50,10 @@ def training_record(folders: dict[str, Path], calibration: dict) -> dict:
     """What the runs in `folders` did, epoch by epoch, and what was chosen on the validation split."""
     runs = {}
     for name, folder in folders.items():
-        plan = torch.load(folder / "last.pt", map_location="cpu")["plan"]
+        plan, best = (torch.load(folder / file, map_location="cpu")["plan"] for file in ("last.pt", "best.pt"))
+        # The means at a run's end come after the last checkpoint: only the best one knows whether one of them was better.
         runs[name] = {"minutes": round(plan["seconds"] / 60, 1), "epochs": plan["epoch"],
-                      "best_epoch": plan["best_epoch"], "history": plan["history"]}
+                      "best_epoch": best["best_epoch"], "history": plan["history"]}
     return {"date": date.today().isoformat(), "cores": os.cpu_count(), "runs": runs, "calibration": calibration}
 
 
