@@ -114,8 +114,8 @@ progress::-moz-progress-bar { background: var(--accent) }
 .viewer button:hover:not(:disabled) { border-color: #5cc9c4; color: #8fe3de }
 .opacity { width: 4.5rem; margin: 0 .25rem; accent-color: #5cc9c4 }
 .legend { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem .625rem; padding: .5rem .875rem .625rem; font-size: .8125rem; color: #a9b8c2; background: #11171d; font-variant-numeric: tabular-nums }
-.legend-title { flex: 1 1 100% }
-.legend-title strong { color: #dfe7ec; font-weight: 600 }
+.legend-line { flex: 1 1 100% }
+.legend-line strong { color: #dfe7ec; font-weight: 600 }
 .scale { flex: 1 1 6rem; min-width: 4rem; max-width: 16rem; height: .75rem; border-radius: .25rem; background: #59636b }
 .viewer:fullscreen { border: 0; border-radius: 0 }
 .viewer:fullscreen .stage { aspect-ratio: auto; max-height: none; height: 100% }

@@ -289,10 +289,10 @@ export class Viewer {
 
   #legend() {
     this.scale = h('canvas', { class: 'scale', width: 256, height: 12, role: 'img' });
-    this.legendTitle = h('span', { class: 'legend-title' });
+    this.legendTitle = h('span', { class: 'legend-line' });
     this.low = h('span', {});
     this.high = h('span', {});
-    this.note = h('span', { class: 'legend-title' });
+    this.note = h('span', { class: 'legend-line' });
     return h('div', { class: 'legend', part: 'legend' }, this.legendTitle, this.low, this.scale, this.high, this.note);
   }
 
