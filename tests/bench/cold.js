@@ -9,6 +9,7 @@ import { image, side } from './network.js';
 /** What a decoder would give us; the peers take image() as it is. */
 const pixels = Uint16Array.from(image(), (level) => level * 255);
 
+/** Before the clock starts: a browser that has opened a page starts a process for the next. */
 const settledMs = 1500;
 
 const start = {
@@ -32,7 +33,7 @@ const start = {
  */
 export async function coldStart(name, modelSha256) {
   image(); // draws its random numbers before the clock starts
-  await new Promise((resolve) => setTimeout(resolve, settledMs)); // a browser with a new page starts a process for the next
+  await new Promise((resolve) => setTimeout(resolve, settledMs));
   const memories = watchMemories();
   const before = performance.now();
   await start[name](modelSha256);
