@@ -5,6 +5,7 @@ import { joined } from './dicom-bytes.js';
 import { DicomError } from './dicom-error.js';
 import { encodingAt, startOfDicom } from './dicom-sniff.js';
 import { DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, syntaxOf } from './dicom-syntax.js';
+import { decoded } from './dicom-text.js';
 
 /**
  * @typedef {import('./dicom-syntax.js').Syntax} Syntax
@@ -29,14 +30,19 @@ const MAX_FILE_BYTES = 256 * 2 ** 20;
 // dicom-parser builds one object for each element of a sequence: a hostile file could ask for many millions.
 const MAX_SEQUENCE_BYTES = 16 * 2 ** 20;
 
+// No text that is read is longer (PS3.5 6.2), and escape sequences without end would take long.
+const MAX_TEXT_BYTES = 65536;
+
 const UNDEFINED_LENGTH = 0xffffffff;
 const PIXEL_DATA = 0x7fe00010;
+const CHARACTER_SET = 'x00080005';
 const MEDIA_DIRECTORY = '1.2.840.10008.1.3.10';
 
 /** All that is read of its own accord, by tag. */
 const WANTED = new Set([
   'x00020002',
   'x00020010', // media storage SOP class, transfer syntax
+  CHARACTER_SET,
   'x00080008',
   'x00080016',
   'x00080018',
@@ -264,10 +270,12 @@ export const tagName = (key) => `(${key.slice(1, 5)},${key.slice(5)})`.toUpperCa
 /** Values of data elements; a value that is damaged counts as absent. */
 export class Tags {
   #set;
+  #inherited;
 
-  /** @param {any} set a DataSet of dicom-parser */
-  constructor(set) {
+  /** @param {any} set a DataSet of dicom-parser @param {string} [characterSet] of what an item is in (PS3.3 C.12.1.1.2) */
+  constructor(set, characterSet) {
     this.#set = set;
+    this.#inherited = characterSet;
   }
 
   /** @param {string} key */
@@ -282,8 +290,15 @@ export class Tags {
 
   /** @param {string} key @returns {string[]} */
   texts(key) {
-    const whole = this.#try(() => this.#set.string(key));
-    return typeof whole === 'string' ? whole.split('\\').map((part) => part.replace(/\0/g, '').trim()) : [];
+    const bytes = this.raw(key)?.subarray(0, MAX_TEXT_BYTES);
+    if (!bytes?.length) return [];
+    const [whole] = decoded(bytes, this.#characterSet()).split('\0');
+    return whole.split('\\').map((part) => part.trim());
+  }
+
+  /** The first, in which texts begin. @returns {string|undefined} */
+  #characterSet() {
+    return this.#try(() => this.#set.string(CHARACTER_SET))?.split('\\')[0].trim() ?? this.#inherited;
   }
 
   /** The numbers of a DS or IS; what is no number is left out. @param {string} key @returns {number[]} */
@@ -307,7 +322,8 @@ export class Tags {
   /** @param {string} key @returns {Tags[]} the items of a sequence */
   items(key) {
     const items = this.#set.elements[key]?.items ?? [];
-    return items.flatMap((/** @type {any} */ item) => (item.dataSet ? [new Tags(item.dataSet)] : []));
+    const characterSet = this.#characterSet();
+    return items.flatMap((/** @type {any} */ item) => (item.dataSet ? [new Tags(item.dataSet, characterSet)] : []));
   }
 
   /** @param {string} key @returns {Uint8Array|undefined} the value as it is in the file */

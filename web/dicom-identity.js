@@ -1,6 +1,7 @@
 // dicom-identity.js - whom a DICOM file is about, and of which study it is: read only when the user asks for a report
 // that has to say so, from the file itself, and kept nowhere.
 import { readDicom } from './dicom-file.js';
+import { decoded } from './dicom-text.js';
 
 /** @typedef {Required<Pick<import('./dicom-sr.js').SrOptions, 'patient'|'study'>>} Identity as toDicomSr() takes it */
 
@@ -8,28 +9,6 @@ const PATIENT = { name: 'x00100010', id: 'x00100020', birthDate: 'x00100030', se
 const STUDY = { date: 'x00080020', time: 'x00080030', id: 'x00200010', accession: 'x00080050', referrer: 'x00080090' };
 const CHARACTER_SET = 'x00080005';
 const ELEMENTS = new Set([CHARACTER_SET, ...Object.values(PATIENT), ...Object.values(STUDY)]);
-
-/** The platform's encodings, by the number in a defined term and the escape sequence that switches to it (PS3.3 C.12.1.1.2). */
-const ENCODINGS = [
-  ['100', '-A', 'latin1'],
-  ['101', '-B', 'iso-8859-2'],
-  ['109', '-C', 'iso-8859-3'],
-  ['110', '-D', 'iso-8859-4'],
-  ['144', '-L', 'iso-8859-5'],
-  ['127', '-G', 'iso-8859-6'],
-  ['126', '-F', 'iso-8859-7'],
-  ['138', '-H', 'iso-8859-8'],
-  ['148', '-M', 'iso-8859-9'],
-  ['203', '-b', 'iso-8859-15'],
-  ['166', '-T', 'tis-620'],
-  ['13', ')I', 'shift_jis'],
-  ['87', '$B', 'iso-2022-jp'],
-  ['149', '$)C', 'euc-kr'],
-  ['58', '$)A', 'gbk'],
-  ['192', '', 'utf-8'],
-  ['GB18030', '', 'gb18030'],
-  ['GBK', '', 'gbk'],
-];
 
 /**
  * @param {Uint8Array} bytes the whole file
@@ -40,31 +19,6 @@ export async function identityOf(bytes) {
   const { tags } = await readDicom(bytes, undefined, ELEMENTS);
   const [first] = tags.texts(CHARACTER_SET);
   const valuesOf = (/** @type {Record<string, string>} */ keys) =>
-    Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, decoded(tags.raw(key), first)]));
+    Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, decoded(tags.raw(key), first).replaceAll('\0', '').trimEnd()]));
   return { patient: valuesOf(PATIENT), study: valuesOf(STUDY) };
-}
-
-/**
- * Text in the file's first character set, or in those that its escape sequences name.
- * @param {Uint8Array} [bytes]
- * @param {string} [first] its defined term
- */
-function decoded(bytes = new Uint8Array(), first = '') {
-  const initial = ENCODINGS.find(([term]) => term === first.split(' ').pop())?.[2] ?? 'latin1';
-  return runs(bytes).map((run) => decodedRun(run, initial)).join('').replace(/[\0 ]+$/, '');
-}
-
-/** Parts that begin with an escape, except perhaps the first. @param {Uint8Array} bytes */
-function runs(bytes) {
-  const starts = [0, ...bytes.keys()].filter((at, i) => i === 0 || bytes[at] === 0x1b);
-  return starts.map((start, i) => bytes.subarray(start, starts[i + 1]));
-}
-
-/** @param {Uint8Array} run @param {string} initial encoding */
-function decodedRun(run, initial) {
-  const [, escape] = /^\x1b(\$?[()-]?.)/.exec(String.fromCharCode(...run.subarray(0, 4))) ?? [];
-  const encoding = ENCODINGS.find(([, own]) => escape && own === escape)?.[2] ?? initial;
-  // The platform's ISO-2022-JP wants the escape, the others know of none.
-  const start = escape && encoding !== 'iso-2022-jp' ? 1 + escape.length : 0;
-  return new TextDecoder(encoding).decode(run.subarray(start));
 }

@@ -190,6 +190,22 @@ test('a VOI LUT comes before windows, and every one can be chosen', async () => 
   await assert.rejects(dicom.frame(0, { window: 3 }), { code: 'dicom-frame' });
 });
 
+test('texts are read by the file\'s character set, or by that of their item', async () => {
+  const korean = Buffer.from('1b242943c8e4bace', 'hex');
+  const dicom = await openDicom(
+    deep({
+      ...windowed(2048, 4096),
+      '00080005': ['CS', 'ISO_IR 192'],
+      '00180015': null,
+      '00082218': ['SQ', [{ '00080005': ['CS', '\\ISO 2022 IR 149'], '00080104': ['LO', korean] }]],
+      '00281055': ['LO', Buffer.from('흉부\\뼈')],
+      '00283010': ['SQ', [{ ...lut([0, 255], 0, 8)[0], '00283003': ['LO', Buffer.from('폐')] }]],
+    }),
+  );
+  assert.equal(dicom.about.bodyPart, '흉부');
+  assert.deepEqual(dicom.windows.map((/** @type {any} */ w) => w.explanation), ['폐', '흉부']);
+});
+
 test('windows that the standard forbids are passed over', async () => {
   const expected = await shades(deep());
   for (const [centre, span] of [
@@ -312,6 +328,11 @@ const FINDINGS = [
   ['ribs', { '00180015': ['CS', 'RIB'] }, ['warn (0018,0015) RIB']],
   ['portable chest', { '00180015': ['CS', 'PORT CHEST'] }, []],
   ['chest and abdomen', { '00180015': ['CS', 'CHESTABDOMEN'] }, []],
+  [
+    'a chest in Korean',
+    { '00080005': ['CS', 'ISO_IR 192'], '00180015': null, '00082218': ['SQ', [{ '00080104': ['LO', Buffer.from('흉부')] }]] },
+    [],
+  ],
   ['no body part', { '00180015': null }, []],
   ['a left lateral', { '00185101': ['CS', 'LL'] }, ['refuse (0018,5101) LL']],
   ['a lateral', { '00185101': ['CS', 'LATERAL'] }, ['refuse (0018,5101) LATERAL']],
