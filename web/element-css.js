@@ -121,7 +121,6 @@ progress::-moz-progress-bar { background: var(--accent) }
 .viewer:fullscreen .stage { aspect-ratio: auto; max-height: none; height: 100% }
 
 .answer { display: grid; gap: 1rem; align-content: start; min-width: 0 }
-.answer:focus { outline: none }
 .file-name { color: var(--muted); font-size: .875rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 .head { display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: end; justify-content: space-between; margin-top: -.75rem }
 .verdict { display: flex; gap: .625rem; align-items: center; font-size: clamp(1.375rem, 4cqi, 1.75rem); font-weight: 680; line-height: 1.2; letter-spacing: -.01em; overflow-wrap: anywhere }

@@ -44,7 +44,7 @@ export class Layout {
     this.undoText = h('span', {});
     this.undo = h('div', { class: 'undo', hidden: true }, this.undoText, button(words.text('bar.undo'), actions.undo, { icon: 'retry' }));
     this.viewers = h('div', { class: 'viewers' });
-    this.answer = h('section', { class: 'answer', part: 'answer', 'aria-label': words.text('answer.title'), tabindex: '-1' });
+    this.answer = h('section', { class: 'answer', part: 'answer', 'aria-label': words.text('answer.title') });
     this.panes = h('div', { class: 'panes' }, this.viewers, this.answer);
     this.guidance = h('div', {});
     this.table = h('div', {});

@@ -170,7 +170,6 @@ export class Queue extends EventTarget {
     // A cancelled image may have been started anew meanwhile: its slot is then not ours to free.
     if (this.#running.get(item) === controller) this.#running.delete(item);
     this.#run.finished += 1;
-    if (this.progress.open === 0) this.dispatchEvent(new Event('idle'));
     this.#pump();
   }
 

@@ -127,7 +127,6 @@ export default {
   'view.reset': 'Reset view',
   'view.invert': 'Invert',
   'view.full': 'Full screen',
-  'view.pan': 'Move the image',
   'view.window': 'Window and level by drag',
   'view.window.now': 'Window {width}, level {centre}',
   'view.frame': 'Frame',
@@ -136,7 +135,6 @@ export default {
   'view.voi.n': 'Window {n}',
   'view.ruler.detector': '{length} at the detector',
   'view.compare': 'Compare with another',
-  'view.compare.end': 'End comparison',
   'view.compare.with': 'Compare with',
   'view.keys': 'Arrow keys move the image, plus and minus zoom, 0 resets, I inverts, M switches the map.',
 

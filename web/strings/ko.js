@@ -126,7 +126,6 @@ export default {
   'view.reset': '처음 보기',
   'view.invert': '반전',
   'view.full': '전체 화면',
-  'view.pan': '사진 움직이기',
   'view.window': '끌어서 윈도우와 레벨 바꾸기',
   'view.window.now': '윈도우 {width}, 레벨 {centre}',
   'view.frame': '프레임',
@@ -135,7 +134,6 @@ export default {
   'view.voi.n': '윈도우 {n}',
   'view.ruler.detector': '검출기에서 {length}',
   'view.compare': '다른 사진과 비교',
-  'view.compare.end': '비교 끝내기',
   'view.compare.with': '비교할 사진',
   'view.keys': '화살표 키는 사진을 움직이고, 더하기와 빼기는 확대와 축소, 0은 처음 보기, I는 반전, M은 지도를 켜고 끕니다.',
 

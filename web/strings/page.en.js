@@ -16,7 +16,6 @@ export default {
   'page.sent.none': 'No request since your first image.',
   'page.sent.blocked.one': '{n} attempt to contact another site was blocked.',
   'page.sent.blocked.other': '{n} attempts to contact other sites were blocked.',
-  'page.online': 'Online',
   'page.offline': 'Offline: everything still works',
   'page.stored': 'Works offline',
   'page.update': 'A new version is ready.',

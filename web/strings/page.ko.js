@@ -16,7 +16,6 @@ export default {
   'page.sent.none': '첫 사진 이후 요청이 없습니다.',
   'page.sent.blocked.one': '다른 사이트로의 연결 시도 {n}건을 막았습니다.',
   'page.sent.blocked.other': '다른 사이트로의 연결 시도 {n}건을 막았습니다.',
-  'page.online': '온라인',
   'page.offline': '오프라인: 모두 그대로 작동합니다',
   'page.stored': '오프라인에서도 작동',
   'page.update': '새 버전이 준비되었습니다.',
