@@ -323,6 +323,7 @@ export class CxrLens extends HTMLElement {
     this.#layout = null;
     this.#films.clear();
     cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
     this.#shadow.replaceChildren();
   }
 

@@ -121,6 +121,21 @@ test('ten elements share one pool; moving one keeps its work; removing all ends 
   assert.equal(page.workers().length, 0);
 });
 
+test('taken out and put in again, it shows what it is given', async () => {
+  const { page } = await site.open();
+  await page.evaluate(async (bytes) => {
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    lens.id = 'back';
+    document.body.append(lens);
+    await lens.classify(new Uint8Array(bytes));
+    lens.remove(); // before the next frame
+    await new Promise((resolve) => setTimeout(resolve));
+    document.body.append(lens);
+    await lens.classify(new Uint8Array(bytes));
+  }, [...chest()]);
+  await page.locator('#back h2.verdict:not(.quiet)').waitFor({ timeout: 10_000 });
+});
+
 test('a hundred elements come, read a film and go without leaving anything behind', async (t) => {
   const { context, page } = await site.open();
   const session = await context.newCDPSession(page);
