@@ -184,17 +184,17 @@ const lookUp = ({ first, entries }, value) =>
  * @param {Samples} samples
  * @param {Layout} layout
  * @param {Rendering} rendering
- * @param {number|undefined} choice which of the vois; undefined: the first
+ * @param {number} [choice] which of the vois; the first need not be there
  * @returns {Gray}
  */
-export function grayOf(samples, layout, rendering, choice) {
+export function grayOf(samples, layout, rendering, choice = 0) {
   const steps = alignment(samples, layout);
-  if (choice !== undefined && !rendering.vois[choice])
+  if (choice !== 0 && !rendering.vois[choice])
     throw new DicomError(
       'dicom-frame',
-      `The file has ${rendering.vois.length} windows; number ${choice + 1} is not one of them.`,
+      `The frame has ${rendering.vois.length} windows; number ${choice + 1} is not one of them.`,
     );
-  const voi = rendering.vois[choice ?? 0];
+  const voi = rendering.vois[choice];
   if (rendering.modalityLut || voi?.kind === 'lut') return byTable(samples, steps, layout, rendering, voi);
   const { width, height, stored: bits, signed } = layout;
   const { slope, intercept, invert } = rendering;

@@ -11,7 +11,7 @@ import { DicomError } from './dicom-error.js';
  *
  * @typedef {object} Choice
  * @property {number} [frame] from 0 (the first)
- * @property {number} [window] which of the file's windows, from 0 (the first)
+ * @property {number} [window] which of the frame's windows, from 0 (the first)
  *
  * @typedef {object} Source
  * @property {string} photometric interpretation
@@ -19,7 +19,7 @@ import { DicomError } from './dicom-error.js';
  * @property {number} frames
  * @property {number} frame the one that was read, from 0
  * @property {{ kind: 'window'|'lut', shape: string|null, centre: number|null, width: number|null,
- *   explanation: string|null }|null} window that was applied; null: the file has none, or is in colour
+ *   explanation: string|null }|null} window that was applied; null: the frame has none, or is in colour
  * @property {ReadonlyArray<Finding>} findings warnings, each with the tag that gave rise to it
  *
  * @typedef {Readonly<About & Source>} DicomPart what a result tells of its file
@@ -73,11 +73,11 @@ function pixelsIn(copy, file, pixels) {
 /**
  * @param {Dicom} dicom
  * @param {number} frame
- * @param {number|undefined} window
+ * @param {number} [window]
  * @returns {Source}
  */
-function sourceOf({ layout, frames, windows, findings }, frame, window) {
-  const used = windows[window ?? 0];
+function sourceOf({ layout, frames, windowsOf, findings }, frame, window = 0) {
+  const used = windowsOf(frame)[window];
   const { shape = null, centre = null, width = null } = used?.window ?? {};
   return {
     photometric: layout.photometric,

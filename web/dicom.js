@@ -32,7 +32,7 @@ export { DicomError, identityOf, jobOf, looksLikeDicom, toGray8 };
  * @property {Window|null} window null for a LUT
  *
  * @typedef {object} FrameOptions
- * @property {number} [window] which of `windows` to use; default: the first
+ * @property {number} [window] which of the frame's windows to use; default: the first, if it has any
  *
  * @typedef {object} Dicom
  * @property {() => Uint8Array} bytes the whole file; a function, so that who writes the rest down writes nothing of the patient
@@ -40,7 +40,7 @@ export { DicomError, identityOf, jobOf, looksLikeDicom, toGray8 };
  * @property {Finding[]} findings
  * @property {number} frames
  * @property {Layout} layout
- * @property {WindowChoice[]} windows of the first frame; empty: the file has none, or is in colour
+ * @property {(index?: number) => WindowChoice[]} windowsOf a frame; empty: it has none, or is in colour
  * @property {(index?: number, options?: FrameOptions) => Promise<Gray & { coloured: boolean }>} frame from 0
  * @property {(index?: number) => Promise<Samples>} stored the samples as they are stored; not to be written
  */
@@ -100,16 +100,16 @@ export async function openDicom(input, { maxBytes } = {}) {
     return { ...gray, coloured };
   };
 
-  const windows = monochrome ? rendering(0).vois.map(choiceOf) : [];
+  const windowsOf = (index = 0) => (monochrome ? rendering(index).vois.map(choiceOf) : []);
   // Bytes are meant as they are; deeper pixels use an unknown part of their range.
-  const windowless = monochrome && layout.stored > 8 && windows.length === 0;
+  const windowless = monochrome && layout.stored > 8 && windowsOf().length === 0;
   return Object.freeze({
     bytes: () => bytes,
     about,
     findings: findingsOf(dicom, about, { frames: layout.frames, windowless }),
     frames: layout.frames,
     layout,
-    windows,
+    windowsOf,
     frame,
     stored,
   });

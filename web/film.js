@@ -68,14 +68,14 @@ const bytesOf = async (blob) => new Uint8Array(await blob.arrayBuffer());
 async function dicomFilm(blob, { frame = 0, window = 0 } = {}) {
   const { openShared, toGray8 } = await import('./dicom.js');
   const dicom = await openShared(blob);
-  const shown = await dicom.frame(frame, dicom.windows.length > 0 ? { window } : {});
+  const shown = await dicom.frame(frame, { window });
   await new Promise((resolve) => setTimeout(resolve)); // the classifier, which waits for the same pixels, goes first
   /** @type {Level} */
   let level = { width: shown.width, height: shown.height, gray: toGray8(shown) };
   while (Math.max(level.width, level.height) > MAX_SIDE) level = halved(level);
   const { spacing } = dicom.about;
   return new Film(level, {
-    frames: dicom.frames, frame, windows: dicom.windows.map(({ explanation }) => explanation), window,
+    frames: dicom.frames, frame, windows: dicom.windowsOf(frame).map(({ explanation }) => explanation), window,
     size: spacing && { width: spacing.column * shown.width, at: spacing.at },
   });
 }

@@ -104,6 +104,21 @@ test('the frame and the window asked for are read', async () => {
   await assert.rejects(cxr.classify(file, { dicom: { window: 2 } }), { code: 'dicom-frame' });
 });
 
+test('a frame with windows of its own is read and named by them, one without any by its range', async () => {
+  const three = new Uint16Array(3 * pixels.length);
+  for (let i = 0; i < 3; i++) three.set(pixels, i * pixels.length);
+  const group = (/** @type {string[]} */ ...centres) => ({ '00289132': ['SQ', [{ '00281050': ['DS', centres], '00281051': ['DS', centres] }]] });
+  const file = film({ '00280008': ['IS', '3'], '00281050': null, '00281051': null, 52009230: ['SQ', [group('2048'), group('1024', '512'), {}]] }, three);
+  const dicom = await openDicom(file);
+  for (const [frame, window, centre] of [[0, 0, 2048], [1, 0, 1024], [1, 1, 512], [2, 0, undefined]]) {
+    const result = await cxr.classify(file, { dicom: { frame, window } });
+    assert.equal(result.dicom.window?.centre, centre);
+    assert.equal(dicom.windowsOf(frame)[window]?.window.centre, centre);
+    assert.equal((await dicom.frame(frame, { window })).window?.centre, centre);
+  }
+  await assert.rejects(dicom.frame(0, { window: 1 }), { code: 'dicom-frame' });
+});
+
 test('damaged files end in typed errors, and the classifier goes on', async () => {
   await assert.rejects(cxr.classify(film().subarray(0, 5000)), { name: 'CxrError', code: 'dicom-truncated' });
   await assert.rejects(cxr.classify(film({ '00280011': ['US', 20000] })), { name: 'CxrError', code: 'image-side' });

@@ -174,7 +174,7 @@ test('a VOI LUT comes before windows, and every one can be chosen', async () => 
   });
   const dicom = await openDicom(file);
   assert.deepEqual(
-    dicom.windows.map((/** @type {any} */ w) => [w.kind, w.explanation]),
+    dicom.windowsOf().map((/** @type {any} */ w) => [w.kind, w.explanation]),
     [
       ['lut', 'NORMAL'],
       ['window', 'WIDE'],
@@ -203,7 +203,7 @@ test('texts are read by the file\'s character set, or by that of their item', as
     }),
   );
   assert.equal(dicom.about.bodyPart, '흉부');
-  assert.deepEqual(dicom.windows.map((/** @type {any} */ w) => w.explanation), ['폐', '흉부']);
+  assert.deepEqual(dicom.windowsOf().map((/** @type {any} */ w) => w.explanation), ['폐', '흉부']);
 });
 
 test('windows that the standard forbids are passed over', async () => {
