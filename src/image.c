@@ -351,17 +351,53 @@ struct jpeg {
     stbi__context input;
     const uint8_t *bytes;
     size_t length;
-    unsigned pads;        /* how often stb ran out of input since it was last fed */
-    unsigned scans, seen; /* scans so far; bit set of the components in them */
+    size_t from, to, behind; /* what stb has yet to get of a restart interval, and the end of the marker at `to` */
+    unsigned marker;         /* that one; 0: the file ends without */
+    size_t restarts;         /* restart markers of the scan that stb has passed */
+    int pads;                /* zeros that stb got beyond the end of what it was fed */
+    int lacks;               /* an interval of the scan does not hold all of its blocks */
+    unsigned scans, seen;    /* scans so far; bit set of the components in them */
     unsigned orientation;
 };
 
-/* stb's source of bytes beyond what it was fed: zeros, counted. */
-static int pad(void *user, char *data, int size) {
+/* Opens the interval at `from`: finds the marker that ends it. */
+static void open_interval(struct jpeg *j, size_t from) {
+    j->from = j->to = j->behind = from;
+    j->marker = 0;
+    j->pads = 0;
+    while (!j->marker) {
+        const uint8_t *p = memchr(j->bytes + j->behind, 0xff, j->length - j->behind);
+        if (!p) break;
+        j->to = j->behind = (size_t)(p - j->bytes);
+        while (j->behind < j->length && j->bytes[j->behind] == 0xff) j->behind++;
+        if (j->behind == j->length) break;
+        j->marker = j->bytes[j->behind++];
+    }
+    j->lacks |= !j->marker;
+}
+
+/* stb's source of bytes beyond what it was fed: zeros, counted, with the word that it met a restart marker, which is
+ * all it asks for where an interval is due to end; once it has forgotten the marker, it gets the next interval. It
+ * took zeros for data if its buffer holds fewer than it got, and is about to if that holds nothing else and units of
+ * the interval are still to do. */
+static int go_on(void *user, char *data, int size) {
     struct jpeg *j = user;
-    memset(data, 0, (size_t)size);
-    if (j->pads++) j->stb.todo = 1; /* far beyond: makes the scan end with this block */
-    return size;
+    if (j->pads && j->stb.marker == STBI__MARKER_none && !j->lacks) {
+        j->lacks = j->marker != 0xd0 + j->restarts++ % 8;
+        open_interval(j, j->behind);
+    }
+    if (j->from < j->to && !j->lacks) {
+        size_t n = j->to - j->from < (size_t)size ? j->to - j->from : (size_t)size;
+        memcpy(data, j->bytes + j->from, n);
+        j->from += n;
+        return (int)n;
+    }
+    const int unread = j->stb.code_bits - 8 * j->pads++;
+    j->lacks |= unread < 0 || (unread == 0 && j->stb.todo > 0);
+    if (j->lacks) j->stb.todo = 1; /* makes the scan end with this block */
+    j->stb.marker = j->lacks ? STBI__MARKER_none : 0xd0;
+    *data = 0;
+    return 1;
 }
 
 static void skip_nothing(void *user, int count) { (void)user, (void)count; }
@@ -371,6 +407,7 @@ static int never_ends(void *user) { return (void)user, 0; }
 static void feed(struct jpeg *j, size_t from, size_t to) {
     j->input.img_buffer = j->input.img_buffer_original = (stbi_uc *)(j->bytes + from);
     j->input.img_buffer_end = (stbi_uc *)(j->bytes + to);
+    j->from = j->to;
     j->pads = 0;
 }
 
@@ -416,37 +453,6 @@ static enum cxr_status check_tables(struct jpeg *j) {
     return CXR_OK;
 }
 
-/* Where a scan's data lies: start..stop is for stb, the next segment begins after end. */
-struct extent {
-    size_t start, last, stop, end; /* last: the last restart marker that is needed, or start */
-};
-
-/* Finds the end of the scan at extent->start, whose first `needed` restart markers must be there, in order. What
- * follows a further one is not of this image: some files hold more rows than their header says. */
-static enum cxr_status find_extent(const struct jpeg *j, size_t needed, struct extent *extent) {
-    size_t at = extent->start, restarts = 0;
-    extent->last = extent->start;
-    for (;;) {
-        const uint8_t *p = memchr(j->bytes + at, 0xff, j->length - at);
-        if (!p) return CXR_E_IMAGE_CORRUPT;
-        size_t next = at = (size_t)(p - j->bytes);
-        while (next < j->length && j->bytes[next] == 0xff) next++;
-        if (next == j->length) return CXR_E_IMAGE_CORRUPT;
-        unsigned marker = j->bytes[next];
-        if (marker >= 0xd0 && marker <= 0xd7) {
-            if (restarts < needed && restarts % 8 != marker - 0xd0) return CXR_E_IMAGE_CORRUPT;
-            if (restarts < needed) extent->last = at;
-            else if (restarts == needed) extent->stop = at;
-            restarts++;
-        } else if (marker != 0) {
-            if (restarts <= needed) extent->stop = at;
-            extent->end = at;
-            return restarts < needed ? CXR_E_IMAGE_CORRUPT : CXR_OK;
-        }
-        at = next + 1;
-    }
-}
-
 /* Decodes the data of a scan whose header is read, *at..., and moves *at behind it. It must hold all blocks. */
 static enum cxr_status jpeg_scan(struct jpeg *j, size_t *at) {
     stbi__jpeg *z = &j->stb;
@@ -454,16 +460,16 @@ static enum cxr_status jpeg_scan(struct jpeg *j, size_t *at) {
     size_t blocks = (((size_t)z->img_comp[first].x + 7) / 8) * (((size_t)z->img_comp[first].y + 7) / 8);
     size_t units = z->scan_n == 1 ? blocks : (size_t)z->img_mcu_x * (size_t)z->img_mcu_y;
     size_t restarts = z->restart_interval ? (units - 1) / (size_t)z->restart_interval : 0;
-    struct extent extent = {.start = *at};
-    enum cxr_status status = find_extent(j, restarts, &extent);
-    if (status != CXR_OK) return status;
-    *at = extent.end;
-    feed(j, extent.start, extent.stop);
-    if (!stbi__parse_entropy_coded_data(z) || j->pads > 1) return CXR_E_IMAGE_CORRUPT;
-    /* stb reads ahead; but if fewer bits are left over than it was padded with, it took padding for data. */
-    if (j->pads) return 8 * (j->input.img_buffer - j->input.buffer_start) > z->code_bits ? CXR_E_IMAGE_CORRUPT : CXR_OK;
-    /* stb stops silently where data goes on and a restart is due. */
-    return j->input.img_buffer <= j->bytes + extent.last ? CXR_E_IMAGE_CORRUPT : CXR_OK;
+    j->restarts = 0;
+    j->lacks = 0;
+    open_interval(j, *at);
+    feed(j, j->from, j->to);
+    if (!stbi__parse_entropy_coded_data(z) || j->lacks || j->restarts != restarts) return CXR_E_IMAGE_CORRUPT;
+    if (z->marker != STBI__MARKER_none && z->code_bits < 8 * j->pads) return CXR_E_IMAGE_CORRUPT;
+    /* What follows a further restart marker is not of this image: some files hold more rows than their header says. */
+    while (j->marker >= 0xd0 && j->marker <= 0xd7) open_interval(j, j->behind);
+    *at = j->to;
+    return j->lacks ? CXR_E_IMAGE_CORRUPT : CXR_OK;
 }
 
 /* One segment of `size` bytes, its length included, at `at`. */
@@ -589,7 +595,7 @@ static enum cxr_status decode_jpeg(const uint8_t *bytes, size_t length, struct c
     j->bytes = bytes;
     j->length = length;
     j->orientation = 1;
-    j->input.io = (stbi_io_callbacks){pad, skip_nothing, never_ends};
+    j->input.io = (stbi_io_callbacks){go_on, skip_nothing, never_ends};
     j->input.io_user_data = j;
     j->input.read_from_callbacks = 1;
     j->input.buflen = sizeof j->input.buffer_start;

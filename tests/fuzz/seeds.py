@@ -63,6 +63,28 @@ def jpeg(image, **options):
     return buffer.getvalue()
 
 
+def restarts(progressive):
+    """A JPEG of flat blocks, with a restart marker after each row of them, made by hand."""
+    def segment(marker, *body):
+        return bytes([0xff, marker, 0, 2 + len(body), *body])
+
+    data = b''
+    for row, y in enumerate(range(4, HEIGHT + 4, 8)):
+        bits, before = '', 128
+        for x in range(4, WIDTH + 4, 8):
+            step, before = 40 + 2 * x + 3 * y - before, 40 + 2 * x + 3 * y
+            size = abs(step).bit_length()
+            bits += f'{size:04b}' + f'{step if step > 0 else step + (1 << size) - 1:0{size}b}' * (size > 0)
+            bits += '0' * (not progressive)  # end of block
+        bits += '1' * (-len(bits) % 8)
+        data += bytes([0xff, 0xd0 + (row - 1) % 8]) * (row > 0)
+        data += int(bits, 2).to_bytes(len(bits) // 8, 'big').replace(b'\xff', b'\xff\0')
+    return (b'\xff\xd8' + segment(0xdb, 0, *[8] * 64) + segment(0xdd, 0, -(-WIDTH // 8))
+            + segment(0xc2 if progressive else 0xc0, 8, 0, HEIGHT, 0, WIDTH, 1, 1, 0x11, 0)
+            + segment(0xc4, 0, 0, 0, 0, 9, *[0] * 12, *range(9)) + segment(0xc4, 0x10, 1, *[0] * 15, 0)
+            + segment(0xda, 1, 1, 0, 0, 0 if progressive else 63, 0) + data + b'\xff\xd9')
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     files = {f'png-{colour}-{depth}-{interlaced}.png': png(colour, depth, interlaced)
@@ -91,6 +113,7 @@ def main():
     for i, name in enumerate(b'RGB'):
         planes[frame + 10 + 3 * i] = planes[scan + 5 + 2 * i] = name
     files['jpeg-rgb.jpg'] = bytes(planes)
+    files['jpeg-restarts.jpg'], files['jpeg-restarts-progressive.jpg'] = restarts(False), restarts(True)
     # Decoded pixels: what tests/fuzz/fuzz_image.c makes of bytes after a W.
     numbers = struct.pack('<4d6Bi', 1, 0, 2048, 4096, WIDTH, HEIGHT, 12, 0, 1, 0, -2000)
     files['pixels'] = b'W' + numbers + (smooth.astype('<u2') << 4).tobytes()

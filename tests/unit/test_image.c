@@ -174,6 +174,34 @@ static void test_jpeg(void **state) {
     for (size_t i = 0; i < sizeof colour / sizeof *colour; i++) check_jpeg(colour[i], 1);
 }
 
+/* Flat blocks in restart intervals. With any number of bytes off the end of any interval, it is no image. */
+static void check_restarts(const char *name, size_t header) {
+    struct cxr_image image = decode_seed(name);
+    for (uint32_t y = 0; y < HEIGHT; y++)
+        for (uint32_t x = 0; x < WIDTH; x++) assert_int_equal(gray_at(&image, x, y), smooth(x / 8 * 8 + 4, y / 8 * 8 + 4));
+    cxr_image_free(&image);
+    size_t length, cuts = 0;
+    uint8_t *bytes = read_named(SEEDS, name, &length), *cut = malloc(length);
+    assert_non_null(cut);
+    for (size_t start = header, end = header; end < length; start = end += 2) {
+        while (bytes[end] != 0xff || bytes[end + 1] == 0) end++;
+        for (size_t from = start; from < end; from++, cuts++) {
+            memcpy(cut, bytes, from);
+            memcpy(cut + from, bytes + end, length - end);
+            if (try_bytes(cut, length - (end - from)) != CXR_E_IMAGE_CORRUPT) fail_msg("%s: %zu to %zu left out", name, from, end);
+        }
+    }
+    assert_in_range(cuts, 30, 34);
+    free(bytes);
+    free(cut);
+}
+
+static void test_jpeg_restarts(void **state) {
+    (void)state;
+    check_restarts("jpeg-restarts.jpg", 152);
+    check_restarts("jpeg-restarts-progressive.jpg", 152);
+}
+
 /* Where the frame header is: behind its marker. */
 static uint8_t *frame_of(uint8_t *bytes, size_t length) {
     for (size_t i = 2; i + 9 < length; i += 2 + ((size_t)bytes[i + 2] << 8) + bytes[i + 3])
@@ -267,7 +295,8 @@ static void check_cuts(const char *folder, const char *name) {
 static void test_cut_off(void **state) {
     (void)state;
     static const char *const names[] = {"png-0-8-0.png",     "png-2-16-1.png",       "png-alpha-palette.png",    "jpeg-gray.jpg",
-                                        "jpeg-cmyk.jpg", "jpeg-420.jpg", "jpeg-420-progressive.jpg", "jpeg-turned.jpg"};
+                                        "jpeg-cmyk.jpg", "jpeg-420.jpg", "jpeg-420-progressive.jpg", "jpeg-turned.jpg",
+                                        "jpeg-restarts.jpg"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) check_cuts(SEEDS, names[i]);
 }
 
@@ -457,10 +486,10 @@ static void test_portraits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_png),       cmocka_unit_test(test_png_transparency), cmocka_unit_test(test_jpeg),
-        cmocka_unit_test(test_jpeg_unsupported), cmocka_unit_test(test_exif),      cmocka_unit_test(test_cut_off),
-        cmocka_unit_test(test_flipped),   cmocka_unit_test(test_caps),             cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_png_suite), cmocka_unit_test(test_jpeg_pairs),       cmocka_unit_test(test_jpeg_broken),
-        cmocka_unit_test(test_portraits)};
+        cmocka_unit_test(test_png), cmocka_unit_test(test_png_transparency), cmocka_unit_test(test_jpeg),
+        cmocka_unit_test(test_jpeg_restarts), cmocka_unit_test(test_jpeg_unsupported), cmocka_unit_test(test_exif),
+        cmocka_unit_test(test_cut_off), cmocka_unit_test(test_flipped), cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_arguments), cmocka_unit_test(test_png_suite), cmocka_unit_test(test_jpeg_pairs),
+        cmocka_unit_test(test_jpeg_broken), cmocka_unit_test(test_portraits)};
     return cmocka_run_group_tests_name("image", tests, NULL, NULL);
 }
