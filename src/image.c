@@ -122,6 +122,7 @@ struct png {
     unsigned depth, colour, interlaced; /* as in IHDR */
     unsigned channels;                  /* samples per pixel in the file */
     uint8_t palette[256][4];            /* RGBA; what the file does not define is opaque black */
+    unsigned has_palette;
     unsigned has_key;                   /* one colour, below, is transparent */
     uint32_t key[3];
     uint8_t *data; /* the IDAT chunks, joined */
@@ -170,6 +171,7 @@ static enum cxr_status png_header(struct png *png, const uint8_t *p, size_t leng
 
 static enum cxr_status png_palette(struct png *png, const uint8_t *p, size_t length) {
     if (length % 3 != 0 || length > 256 * 3 || png->data) return CXR_E_IMAGE_CORRUPT;
+    png->has_palette = length > 0;
     for (size_t i = 0; i < length / 3; i++) memcpy(png->palette[i], p + 3 * i, 3);
     return CXR_OK;
 }
@@ -198,6 +200,7 @@ static enum cxr_status png_chunk(struct png *png, uint32_t tag, const uint8_t *p
     case TAG('P', 'L', 'T', 'E'): return png_palette(png, p, length);
     case TAG('t', 'R', 'N', 'S'): return png_transparency(png, p, length);
     case TAG('I', 'D', 'A', 'T'):
+        if (png->colour == 3 && !png->has_palette) return CXR_E_IMAGE_CORRUPT;
         if (!png->data) png->data = allocate(rest); /* holds all that can come */
         if (!png->data) return CXR_E_MEMORY;
         memcpy(png->data + png->data_length, p, length);

@@ -144,6 +144,18 @@ static void test_png_transparency(void **state) {
     cxr_image_free(&palette);
 }
 
+/* Where a palette should be, one is: indices alone are no picture. */
+static void test_png_palette(void **state) {
+    (void)state;
+    enum { HEAD = 33, CHUNK = 12 + 3 * 256 }; /* the palette follows the signature and IHDR */
+    size_t length;
+    uint8_t *bytes = read_named(SEEDS, "png-3-8-0.png", &length);
+    assert_memory_equal(bytes + HEAD + 4, "PLTE", 4);
+    memmove(bytes + HEAD, bytes + HEAD + CHUNK, length - HEAD - CHUNK);
+    assert_int_equal(try_bytes(bytes, length - CHUNK), CXR_E_IMAGE_CORRUPT);
+    free(bytes);
+}
+
 /* ---- JPEG ------------------------------------------------------------------------------------------ */
 
 static uint32_t smooth(uint32_t x, uint32_t y) { return 40 + 2 * x + 3 * y; }
@@ -486,7 +498,8 @@ static void test_portraits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_png), cmocka_unit_test(test_png_transparency), cmocka_unit_test(test_jpeg),
+        cmocka_unit_test(test_png), cmocka_unit_test(test_png_transparency), cmocka_unit_test(test_png_palette),
+        cmocka_unit_test(test_jpeg),
         cmocka_unit_test(test_jpeg_restarts), cmocka_unit_test(test_jpeg_unsupported), cmocka_unit_test(test_exif),
         cmocka_unit_test(test_cut_off), cmocka_unit_test(test_flipped), cmocka_unit_test(test_caps),
         cmocka_unit_test(test_arguments), cmocka_unit_test(test_png_suite), cmocka_unit_test(test_jpeg_pairs),
