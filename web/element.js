@@ -362,8 +362,11 @@ export class CxrLens extends HTMLElement {
       const response = await fetch(src);
       if (!response.ok) throw new Error(`${src}: ${response.status}`);
       const name = new URL(src, document.baseURI).pathname.split('/').pop() || src;
-      this.add([new File([await response.blob()], name)]);
+      const blob = await response.blob();
+      // A slow image must not take the place of the one that was asked for since.
+      if (this.src === src) this.add([new File([blob], name)]);
     } catch (error) {
+      if (this.src !== src) return;
       this.#emit('cxr-error', { error: { code: 'network', message: String(error) }, file: src });
       this.#layout?.announce(this.#words.text('error.network'));
     }

@@ -104,6 +104,25 @@ test('src is read at once; a missing one is an error event', async () => {
   assert.deepEqual(seen, { file: 'film.png', code: 'network' });
 });
 
+test('of two images asked for by src the last one counts, not the slowest', async () => {
+  const { page } = await site.open();
+  const slow = page.waitForResponse('**/slow.png');
+  await page.route('**/slow.png', async (route) => {
+    await page.waitForFunction(() => /** @type {Lens} */ (document.querySelector('body > cxr-lens')).results.length > 0);
+    await route.fulfill({ body: chest(1), contentType: 'image/png' });
+  });
+  await page.route('**/quick.png', (route) => route.fulfill({ body: chest(2), contentType: 'image/png' }));
+  await page.evaluate(() => {
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    document.body.append(lens);
+    lens.src = 'slow.png';
+    lens.src = 'quick.png';
+  });
+  await (await slow).finished();
+  await page.waitForTimeout(300);
+  assert.deepEqual(await page.evaluate(() => /** @type {Lens} */ (document.querySelector('body > cxr-lens')).images.map((/** @type {File} */ { name }) => name)), ['quick.png']);
+});
+
 test('ten elements share one pool; moving one keeps its work; removing all ends the workers', async () => {
   const { page } = await site.open();
   await page.evaluate(async (bytes) => {
