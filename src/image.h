@@ -16,7 +16,7 @@ struct cxr_image {
 };
 
 /* Decodes PNG or JPEG. Caps are checked on the header, before any pixel memory is asked for.
- * Transparent pixels are laid over black; a JPEG's luma is its gray. Files that are cut off or whose checksums or
+ * Transparent pixels are laid over black; a JPEG's luma is its gray. Files that are cut off or whose chunk checksums or
  * structure are wrong are CXR_E_IMAGE_CORRUPT, never half an image; bytes after the end of the image are ignored,
  * and so is malformed EXIF. Errors: CXR_E_ARGUMENT, CXR_E_MEMORY, CXR_E_IMAGE_*; then *image is untouched. */
 enum cxr_status cxr_image_decode(const uint8_t *bytes, size_t length, struct cxr_image *image);
