@@ -6,7 +6,9 @@ import { decoded } from './dicom-text.js';
 /** @typedef {Required<Pick<import('./dicom-sr.js').SrOptions, 'patient'|'study'>>} Identity as toDicomSr() takes it */
 
 const PATIENT = { name: 'x00100010', id: 'x00100020', birthDate: 'x00100030', sex: 'x00100040' };
-const STUDY = { date: 'x00080020', time: 'x00080030', id: 'x00200010', accession: 'x00080050', referrer: 'x00080090' };
+const STUDY = {
+  date: 'x00080020', time: 'x00080030', zone: 'x00080201', id: 'x00200010', accession: 'x00080050', referrer: 'x00080090',
+};
 const CHARACTER_SET = 'x00080005';
 const ELEMENTS = new Set([CHARACTER_SET, ...Object.values(PATIENT), ...Object.values(STUDY)]);
 

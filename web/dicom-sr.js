@@ -1,5 +1,6 @@
 // dicom-sr.js - a result as a DICOM Structured Report: Comprehensive SR by template TID 1500, preliminary and
-// unverified. A pure function: the same arguments give the same bytes, UIDs included. Loaded only by who wants one.
+// unverified. A pure function but for the local time zone, where the study names none: the same arguments give the
+// same bytes, UIDs included. Loaded only by who wants one.
 
 /**
  * @typedef {import('./wasm.js').Result} Result
@@ -14,10 +15,11 @@
  *
  * @typedef {object} SrOptions
  * @property {Source} [source] default: what the result of a DICOM file says
- * @property {Date} date when the answer was given; the report is written in UTC
+ * @property {Date} date when the answer was given; written as in the study's time zone, or in the local one
  * @property {{ name?: string, id?: string, birthDate?: string, sex?: string }} [patient] as DICOM writes them
  *   ('Doe^Jane', '19700101', 'F'); left empty when left out
- * @property {{ date?: string, time?: string, id?: string, accession?: string, referrer?: string }} [study] likewise
+ * @property {{ date?: string, time?: string, zone?: string, id?: string, accession?: string, referrer?: string }} [study]
+ *   likewise; zone: '+0900', in which date and time are
  *
  * @typedef {[tag: number, vr: string, value: string|Uint8Array|Element[][]]} Element text, bytes, or a sequence's items
  */
@@ -74,7 +76,9 @@ function sourceOf({ dicom }, { source }) {
  * @returns {Element[]}
  */
 function documentOf({ model }, { date, patient = {}, study = {} }, source, uid) {
-  const [day, time] = date.toISOString().replace(/[-:Z]/g, '').split('T');
+  const zone = study.zone?.match(/^([+-])(0\d|1[0-4])([0-5]\d)$/);
+  const minutes = zone ? Number(`${zone[1]}1`) * (60 * Number(zone[2]) + Number(zone[3])) : -date.getTimezoneOffset();
+  const [day, time] = new Date(date.getTime() + 60000 * minutes).toISOString().replace(/[-:Z]/g, '').split('T');
   return [
     // Checkers do not know UTF-8: it is named where it is needed.
     ...(isAscii([patient, study, model]) ? [] : [/** @type {Element} */ ([0x00080005, 'CS', 'ISO_IR 192'])]),
@@ -88,7 +92,8 @@ function documentOf({ model }, { date, patient = {}, study = {} }, source, uid) 
     [0x00080060, 'CS', 'SR'],
     [0x00080070, 'LO', 'CXR Lens'],
     [0x00080090, 'PN', study.referrer ?? ''],
-    [0x00080201, 'SH', '+0000'],
+    // It is said of all times here, those of the study too.
+    ...(zone ? [/** @type {Element} */ ([0x00080201, 'SH', zone[0]])] : []),
     [0x0008103e, 'LO', 'CXR Lens, for research and education only'],
     [0x00081090, 'LO', model.id.slice(0, 64)],
     [0x00081111, 'SQ', []],

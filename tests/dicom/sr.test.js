@@ -86,13 +86,32 @@ for (const [characterSet, name, bytes] of [
     });
     assert.deepEqual(await identityOf(dicomFile(image)), {
       patient: { name, id: '', birthDate: '', sex: '' },
-      study: { date: '20261124', time: '', id: '', accession: '', referrer: '' },
+      study: { date: '20261124', time: '', zone: '', id: '', accession: '', referrer: '' },
     });
   });
 }
 
+test('its times are in the zone of the study, or, if that names none, in the local one', { skip }, async () => {
+  const times = async (/** @type {Record<string, any>} */ more) => {
+    const identity = await identityOf(dicomFile(radiograph({ width: 2, height: 2, pixels: new Uint8Array(4) },
+      { '00080020': ['DA', '20261123'], '00080030': ['TM', '143000'], ...more })));
+    const said = dump('dcmdump', toDicomSr(read, { ...identity, date }));
+    return [...said.matchAll(/^\(0008,(?:0020|0030|0023|0033|0201)\) .. \[([^\]]*)/gm)].map(([, value]) => value.trim());
+  };
+  const { TZ } = process.env;
+  process.env.TZ = 'Asia/Seoul';
+  try {
+    assert.deepEqual(await times({}), ['20261123', '20261124', '143000', '170102.345']);
+    assert.deepEqual(await times({ '00080201': ['SH', '-0930'] }), ['20261123', '20261123', '143000', '223102.345', '-0930']);
+    assert.deepEqual(await times({ '00080201': ['SH', 'Z'] }), ['20261123', '20261124', '143000', '170102.345'], 'no zone');
+  } finally {
+    if (TZ === undefined) delete process.env.TZ;
+    else process.env.TZ = TZ;
+  }
+});
+
 test('pydicom reads it, and its evidence is the image', { skip }, () => {
-  writeFileSync(join(folder, 'report.dcm'), toDicomSr(read, { date }));
+  writeFileSync(join(folder, 'report.dcm'), toDicomSr(read, { date, study: { zone: '+0000' } }));
   const script = 'import sys, pydicom; d = pydicom.dcmread(sys.argv[1]); e = d.CurrentRequestedProcedureEvidenceSequence[0]; '
     + 's = e.ReferencedSeriesSequence[0]; print(d.SOPClassUID.name, e.StudyInstanceUID, s.SeriesInstanceUID, '
     + 's.ReferencedSOPSequence[0].ReferencedSOPInstanceUID, d.ContentDate, d.ContentTime)';
