@@ -220,11 +220,10 @@ static uint32_t border(const uint8_t *first, ptrdiff_t to_line, uint32_t count, 
 static int has_heavy_borders(const uint8_t *out, uint32_t width, uint32_t height) {
     const uint8_t *end = out + (size_t)width * height - 1;
     const ptrdiff_t row = (ptrdiff_t)width;
-    uint32_t top = border(out, row, height, 1, width), left = border(out, 1, width, row, height);
-    if (top == height || left == width) return 1;
-    uint32_t rows = height - top - border(end, -row, height, -1, width);
-    uint32_t columns = width - left - border(end, -1, width, -row, height);
-    return 5 * (uint64_t)rows * columns < 4 * (uint64_t)width * height;
+    uint32_t rows = border(out, row, height, 1, width) + border(end, -row, height, -1, width);
+    uint32_t columns = border(out, 1, width, row, height) + border(end, -1, width, -row, height);
+    if (rows >= height || columns >= width) return 1;
+    return 5 * (uint64_t)(height - rows) * (width - columns) < 4 * (uint64_t)width * height;
 }
 
 /* Whether all but a hundredth of the samples at either end lie within a tenth of the range. */

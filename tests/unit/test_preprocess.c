@@ -253,8 +253,14 @@ static void test_warnings(void **state) {
     assert_int_equal(warnings_of(224, 224, 0, 20, 0), CXR_WARN_LOW_CONTRAST);
     assert_int_equal(warnings_of(224, 224, 0, 190, 1), CXR_WARN_COLOUR);
     assert_int_equal(warnings_of(224, 224, 0, 1, 0), CXR_WARN_LOW_CONTRAST | CXR_WARN_HEAVY_BORDERS); /* one colour all over */
-    struct cxr_image small = noise(31, 224, 0, 0);
+    static uint8_t out[224 * 224];
+    struct cxr_image bands = noise(224, 224, 0, 0); /* so close in gray that the borders overlap */
+    for (uint32_t i = 0; i < 224 * 224; i++) bands.u8[i] = i / 224 < 60 ? 0 : i / 224 < 164 ? 4 : 12;
     uint32_t warnings;
+    assert_int_equal(cxr_preprocess(&bands, 224, 224, out, &warnings), CXR_OK);
+    assert_int_equal(warnings, CXR_WARN_LOW_CONTRAST | CXR_WARN_HEAVY_BORDERS);
+    cxr_image_free(&bands);
+    struct cxr_image small = noise(31, 224, 0, 0);
     assert_int_equal(cxr_preprocess(&small, 224, 224, small.u8, &warnings), CXR_E_IMAGE_SMALL);
     cxr_image_free(&small);
 }
