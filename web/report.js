@@ -102,12 +102,21 @@ function nameOf(item, choice) {
   return choice.names ? item.name : `#${item.id}`;
 }
 
+/**
+ * Of a class that is named: beside a refusal or a doubt a figure would read as the answer's.
+ * @param {Words} words @param {Item} item @param {Choice} choice
+ */
+function figureOf(words, item, choice) {
+  const named = item.result?.classes.find(({ id }) => id === choice.verdict(item));
+  return named && words.percent(named.probability);
+}
+
 /** @param {Words} words @param {Item[]} items @param {Choice} choice */
 function overview(words, items, choice) {
   return h('table', {},
     h('thead', {}, h('tr', {}, ...['table.file', 'table.verdict', 'table.top'].map((key) => h('th', { scope: 'col' }, words.text(key))))),
     h('tbody', {}, ...items.map((item) => h('tr', {}, h('td', {}, nameOf(item, choice)), h('td', {}, words.verdict(choice.verdict(item))),
-      h('td', { class: 'number' }, item.result && words.percent(topClass(item.result).probability))))));
+      h('td', { class: 'number' }, figureOf(words, item, choice))))));
 }
 
 /**

@@ -7,6 +7,8 @@ import { NO_FILMS, chest, file, films, idle, pick, png, ready, stage, transfer }
 
 const site = stage();
 const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
+/** What no model should take for a film. */
+const checks = png(300, 300, (x, y) => ((x >> 5) + (y >> 5)) % 2 * 255);
 
 test('the page is painted before module and model are asked for', async () => {
   const { page } = await site.open();
@@ -126,7 +128,7 @@ test('bad files each get their own sentence, and stop nobody else', async () => 
 
 test('a photograph of nothing medical is refused, with its figures folded away', async () => {
   const { page } = await site.open();
-  await pick(page, [file('checks.png', png(300, 300, (x, y) => ((x >> 5) + (y >> 5)) % 2 * 255))]);
+  await pick(page, [file('checks.png', checks)]);
   await idle(page, 1);
   assert.equal(await lens(page).locator('h2.verdict').innerText(), 'Not a frontal chest X-ray');
   assert.ok(await lens(page).locator('.answer .bars').isHidden());
@@ -307,9 +309,11 @@ async function print(page, name) {
 
 test('the report holds image, figures, model and notice, and prints', async () => {
   const { page, troubles } = await site.open();
-  await pick(page, [file('film.png', chest(1)), file('other.png', chest(2))]);
-  await idle(page, 2);
+  await pick(page, [file('film.png', chest(1)), file('checks.png', checks), file('c.jpg', readFileSync(new URL('../../web/samples/synthetic-covid-19-1.jpg', import.meta.url)))]);
+  await idle(page, 3);
   const report = await print(page, /all images/);
+  const rows = await report.locator('table').first().locator('tbody tr').allInnerTexts();
+  assert.match(rows.join('\n'), /checks\.png\s+Not a frontal chest X-ray\s*\n[\s\S]*c\.jpg\s+COVID-19\s+\d+\.\d%/, 'a figure only beside a class');
   const text = await report.locator('body').innerText();
   assert.match(text, /Not a medical device/);
   assert.match(text, /film\.png/);
