@@ -45,7 +45,6 @@ export class CxrLens extends HTMLElement {
   static formAssociated = true;
   static observedAttributes = ['src', 'disabled', 'lang', ...SOURCES, ...LOOKS];
 
-  #internals = this.attachInternals();
   #shadow = this.attachShadow({ mode: 'open' });
   #queue = new Queue((item, signal) => this.#classify(item, signal), () => this.#width());
   /** @type {ReturnType<typeof acquire> | null} */
@@ -102,6 +101,22 @@ export class CxrLens extends HTMLElement {
     for (const name of UPGRADED) this.#upgrade(name);
     if (!this.#lease) this.#open();
     this.#relabel();
+  }
+
+  /** @type {HTMLFormElement | null} */
+  #form = null;
+  /** Its value in a form, made when it is asked for. @param {FormDataEvent} event */
+  #fillForm = ({ formData }) => {
+    if (!this.name || this.matches(':disabled')) return;
+    formData.append(this.name, JSON.stringify(this.#queue.items.flatMap((item) => (
+      item.result ? { ...item.result, heatmap: undefined, verdict: this.#verdict(item) } : []))));
+  };
+
+  /** @param {HTMLFormElement | null} form */
+  formAssociatedCallback(form) {
+    this.#form?.removeEventListener('formdata', this.#fillForm);
+    this.#form = form;
+    form?.addEventListener('formdata', this.#fillForm);
   }
 
   disconnectedCallback() {
@@ -414,7 +429,6 @@ export class CxrLens extends HTMLElement {
       waiter?.reject(refusal(reason));
       if (item.error) this.#emit('cxr-error', { error: item.error, file: item.name });
     }
-    this.#internals.setFormValue(JSON.stringify(this.results.map(({ heatmap, ...rest }) => rest)));
   }
 
   /** @param {Item[]} items */

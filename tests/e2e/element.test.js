@@ -1,5 +1,6 @@
 /** <cxr-lens> as a portal uses it: attributes, properties, methods, events, forms, coming and going. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { chest, idle, stage } from './support.js';
 
@@ -64,16 +65,32 @@ test('without `multiple` a new image takes the place of the old', async () => {
 
 test('it has a value in a form', async () => {
   const { page } = await site.open();
-  const value = await page.evaluate(async (bytes) => {
+  const film = readFileSync(new URL('../../web/samples/synthetic-covid-19-1.jpg', import.meta.url));
+  const [answer, doubt, ...rest] = await page.evaluate(async (bytes) => {
     const form = document.createElement('form');
     const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    const value = () => JSON.parse(String(new FormData(form).get('film')));
     lens.name = 'film';
     form.append(lens);
     document.body.append(form);
     await lens.classify(new Uint8Array(bytes));
-    return String(new FormData(form).get('film'));
-  }, [...chest()]);
-  assert.equal(JSON.parse(value)[0].schema, 'cxrlens.result/1');
+    const values = [value()];
+    lens.doubtThreshold = 1;
+    values.push(value());
+    lens.clear();
+    values.push(value());
+    lens.undo();
+    values.push(value().length);
+    lens.disabled = true;
+    values.push(value());
+    lens.disabled = false;
+    lens.remove();
+    values.push(value());
+    return values;
+  }, [...film]);
+  assert.deepEqual([answer[0].schema, answer[0].verdict, answer[0].heatmap], ['cxrlens.result/1', 'covid-19', undefined]);
+  assert.equal(doubt[0].verdict, 'uncertain', 'by the threshold of the portal');
+  assert.deepEqual(rest, [[], 1, null, null], 'cleared, brought back, disabled, removed');
 });
 
 test('disabled, it takes nothing', async () => {
