@@ -1,5 +1,6 @@
 /* test_model.c - model_file, graph, head and the facade: good files run and give the same bits with both tables;
  * damaged and malicious ones give a status, never a crash. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -200,6 +201,9 @@ static void test_verdicts(void **state) {
     cxr_head_run(&head, map, &result);
     assert_int_equal(result.verdict, CXR_VERDICT_NOT_CHEST_XRAY);
     assert_int_equal(result.gate_accepted, 0);
+    bias[4] = 2, bias[1] = NAN;
+    cxr_head_run(&head, map, &result);
+    assert_int_equal(result.verdict, CXR_VERDICT_UNCERTAIN);
 }
 
 /* ---- righting -------------------------------------------------------------------------------------- */
