@@ -50,7 +50,7 @@ enum cxr_status {
     CXR_E_IMAGE_SMALL = 17,       /* a side shorter than CXR_MIN_SIDE */
     CXR_E_IMAGE_DICOM = 18,       /* DICOM: open it with another reader and use cxr_classify_gray16 */
     CXR_E_MODEL_FORMAT = 20,      /* not a .cxrm file */
-    CXR_E_MODEL_VERSION = 21,     /* a .cxrm of a later format than this library reads */
+    CXR_E_MODEL_VERSION = 21,     /* a .cxrm of a format version that this library does not read */
     CXR_E_MODEL_TRUNCATED = 22,   /* its length is not what its header says */
     CXR_E_MODEL_CHECKSUM = 23,    /* its SHA-256 does not match: damaged */
     CXR_E_MODEL_INVALID = 24      /* consistent bytes, but not a network this library can run */
