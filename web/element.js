@@ -131,10 +131,10 @@ export class CxrLens extends HTMLElement {
     if (before === after) return;
     if (name === 'src' && after) this.#fetch(after);
     if (name === 'lang' && this.#lease) this.#relabel();
+    if (SOURCES.includes(name) && this.#lease) this.#reopen();
     if (!this.#layout) return;
     if (name === 'disabled') this.#layout.setDisabled(this.disabled);
     else if (LOOKS.includes(name)) this.#draw();
-    else if (SOURCES.includes(name)) this.#reopen();
   }
 
   // Public: properties

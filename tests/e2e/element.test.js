@@ -200,6 +200,17 @@ async function heap(session) {
   return (await session.send('Runtime.getHeapUsage')).usedSize;
 }
 
+test('a model named just after the element came into the page is the one that is used', async () => {
+  const { page } = await site.open();
+  const code = await page.evaluate(() => new Promise((resolve) => {
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    for (const kind of ['cxr-ready', 'cxr-error']) lens.addEventListener(kind, (/** @type {any} */ event) => resolve(event.detail.error?.code));
+    document.body.append(lens);
+    lens.modelUrl = 'missing.cxrm';
+  }));
+  assert.equal(code, 'network');
+});
+
 test('a model that is not there: a sentence, an event, and a way to try again', async () => {
   const { page } = await site.open();
   const code = await page.evaluate(() => new Promise((resolve) => {
