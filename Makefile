@@ -94,7 +94,7 @@ need_data = @[ -n '$(DATA)' ] || { echo 'Say where the images are: make $@ DATA=
 NATIVE_PACKAGES = gcc libc6-dev libsimde-dev
 WASM_PACKAGES   = emscripten clang-19 lld-19 $(if $(shell command -v node),,nodejs)
 NPM_PACKAGES    = ca-certificates $(if $(shell command -v npm),,npm)
-TRAIN_PACKAGES  = python3 python3-numpy python3-pil python3-torch python3-torchvision python3-matplotlib
+TRAIN_PACKAGES  = python3 python3-numpy python3-pil python3-torch python3-torchvision python3-onnx python3-matplotlib
 TEST_PACKAGES   = libclang-rt-19-dev libcmocka-dev valgrind pkg-config chromium \
                   dcmtk libgdcm-tools python3-gdcm python3-pydicom $(NPM_PACKAGES)
 
