@@ -601,10 +601,15 @@ export class CxrLens extends HTMLElement {
     this.#syncViewers(items.length);
     layout.panes.classList.toggle('comparing', items.length > 1);
     layout.compareButton.setAttribute('aria-pressed', String(items.length > 1));
+    if (items.length === 0) this.#viewers[0].show(null);
     for (const [index, item] of items.entries()) {
-      const film = await this.#film(item);
       // Another image may have been selected while this one was decoded.
-      if (item !== [this.#selected, this.#compared][index]) continue;
+      const wanted = () => item === [this.#selected, this.#compared][index];
+      // The film before it must not stand beside its answer, nor flicker where this one is there at once.
+      const timer = setTimeout(() => wanted() && this.#viewers[index]?.show(null), 100);
+      const film = await this.#film(item);
+      clearTimeout(timer);
+      if (!wanted()) continue;
       const scene = this.#scene(item, film);
       this.#viewers[index]?.show(scene);
       if (this.#settings.cover && scene.heatmap && film) this.#cover(item, film, scene.inverted);

@@ -213,6 +213,29 @@ test('the cover test reads the film again, without the network, and has a map of
   assert.match((await captions.allInnerTexts()).join(), /Cover test for/);
 });
 
+test('no film stands beside the answer of another, nor stays when all are cleared', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('a.png', chest(1))]);
+  await idle(page, 1);
+  const film = lens(page).locator('canvas.film');
+  await film.waitFor();
+  await page.evaluate(() => {
+    const decode = createImageBitmap.bind(window);
+    window.createImageBitmap = /** @type {any} */ ((/** @type {Blob} */ source) => new Promise((resolve) => {
+      addEventListener('decode', () => resolve(decode(source)), { once: true });
+    }));
+  });
+  await pick(page, [file('b.png', chest(2))]);
+  await lens(page).locator('.answer .file-name', { hasText: 'b.png' }).waitFor();
+  await film.waitFor({ state: 'hidden' });
+  await page.evaluate(() => dispatchEvent(new Event('decode')));
+  await film.waitFor();
+  await lens(page).getByRole('button', { name: 'Clear all' }).click();
+  assert.ok(await lens(page).locator('.sheet').evaluate((node) => new Promise((resolve) => {
+    requestAnimationFrame(() => requestAnimationFrame(() => resolve(/** @type {HTMLElement} */ (node).hidden)));
+  })));
+});
+
 test('two images are compared side by side', async () => {
   const { page } = await site.open();
   await pick(page, [file('a.png', chest(1)), file('b.png', chest(2))]);
