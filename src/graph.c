@@ -191,6 +191,7 @@ static size_t place_tensors(struct cxr_graph *graph, size_t start) {
         for (uint32_t u = 0; u < t; u++)
             if (overlap(slot, &graph->slots[u])) {
                 slot->offset = align(graph->slots[u].offset + graph->slots[u].bytes);
+                if (slot->offset > MAX_ARENA_BYTES) return SIZE_MAX; /* before it wraps where size_t has 32 bits */
                 u = UINT32_MAX; /* it moved up: compare with all again */
             }
         if (slot->offset + slot->bytes > end) end = slot->offset + slot->bytes;
