@@ -195,16 +195,21 @@ static void answer_error(struct run *run, struct cli_answer *answer, const char 
 
 /* A file of another kind, met in a folder and not named like an image, is no error. */
 static int is_skipped(const struct cli_input *input, enum cxr_status status) {
-    return input->from_folder && (status == CXR_E_IMAGE_FORMAT || status == CXR_E_IMAGE_EMPTY) &&
-           !cli_has_image_name(input->path);
+    return input->from_folder && !cli_has_image_name(input->path) &&
+           (status == CXR_E_IMAGE_FORMAT || status == CXR_E_IMAGE_EMPTY || status == CXR_E_IMAGE_FILE_SIZE);
 }
 
-static void skip(struct run *run, const struct cli_input *input) {
+static void skip(struct run *run, const struct cli_input *input, enum cxr_status status) {
     progress_hide(&run->progress);
     fputs("cxrlens: skipped ", stderr);
     cli_print_name(stderr, input->path);
-    fputs(": neither a PNG nor a JPEG image\n", stderr);
+    fputs(status == CXR_E_IMAGE_FILE_SIZE ? ": larger than 256 MiB\n" : ": neither a PNG nor a JPEG image\n", stderr);
     run->tally.skipped++;
+}
+
+static void refuse(struct run *run, const struct cli_input *input, struct cli_answer *answer, enum cxr_status status) {
+    if (is_skipped(input, status)) skip(run, input, status);
+    else answer_error(run, answer, cxr_status_name(status), cxr_strerror(status));
 }
 
 static void count(struct run *run, const struct cxr_result *result) {
@@ -255,10 +260,8 @@ static char *add_maps(struct run *run, const struct cli_bytes *image, struct cli
 static void classify_bytes(struct run *run, const struct cli_input *input, const struct cli_bytes *bytes,
                            struct cli_answer *answer) {
     enum cxr_status status = cxr_classify(run->session.model, bytes->data, bytes->length, &answer->result);
-    if (is_skipped(input, status)) {
-        skip(run, input);
-    } else if (status != CXR_OK) {
-        answer_error(run, answer, cxr_status_name(status), cxr_strerror(status));
+    if (status != CXR_OK) {
+        refuse(run, input, answer, status);
     } else {
         uint8_t digest[32];
         cxr_sha256(bytes->data, bytes->length, digest);
@@ -275,8 +278,7 @@ static void classify_input(struct run *run, const struct cli_input *input) {
     struct cli_bytes bytes;
     int error = cli_read(input->path, CXR_MAX_FILE_BYTES, &bytes);
     if (error == EFBIG || error == ENOMEM) {
-        enum cxr_status status = error == EFBIG ? CXR_E_IMAGE_FILE_SIZE : CXR_E_MEMORY;
-        answer_error(run, &answer, cxr_status_name(status), cxr_strerror(status));
+        refuse(run, input, &answer, error == EFBIG ? CXR_E_IMAGE_FILE_SIZE : CXR_E_MEMORY);
     } else if (error) {
         char message[256];
         snprintf(message, sizeof message, "The file cannot be read: %s.", strerror(error));

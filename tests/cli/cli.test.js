@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
-  chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync,
+  chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
@@ -311,6 +311,7 @@ test('folders are walked in order, without hidden files, and other files are ski
   for (const name of ['b.png', 'a.png', 'c/z.png', 'c/a/deep.png', 'B.png', '.hidden.png', '.git/x.png']) put(`films/${name}`, good);
   put('films/notes.txt', 'text');
   put('films/empty', '');
+  truncateSync(put('films/large', ''), 2 ** 28 + 1);
   put('films/broken.PNG', 'text');
   symlinkSync('../films', join(root, 'circle'));
   symlinkSync('b.png', join(root, 'link.png'));
@@ -321,9 +322,9 @@ test('folders are walked in order, without hidden files, and other files are ski
   assert.deepEqual(answers.map(({ file, error }) => [file.slice(root.length + 1), error?.code]), [
     ['B.png', undefined], ['a.png', undefined], ['b.png', undefined], ['broken.PNG', 'image-format'], ['c/a/deep.png', undefined],
     ['c/z.png', undefined], ['link.png', undefined], ['loose.png', 'file-unreadable']]);
-  assert.deepEqual(err.trim().split('\n').map((line) => line.match(/skipped (.*):/)?.[1]), [join(root, 'empty'), join(root, 'notes.txt')]);
+  assert.deepEqual(err.trim().split('\n').map((line) => line.match(/skipped (.*):/)?.[1]), ['empty', 'large', 'notes.txt'].map((name) => join(root, name)));
   const table = run(['classify', root]);
-  assert.match(table.out, /6 images.*; 2 could not be read; 4 skipped\n/);
+  assert.match(table.out, /6 images.*; 2 could not be read; 5 skipped\n/);
 });
 
 test('an empty folder is no error, a locked one is', () => {
