@@ -53,6 +53,7 @@ export class CxrLens extends HTMLElement {
   #classifier = null;
   /** @type {{ state: 'loading' | 'ready' | 'broken', why?: import('./queue.js').Failure }} */
   #status = { state: 'loading' };
+  #trouble = '';
   /** @type {Map<Item, { resolve: (result: Result) => void, reject: (error: Error) => void }>} */
   #waiters = new Map();
   /** @type {Item | null} */
@@ -243,6 +244,7 @@ export class CxrLens extends HTMLElement {
     if (list.length === 0 || this.disabled) return [];
     if (!this.multiple) this.#queue.remove();
     this.#queue.forget();
+    if (this.#trouble) this.#tell('');
     const items = this.#queue.add(list);
     this.#select(items[0]);
     return items;
@@ -259,9 +261,12 @@ export class CxrLens extends HTMLElement {
     // Pasting text into a field is none of our business; dropping text on us would navigate away.
     if (!mayHold && event.type === 'paste') return;
     event.preventDefault();
-    const files = mayHold ? await filesOf(transfer).catch(() => []) : [];
-    if (files.length === 0) this.#layout?.announce(this.#words.text('drop.none'));
+    const found = mayHold ? await filesOf(transfer) : [];
+    const files = found.filter((file) => file !== null);
     this.add(files);
+    const lost = found.length - files.length;
+    if (lost > 0) this.#tell(this.#words.text('run.failed', { n: lost }));
+    else if (files.length === 0) this.#tell(this.#words.text('drop.none'));
   }
 
   /** Stops reading; what is done stays. */
@@ -351,7 +356,7 @@ export class CxrLens extends HTMLElement {
   /** @param {{ state: 'loading' | 'ready' | 'broken', why?: import('./queue.js').Failure }} status */
   #setStatus(status) {
     this.#status = status;
-    this.#layout?.setStatus(status.state, status.why && this.#words.error(status.why));
+    this.#layout?.setStatus(status.state, status.why ? this.#words.error(status.why) : this.#trouble);
   }
 
   /** Fetches the words of the language and draws with them. */
@@ -364,6 +369,12 @@ export class CxrLens extends HTMLElement {
     const same = words.language === this.#words.language && JSON.stringify(words.strings) === JSON.stringify(this.#words.strings);
     this.#words = words;
     if (this.isConnected && !(same && this.#layout)) this.#draw();
+  }
+
+  /** Says what went wrong outside of any image, until the next one comes. @param {string} trouble '' for nothing */
+  #tell(trouble) {
+    this.#trouble = trouble;
+    this.#setStatus(this.#status);
   }
 
   /** @param {string} name @param {unknown} detail */
@@ -383,7 +394,7 @@ export class CxrLens extends HTMLElement {
     } catch (error) {
       if (this.src !== src) return;
       this.#emit('cxr-error', { error: { code: 'network', message: String(error) }, file: src });
-      this.#layout?.announce(this.#words.text('error.network'));
+      this.#tell(this.#words.text('error.network'));
     }
   }
 

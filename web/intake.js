@@ -7,26 +7,30 @@ const CLUTTER = /^(\..*|Thumbs\.db|desktop\.ini)$/i;
  * The files of a drop or a paste, folders walked. Must be called in the event's own turn: the
  * browser empties the transfer afterwards.
  * @param {DataTransfer} transfer
- * @returns {Promise<File[]>}
+ * @returns {Promise<(File | null)[]>} null for a file or a folder that cannot be opened
  */
 export async function filesOf(transfer) {
   const entries = [...transfer.items]
     .filter((item) => item.kind === 'file')
     .map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
-  const lists = await Promise.all(entries.map((entry) => (entry ? walk(entry) : [])));
-  return lists.flat();
+  return walkAll(entries.filter((entry) => entry !== null));
+}
+
+/** @param {(File | FileSystemEntry)[]} entries */
+async function walkAll(entries) {
+  // One that cannot be opened does not take the others with it.
+  return (await Promise.all(entries.map((entry) => walk(entry).catch(() => [null])))).flat();
 }
 
 /**
  * @param {File | FileSystemEntry} entry
- * @returns {Promise<File[]>}
+ * @returns {Promise<(File | null)[]>}
  */
 async function walk(entry) {
   if (entry instanceof File) return [entry];
   if (entry.isFile) return [await fileOf(/** @type {FileSystemFileEntry} */ (entry))];
   const children = await childrenOf(/** @type {FileSystemDirectoryEntry} */ (entry));
-  const wanted = children.filter(({ name }) => !CLUTTER.test(name));
-  return (await Promise.all(wanted.map(walk))).flat();
+  return walkAll(children.filter(({ name }) => !CLUTTER.test(name)));
 }
 
 /** @param {FileSystemFileEntry} entry @returns {Promise<File>} */

@@ -82,13 +82,14 @@ export class Layout {
     }
   }
 
-  /** @param {'loading' | 'ready' | 'broken'} state @param {string} [why] */
+  /** @param {'loading' | 'ready' | 'broken'} state @param {string} [why] it is broken, or what else went wrong */
   setStatus(state, why = '') {
     const { words } = this;
     const broken = state === 'broken';
     this.status.dataset.state = state;
     fill(this.status, state === 'loading' && h('span', { class: 'spinner', 'aria-hidden': 'true' }), !broken && words.text(`lens.${state}`));
-    fill(this.alert, broken && icon('warn'), broken && h('p', {}, h('strong', {}, words.text('lens.broken')), ` ${why}`),
+    const trouble = broken || why;
+    fill(this.alert, trouble && icon('warn'), trouble && h('p', {}, broken && h('strong', {}, words.text('lens.broken')), ` ${why}`),
       broken && button(words.text('lens.broken.retry'), this.actions.restart, { icon: 'retry' }));
   }
 

@@ -102,6 +102,27 @@ test('a folder is read, without what systems leave in it', async () => {
   rmSync(path, { recursive: true });
 });
 
+test('a folder is read though something in it cannot be opened, and a drop of nothing is told', async () => {
+  const { page, troubles } = await site.open();
+  const alert = lens(page).locator('.alert');
+  await transfer(page, 'drop', 'cxr-lens', []);
+  await alert.filter({ hasText: 'Nothing in what was dropped' }).waitFor();
+  await page.evaluate((bytes) => {
+    const entry = (/** @type {string} */ name, /** @type {any} */ more) => ({ name, isFile: true, ...more });
+    const good = new File([new Uint8Array(bytes)], 'good.png');
+    const inside = [entry('bad.png', { file: (/** @type {any} */ _, /** @type {any} */ fail) => fail(new DOMException('gone', 'NotFoundError')) }),
+      entry('good.png', { file: (/** @type {any} */ done) => done(good) })];
+    const folder = entry('folder', { isFile: false, createReader: () => ({ readEntries: (/** @type {any} */ done) => done(inside.splice(0)) }) });
+    const items = [{ kind: 'file', webkitGetAsEntry: () => folder }];
+    /** @type {any} */ (document.querySelector('cxr-lens')).addFrom(new DragEvent('drop'), { items });
+  }, [...chest(1)]);
+  await alert.filter({ hasText: '1 could not be read' }).waitFor();
+  await idle(page, 1);
+  await pick(page, [file('next.png', chest(2))]);
+  await alert.waitFor({ state: 'hidden' });
+  assert.deepEqual(troubles, []);
+});
+
 test('bad files each get their own sentence, and stop nobody else', async () => {
   const { page, troubles } = await site.open();
   const good = chest(3);
