@@ -120,10 +120,10 @@ static int beside_program(const char *name, char path[PATH_BYTES]) {
 /* Where the model is: as asked for, or the first of the usual places where there is one. */
 static int find_model(const char *asked, char path[PATH_BYTES]) {
     static const char *const beside[] = {"../share/cxrlens/cxrlens.cxrm", "../model/cxrlens.cxrm", "cxrlens.cxrm"};
-    if (!asked) asked = getenv("CXRLENS_MODEL");
-    for (size_t i = 0; (!asked || !*asked) && i < sizeof beside / sizeof *beside; i++)
+    if (!asked && (asked = getenv("CXRLENS_MODEL")) && !*asked) asked = NULL;
+    for (size_t i = 0; !asked && i < sizeof beside / sizeof *beside; i++)
         if (beside_program(beside[i], path) && access(path, R_OK) == 0) return 1;
-    return (size_t)snprintf(path, PATH_BYTES, "%s", asked && *asked ? asked : CXR_MODEL_PATH) < PATH_BYTES;
+    return (size_t)snprintf(path, PATH_BYTES, "%s", asked ? asked : CXR_MODEL_PATH) < PATH_BYTES;
 }
 
 static int open_session(const struct options *options, struct session *session) {

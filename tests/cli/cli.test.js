@@ -302,6 +302,7 @@ test('a model that is missing, cut, changed or of another kind is refused by nam
   assert.equal(run(['info'], { env: { CXRLENS_MODEL: models[0] } }).code, 2);
   assert.equal(run(['info', '--model', MODEL], { env: { CXRLENS_MODEL: models[0] } }).code, 0);
   assert.equal(run(['info'], { env: { CXRLENS_MODEL: '' } }).code, 0);
+  assert.match(run(['info', '--model', '']).err, /cannot read the model/);
 });
 
 // ---- inputs -------------------------------------------------------------------------------------------
