@@ -252,7 +252,10 @@ static char *add_maps(struct run *run, const struct cli_bytes *image, struct cli
         return path;
     }
     progress_hide(&run->progress);
-    run->failed = complain(1, "cannot write the heat map of %s: %s", answer->file, strerror(error));
+    fputs("cxrlens: cannot write the heat map of ", stderr);
+    cli_print_name(stderr, answer->file);
+    fprintf(stderr, ": %s\n", strerror(error));
+    run->failed = 1;
     free(path);
     return NULL;
 }

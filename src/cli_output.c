@@ -59,26 +59,32 @@ static size_t utf8_length(const unsigned char *at) {
     return length;
 }
 
-/* Prints `text` with each ASCII character passed to `put` and what is no UTF-8 as U+FFFD. */
-static void print_utf8(FILE *out, const char *text, void (*put)(FILE *, unsigned char)) {
+/* Prints `text` with each character, 1 to 4 bytes, passed to `put` and what is no UTF-8 as U+FFFD. */
+static void print_utf8(FILE *out, const char *text, void (*put)(FILE *, const unsigned char *, size_t)) {
     for (const unsigned char *at = (const unsigned char *)text; *at;) {
         size_t length = utf8_length(at);
-        if (length == 0) fputs("\xEF\xBF\xBD", out);
-        if (length == 1) put(out, *at);
-        if (length > 1) fwrite(at, 1, length, out);
+        if (length) put(out, at, length);
+        else fputs("\xEF\xBF\xBD", out);
         at += length ? length : 1;
     }
 }
 
-static void put_json(FILE *out, unsigned char c) {
-    if (c == '"' || c == '\\') fprintf(out, "\\%c", c);
-    else if (c < 0x20 || c == 0x7F) fprintf(out, "\\u%04x", c);
-    else fputc(c, out);
+static void put_json(FILE *out, const unsigned char *c, size_t length) {
+    if (*c == '"' || *c == '\\') fprintf(out, "\\%c", *c);
+    else if (*c < 0x20 || *c == 0x7F) fprintf(out, "\\u%04x", *c);
+    else fwrite(c, 1, length, out);
 }
 
-static void put_csv(FILE *out, unsigned char c) { fputs(c == '"' ? "\"\"" : (char[]){(char)c, 0}, out); }
+static void put_csv(FILE *out, const unsigned char *c, size_t length) {
+    if (*c == '"') fputc('"', out);
+    fwrite(c, 1, length, out);
+}
 
-static void put_name(FILE *out, unsigned char c) { fputc(c < 0x20 || c == 0x7F ? '?' : c, out); }
+/* U+0080 to U+009F are controls too: some terminals take them for escape sequences. */
+static void put_name(FILE *out, const unsigned char *c, size_t length) {
+    if (*c < 0x20 || *c == 0x7F || (*c == 0xC2 && c[1] < 0xA0)) fputc('?', out);
+    else fwrite(c, 1, length, out);
+}
 
 void cli_print_name(FILE *out, const char *name) { print_utf8(out, name, put_name); }
 

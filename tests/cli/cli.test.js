@@ -359,7 +359,7 @@ test('standard input and named pipes are read', () => {
 
 test('names of any kind survive every format', () => {
   const names = ['quote".png', 'new\nline.png', 'comma,semi;.png', '=cmd|calc.png', '+1.png', '@sum.png', '-dash.png', 'tab\t.png',
-    '한글 ☃.png', 'back\\slash.png', 'esc\u001b[2J.png'];
+    '한글 ☃.png', 'back\\slash.png', 'esc\u001b[2J.png', 'csi\u009b2J.png'];
   for (const name of names) put(`names/${name}`, good);
   const raw = Buffer.concat([Buffer.from(join(folder, 'names/')), Buffer.from([0x62, 0xff, 0xfe, 0xed, 0xa0, 0x80]), Buffer.from('.png')]);
   writeFileSync(raw, good);
@@ -385,7 +385,7 @@ test('names of any kind survive every format', () => {
 
   const table = run(['classify', '.'], { cwd }).out;
   // eslint-disable-next-line no-control-regex
-  assert.ok(!/[\u0000-\u0009\u000b-\u001f\u007f]/.test(table));
+  assert.ok(!/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/.test(table));
   assert.match(table, /For research and education; not a medical device\.\n$/);
   assert.equal(table.trim().split('\n').length, 1 + all + 3);
 });
@@ -433,6 +433,15 @@ test('heat maps are exact in JSON and drawn for what passes the gate', () => {
     assert.deepEqual(pngSize(heatmap.file), want);
     assert.equal(basename(heatmap.file), `${basename(file, '.png')}-${digest.slice(0, 12)}.png`);
   }
+});
+
+test('a heat map that cannot be written is told with a harmless name', () => {
+  const maps = join(folder, 'full');
+  const film = put('esc\u001b[2J.png', good);
+  mkdirSync(join(maps, `esc\u001b[2J-${sha256(film).slice(0, 12)}.png`), { recursive: true });
+  const { code, err } = classify(['--model', openGate(), '--heatmap', maps, film]);
+  assert.equal(code, 1);
+  assert.match(err, /^cxrlens: cannot write the heat map of .*esc\?\[2J\.png: .*\n$/);
 });
 
 test('a folder for heat maps that cannot be made stops the run', () => {
