@@ -16,6 +16,8 @@
 
 enum exit_code { EXIT_ALL_READ = 0, EXIT_SOME_FAILED = 1, EXIT_NOT_STARTED = 2 };
 
+enum { HELP_WANTED = -1 }; /* instead of an exit code */
+
 enum { PATH_BYTES = 4096, MAX_RUNS = 100000 };
 
 static const char usage[] =
@@ -89,19 +91,21 @@ static int read_options(int argc, char **argv, const char *known, struct options
                                           {"format", required_argument, NULL, 'f'},
                                           {"heatmap", required_argument, NULL, 'H'},
                                           {"runs", required_argument, NULL, 'n'},
+                                          {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
     *options = (struct options){.format = CLI_TEXT, .runs = 50};
     int code = EXIT_ALL_READ;
     optind = 2;
-    for (int c; code == EXIT_ALL_READ && (c = getopt_long(argc, argv, "m:f:H:n:", names, NULL)) != -1;) {
+    for (int c; code == EXIT_ALL_READ && (c = getopt_long(argc, argv, "m:f:H:n:h", names, NULL)) != -1;) {
         if (c == '?') code = EXIT_NOT_STARTED;
+        else if (c == 'h') code = HELP_WANTED;
         else if (!strchr(known, c)) code = complain(EXIT_NOT_STARTED, "%s does not take -%c", argv[1], c);
         else if (c == 'm') options->model = optarg;
         else if (c == 'H') options->heatmap = optarg;
         else if (c == 'f') code = read_format(optarg, &options->format);
         else if (c == 'n') code = read_runs(optarg, &options->runs);
     }
-    if (code != EXIT_ALL_READ) fputs("Try cxrlens --help.\n", stderr);
+    if (code == EXIT_NOT_STARTED) fputs("Try cxrlens --help.\n", stderr);
     return code;
 }
 
@@ -419,6 +423,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(name, commands[i].name) == 0) {
             int code = commands[i].run(argc, argv);
+            if (code == HELP_WANTED) code = command_help(argc, argv);
             return fflush(stdout) == 0 && !ferror(stdout) ? code : EXIT_SOME_FAILED;
         }
     if (*name) complain(EXIT_NOT_STARTED, "no such command: %s", name);

@@ -95,8 +95,8 @@ function withoutTimings({ timings, ...rest }) {
 // ---- options ------------------------------------------------------------------------------------------
 
 test('help and version go to standard output', () => {
-  for (const word of ['--help', '-h', 'help']) {
-    const { code, out } = run([word]);
+  for (const words of [['--help'], ['-h'], ['help'], ['classify', '--help'], ['info', '-h'], ['bench', '--runs', '2', '--help']]) {
+    const { code, out } = run(words);
     assert.equal(code, 0);
     assert.match(out, /^Usage: cxrlens classify/);
     assert.match(out, /not a medical device/);
