@@ -31,7 +31,7 @@ static const char usage[] =
     "\n"
     "  -m, --model FILE     weights (.cxrm); else $CXRLENS_MODEL, else the ones that came with the program\n"
     "  -f, --format FORMAT  text (a table, the default), json (one object per line) or csv\n"
-    "  -H, --heatmap DIR    write a picture per image: red where it speaks for the class, blue against\n"
+    "  -H, --heatmap DIR    write a picture per accepted image: red speaks for the class, blue against\n"
     "  -n, --runs N         runs to measure (default 50)\n"
     "\n"
     "Folders are walked, without hidden entries; - is standard input. Exit status: 0 all images were read,\n"
