@@ -78,7 +78,7 @@ void cli_print_name(FILE *out, const char *name);
 int cli_make_folder(const char *path);
 
 /* DIR/STEM-first 12 digits of the digest.png: equal names from different folders keep apart, and no input is
- * overwritten. malloc'ed, or null. */
+ * overwritten. A long stem is cut to fit. malloc'ed, or null. */
 char *cli_heatmap_path(const char *folder, const char *file, const char *sha256);
 
 /* Lays the map over the image, at most 1024 pixels a side: red speaks for the class, blue against it.

@@ -16,6 +16,7 @@
 
 #define MAX_OVERLAY_SIDE 1024u
 #define DIGEST_DIGITS 12
+#define MAX_STEM (255 - DIGEST_DIGITS - 5) /* with "-.png", a name of the length that file systems allow */
 
 /* Colours for and against the class, and how much of them the strongest cell gets. */
 static const float for_class[3] = {214.0f, 40.0f, 30.0f}, against_class[3] = {30.0f, 100.0f, 235.0f};
@@ -44,6 +45,8 @@ char *cli_heatmap_path(const char *folder, const char *file, const char *sha256)
     if (strcmp(file, "-") == 0) name = "stdin";
     const char *dot = strrchr(name, '.');
     int stem = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+    if (stem > MAX_STEM)
+        for (stem = MAX_STEM; stem && (name[stem] & 0xC0) == 0x80;) stem--; /* to the end of a character in UTF-8 */
     size_t length = strlen(folder) + (size_t)stem + DIGEST_DIGITS + sizeof "/-.png";
     char *path = malloc(length);
     if (path) snprintf(path, length, "%s/%.*s-%.*s.png", folder, stem, name, DIGEST_DIGITS, sha256);

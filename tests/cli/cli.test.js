@@ -435,6 +435,14 @@ test('heat maps are exact in JSON and drawn for what passes the gate', () => {
   }
 });
 
+test('a name as long as they come gets a heat map', () => {
+  const film = put(`${'한'.repeat(80)}.png`, good);
+  const { code, answers } = classify(['--model', openGate(), '--heatmap', join(folder, 'long'), film]);
+  assert.equal(code, 0);
+  assert.equal(basename(answers[0].heatmap.file), `${'한'.repeat(79)}-${answers[0].sha256.slice(0, 12)}.png`);
+  assert.deepEqual(pngSize(answers[0].heatmap.file), [192, 192]);
+});
+
 test('a heat map that cannot be written is told with a harmless name', () => {
   const maps = join(folder, 'full');
   const film = put('esc\u001b[2J.png', good);
