@@ -103,7 +103,6 @@ progress::-moz-progress-bar { background: var(--accent) }
 .stage-message { position: absolute; padding: 1.5rem; text-align: center; color: #a9b8c2 }
 .readout { position: absolute; left: .75rem; top: .75rem; font-size: .8125rem; padding: .125rem .5rem; border-radius: .375rem; background: rgb(0 0 0 / .65); font-variant-numeric: tabular-nums }
 .ruler { position: absolute; right: .75rem; bottom: .75rem; display: grid; justify-items: end; gap: .125rem; font-size: .75rem; padding: .125rem .375rem; border-radius: .375rem; background: rgb(0 0 0 / .65); pointer-events: none; font-variant-numeric: tabular-nums }
-.ruler[hidden], .choice[hidden] { display: none }
 .ruler-bar { display: block; height: .375rem; border: solid currentColor; border-width: 0 1px 1px }
 .choice { gap: .25rem 1rem; font-size: .875rem; color: #dfe7ec }
 .choice input { width: 5em } .choice select { max-width: 14rem }
@@ -192,15 +191,6 @@ td.actions { white-space: nowrap; text-align: end; padding-block: 0 }
   .top { display: none } .tools .gap { flex-basis: 100%; height: 0 } .opacity { flex: 1 }
   .tag { white-space: normal } .reason { min-width: 0 } tbody th, td { padding-inline: .375rem } td.actions button { min-width: 2rem; padding: .25rem }
 }
-
-dialog { color: var(--text); background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); width: min(36rem, calc(100vw - 2rem)); max-height: calc(100dvh - 2rem); padding: 1.25rem 1.5rem 1.5rem; box-shadow: 0 20px 60px rgb(0 0 0 / .3) }
-dialog::backdrop { background: rgb(8 14 18 / .55) }
-.dialog-head { display: flex; justify-content: space-between; align-items: center }
-.help h2 { font-size: 1.25rem } .help h3 { font-size: 1rem; margin: 1rem 0 .25rem }
-.help ul { padding-inline-start: 1.25rem }
-.keys { display: grid; grid-template-columns: max-content 1fr; gap: .375rem 1rem; font-size: .9375rem }
-.help .check, .help .muted { margin-top: .5rem }
-kbd { font: 600 .8125rem/1 ui-monospace, monospace; display: inline-block; padding: .25rem .375rem; margin-inline-end: .25rem; min-width: 1.5rem; text-align: center; border: 1px solid var(--strong-line); border-bottom-width: 2px; border-radius: .375rem }
 
 @media (prefers-reduced-motion: reduce) { .spinner { animation-duration: 4s } }
 @media (forced-colors: active) {

@@ -485,7 +485,8 @@ export class CxrLens extends HTMLElement {
   }
 
   async #showHelp() {
-    const { helpDialog } = await import('./help.js');
+    const { helpDialog, helpSheet } = await import('./help.js');
+    this.#shadow.adoptedStyleSheets = [styles(), helpSheet];
     this.#help?.remove();
     this.#help = helpDialog(this.#words, { on: !this.noKeys, onchange: (on) => { this.noKeys = !on; } });
     this.#shadow.append(this.#help);

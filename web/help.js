@@ -5,6 +5,19 @@ import { Words } from './i18n.js';
 import en from './strings/help.en.js';
 import ko from './strings/help.ko.js';
 
+/** Looks that only the dialogue needs, beside the element's. */
+export const helpSheet = new CSSStyleSheet();
+helpSheet.replaceSync(`
+dialog { color: var(--text); background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); width: min(36rem, calc(100vw - 2rem)); max-height: calc(100dvh - 2rem); padding: 1.25rem 1.5rem 1.5rem; box-shadow: 0 20px 60px rgb(0 0 0 / .3) }
+dialog::backdrop { background: rgb(8 14 18 / .55) }
+.dialog-head { display: flex; justify-content: space-between; align-items: center }
+.help h2 { font-size: 1.25rem } .help h3 { font-size: 1rem; margin: 1rem 0 .25rem }
+.help ul { padding-inline-start: 1.25rem }
+.keys { display: grid; grid-template-columns: max-content 1fr; gap: .375rem 1rem; font-size: .9375rem }
+.help .check, .help .muted { margin-top: .5rem }
+kbd { font: 600 .8125rem/1 ui-monospace, monospace; display: inline-block; padding: .25rem .375rem; margin-inline-end: .25rem; min-width: 1.5rem; text-align: center; border: 1px solid var(--strong-line); border-bottom-width: 2px; border-radius: .375rem }
+`);
+
 /** Both languages, as they are short and nothing should be fetched when help is asked for. @type {Record<string, import('./i18n.js').Strings>} */
 const STRINGS = { en, ko };
 

@@ -53,11 +53,10 @@ export class Queue extends EventTarget {
   /**
    * Puts images at the end.
    * @param {readonly (Blob | ImageData)[]} sources
-   * @param {string} [unnamed] the name for images that have none, such as pasted ones
    * @returns {Item[]}
    */
-  add(sources, unnamed = 'image') {
-    const added = sources.map((source) => this.#item(source, unnamed));
+  add(sources) {
+    const added = sources.map((source) => this.#item(source));
     this.items.push(...added);
     for (const item of added) this.#changed(item);
     this.#pump();
@@ -137,13 +136,9 @@ export class Queue extends EventTarget {
     return open > 0 && finished >= 3 ? (performance.now() - start) / finished * open : null;
   }
 
-  /**
-   * @param {Blob | ImageData} source
-   * @param {string} unnamed
-   * @returns {Item}
-   */
-  #item(source, unnamed) {
-    const name = source instanceof File ? source.webkitRelativePath || source.name : unnamed;
+  /** @param {Blob | ImageData} source @returns {Item} */
+  #item(source) {
+    const name = source instanceof File ? source.webkitRelativePath || source.name : 'image';
     return { id: this.#nextId++, name, source, state: 'waiting', result: null, error: null, elapsed: 0 };
   }
 

@@ -84,8 +84,21 @@ export class Viewer {
       oncontextmenu: (/** @type {Event} */ e) => e.preventDefault(),
     }, this.sheet, this.message, this.readout);
     this.stage.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
+    this.mapButton = button(words.text('view.map'), () => this.#set({ map: !settings.map }), { icon: 'map', key: 'M', class: 'toggle' });
+    this.coverButton = button(words.text('view.cover'), () => this.#set({ cover: !settings.cover, map: true }), { icon: 'cover', key: 'C', class: 'toggle' });
+    this.opacity = h('input', {
+      type: 'range', min: '0.1', max: '1', step: '0.05', class: 'opacity', 'aria-label': words.text('view.opacity'), title: words.text('view.opacity'),
+      oninput: () => this.#set({ opacity: Number(this.opacity.value), map: true }),
+    });
+    this.windowButton = this.#tool('view.window', 'contrast', () => this.#set({ drag: settings.drag === 'pan' ? 'window' : 'pan' }));
+    this.invertButton = this.#tool('view.invert', 'invert', () => this.invert(), 'I');
     this.tools = this.#toolbar();
-    this.legend = this.#legend();
+    this.scale = h('canvas', { class: 'scale', width: 256, height: 12, role: 'img' });
+    this.legendTitle = h('span', { class: 'legend-line' });
+    this.low = h('span', {});
+    this.high = h('span', {});
+    this.note = h('span', { class: 'legend-line' });
+    this.legend = h('div', { class: 'legend', part: 'legend' }, this.legendTitle, this.low, this.scale, this.high, this.note);
     this.root = h('section', { class: 'viewer', part: 'viewer', 'aria-label': words.text('view.label') },
       this.stage, this.choice, this.tools, this.legend);
     this.resizes = new ResizeObserver(() => this.#fit());
@@ -230,17 +243,8 @@ export class Viewer {
   // Tools
 
   #toolbar() {
-    const { words, settings } = this;
-    this.mapButton = button(words.text('view.map'), () => this.#set({ map: !settings.map }), { icon: 'map', key: 'M', class: 'toggle' });
-    this.coverButton = button(words.text('view.cover'), () => this.#set({ cover: !settings.cover, map: true }), { icon: 'cover', key: 'C', class: 'toggle' });
-    this.opacity = h('input', {
-      type: 'range', min: '0.1', max: '1', step: '0.05', class: 'opacity', 'aria-label': words.text('view.opacity'), title: words.text('view.opacity'),
-      oninput: (/** @type {Event} */ event) => this.#set({ opacity: Number(/** @type {HTMLInputElement} */ (event.currentTarget).value), map: true }),
-    });
-    this.windowButton = this.#tool('view.window', 'contrast', () => this.#set({ drag: settings.drag === 'pan' ? 'window' : 'pan' }));
-    this.invertButton = this.#tool('view.invert', 'invert', () => this.invert(), 'I');
     const full = document.fullscreenEnabled && this.#tool('view.full', 'full', () => this.full(), 'F');
-    return h('div', { class: 'tools', role: 'toolbar', 'aria-label': words.text('view.label') },
+    return h('div', { class: 'tools', role: 'toolbar', 'aria-label': this.words.text('view.label') },
       this.mapButton, this.coverButton, this.opacity, h('span', { class: 'gap' }),
       this.#tool('view.zoom-out', 'minus', () => this.zoom(1 / STEP.zoom), '-'),
       this.#tool('view.zoom-in', 'plus', () => this.zoom(STEP.zoom), '+'),
@@ -268,16 +272,13 @@ export class Viewer {
     const { words, settings } = this;
     const scene = this.#scene;
     const grid = this.#grid();
-    this.mapButton?.setAttribute('aria-pressed', String(settings.map));
-    if (this.mapButton) this.mapButton.disabled = !grid;
-    this.coverButton?.setAttribute('aria-pressed', String(settings.cover));
-    if (this.coverButton) this.coverButton.disabled = !scene?.heatmap;
-    if (this.opacity) {
-      this.opacity.value = String(settings.opacity);
-      this.opacity.disabled = !grid;
-    }
-    this.windowButton?.setAttribute('aria-pressed', String(settings.drag === 'window'));
-    this.invertButton?.setAttribute('aria-pressed', String(this.#look.inverted));
+    this.mapButton.ariaPressed = String(settings.map);
+    this.coverButton.ariaPressed = String(settings.cover);
+    this.windowButton.ariaPressed = String(settings.drag === 'window');
+    this.invertButton.ariaPressed = String(this.#look.inverted);
+    this.mapButton.disabled = this.opacity.disabled = !grid;
+    this.coverButton.disabled = !scene?.heatmap;
+    this.opacity.value = String(settings.opacity);
     this.stage.dataset.drag = settings.drag;
     const values = { name: scene?.name ?? '', class: words.verdict(settings.shown) };
     this.film.setAttribute('aria-label', words.text(grid && settings.map ? 'view.image' : 'view.image.plain', values));
@@ -287,42 +288,30 @@ export class Viewer {
     this.#syncLegend(grid);
   }
 
-  #legend() {
-    this.scale = h('canvas', { class: 'scale', width: 256, height: 12, role: 'img' });
-    this.legendTitle = h('span', { class: 'legend-line' });
-    this.low = h('span', {});
-    this.high = h('span', {});
-    this.note = h('span', { class: 'legend-line' });
-    return h('div', { class: 'legend', part: 'legend' }, this.legendTitle, this.low, this.scale, this.high, this.note);
-  }
-
   /** @param {import('./colormap.js').Grid | null} grid */
   #syncLegend(grid) {
     const { words, settings } = this;
     const heatmap = this.#heatmap();
     const why = this.#scene?.noMap ?? (this.#scene?.heatmap && !heatmap ? words.text('view.cover.wait') : undefined);
     this.legend.hidden = !(why || (grid && settings.map));
-    for (const part of [this.scale, this.low, this.high, this.note]) if (part) part.hidden = !grid;
-    if (!grid || !heatmap) return fill(this.legendTitle ?? this.legend, why ?? '');
+    for (const part of [this.scale, this.low, this.high, this.note]) part.hidden = !grid;
+    if (!grid || !heatmap) return fill(this.legendTitle, why);
     const most = reach(heatmap.classes.map((c) => ({ ...heatmap, ...c })));
     const low = `−${words.number(most, 1)}`;
     const high = `+${words.number(most, 1)}`;
     const name = words.verdict(settings.shown);
-    if (this.legendTitle) fill(this.legendTitle, words.text(settings.cover ? 'view.cover.of' : 'view.map.of'), ' ', h('strong', {}, name));
-    if (this.low) this.low.textContent = `${low} ${words.text('view.against')}`;
-    if (this.high) this.high.textContent = `${high} ${words.text('view.for')}`;
-    if (this.note) this.note.textContent = words.text(settings.cover ? 'view.cover.note' : 'view.map.note');
-    this.scale?.setAttribute('aria-label', words.text(settings.cover ? 'view.cover.legend' : 'view.legend', { class: name, low, high }));
+    fill(this.legendTitle, words.text(settings.cover ? 'view.cover.of' : 'view.map.of'), ' ', h('strong', {}, name));
+    this.low.textContent = `${low} ${words.text('view.against')}`;
+    this.high.textContent = `${high} ${words.text('view.for')}`;
+    this.note.textContent = words.text(settings.cover ? 'view.cover.note' : 'view.map.note');
+    this.scale.setAttribute('aria-label', words.text(settings.cover ? 'view.cover.legend' : 'view.legend', { class: name, low, high }));
     this.#paintScale();
   }
 
   /** The legend is a map too: one row from -1 to 1. */
   #paintScale() {
-    const context = this.scale?.getContext('2d');
-    if (!context) return;
     const row = Float32Array.from({ length: 32 }, (_, i) => i / 15.5 - 1);
-    const painted = paintMap({ width: 32, height: 1, values: row }, 1);
-    context.putImageData(painted, 0, 0);
+    this.scale.getContext('2d')?.putImageData(paintMap({ width: 32, height: 1, values: row }, 1), 0, 0);
   }
 
   // Moving
