@@ -88,7 +88,7 @@ static void lay_over(const uint8_t *gray, uint32_t width, uint32_t height, const
         for (uint32_t x = 0; x < width; x++, gray++, rgb += 3) {
             float value = sample(map, map_width, locate(((float)x + 0.5f) / (float)width, map_width), row);
             const float *colour = value > 0.0f ? for_class : against_class;
-            float alpha = fabsf(value) * strength;
+            float alpha = fmaxf(fabsf(value) * strength, 0.0f); /* 0 too for what is no number */
             for (int c = 0; c < 3; c++)
                 rgb[c] = (uint8_t)((float)*gray + (colour[c] - (float)*gray) * alpha + 0.5f);
         }

@@ -443,6 +443,22 @@ test('a name as long as they come gets a heat map', () => {
   assert.deepEqual(pngSize(answers[0].heatmap.file), [192, 192]);
 });
 
+test('a map that is no number leaves the image as it is', () => {
+  const model = readFileSync(openGate());
+  const [tensors, operators, data] = [1, 2, 3].map((i) => Number(model.readBigUInt64LE(64 + 24 * i + 8)));
+  const head = operators + Number(model.readBigUInt64LE(64 + 24 * 2 + 16)) - 64, weights = data + model.readUInt32LE(head + 48);
+  const map = tensors + 24 * model.readUInt32LE(head + 4);
+  model.writeFloatLE(1e20, map + 12); // its scale: with weights of either sign, sums of infinities
+  for (let c = 0; c < model.readUInt32LE(map + 8); c++) {
+    for (let k = 0; k < 4; k++) model.writeFloatLE(c % 2 ? 1e29 : -1e29, weights + 4 * (8 * c + k));
+  }
+  createHash('sha256').update(model.subarray(64)).digest().copy(model, 24);
+  const { answers: [answer] } = classify(['--model', put('wild.cxrm', model), '--heatmap', join(folder, 'wild'), FILM]);
+  assert.deepEqual([answer.verdict, answer.heatmap.classes[0].values[0]], ['uncertain', null]);
+  const [plain, picture] = classify([FILM, answer.heatmap.file]).answers;
+  assert.deepEqual(picture.classes, plain.classes);
+});
+
 test('a heat map that cannot be written is told with a harmless name', () => {
   const maps = join(folder, 'full');
   const film = put('esc\u001b[2J.png', good);
