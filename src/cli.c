@@ -224,12 +224,12 @@ static void count(struct run *run, const struct cxr_result *result) {
     else tally->refused++;
 }
 
-/* The class whose map is shown: the verdict, or the likeliest if that is uncertain. */
+/* The likeliest class, whose map is shown: the verdict, unless that is uncertain. */
 static uint32_t class_of_map(const struct cxr_result *result) {
     uint32_t best = 0;
     for (uint32_t k = 1; k < result->class_count; k++)
         if (result->probabilities[k] > result->probabilities[best]) best = k;
-    return result->verdict >= 0 ? (uint32_t)result->verdict : best;
+    return best;
 }
 
 /* The maps of all classes, then their biases. */

@@ -91,7 +91,7 @@ int cli_heatmap_write(const char *path, const struct cli_bytes *image, const flo
 /* Milliseconds of the monotonic clock. */
 double cli_now_ms(void);
 
-/* Prints medians of `runs` runs on an image, or on a generated one if `image->data` is null.
+/* Prints medians of `runs` runs of a model with a clock on an image, or on a generated one if `image->data` is null.
  * Returns what went wrong first. */
 enum cxr_status cli_bench(FILE *out, struct cxr_model *model, const struct cli_bytes *image, size_t runs);
 

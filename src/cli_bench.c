@@ -59,7 +59,6 @@ static double median(double *values, size_t count) {
 /* One classification that does not count, then times [STAGES][runs]. */
 static enum cxr_status measure(struct cxr_model *model, const struct cli_bytes *image, double *times, size_t runs,
                                struct cxr_result *result) {
-    cxr_model_set_clock(model, cli_now_ms);
     enum cxr_status status = cxr_classify(model, image->data, image->length, result);
     for (size_t i = 0; status == CXR_OK && i < runs; i++) {
         double start = cli_now_ms();
