@@ -420,6 +420,8 @@ static const struct command commands[] = {
 
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
+    static char buffer[1 << 16]; /* holds an answer, which so is one write: each is flushed */
+    if (!isatty(STDOUT_FILENO)) setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(name, commands[i].name) == 0) {
             int code = commands[i].run(argc, argv);

@@ -348,6 +348,14 @@ test('several processes share films and an output, as src/README.md shows', () =
   assert.deepEqual(files.sort(), films.sort());
 });
 
+test('an answer is one write, long names and all', { skip: spawnSync('strace', ['true']).status === 0 ? false : 'no strace(1)' }, () => {
+  const log = join(folder, 'writes');
+  const film = `${'./'.repeat(2000)}${basename(FILM)}`;
+  const { answers } = classify([film, film], { cwd: resolve(FILM, '..'), wrap: ['strace', '-o', log, '-e', 'trace=write'] });
+  assert.deepEqual(answers.map(({ file }) => file), [film, film]);
+  assert.equal(readFileSync(log, 'utf8').match(/^write\(1,/gm)?.length, 2);
+});
+
 test('standard input and named pipes are read', () => {
   const { answers } = classify(['-'], { input: good });
   assert.deepEqual([answers[0].file, answers[0].sha256], ['-', sha256(FILM)]);
