@@ -74,6 +74,10 @@ export class CxrLens extends HTMLElement {
   #table = null;
   /** @type {Viewer[]} the selected image's, and the compared one's */
   #viewers = [];
+  /** The compared image's viewer, below the choice of that image. @type {HTMLElement | null} */
+  #pane = null;
+  /** What that choice offers. */
+  #choices = '';
   /** @type {HTMLDialogElement | null} */
   #help = null;
   /** Films on show. @type {Map<Item, Promise<Film | null>>} */
@@ -670,9 +674,22 @@ export class CxrLens extends HTMLElement {
     const wanted = Math.max(count, 1);
     while (this.#viewers.length > wanted) this.#viewers.pop()?.dispose();
     while (this.#viewers.length < wanted) this.#viewers.push(this.#newViewer());
-    const second = this.#viewers[1];
-    fill(/** @type {Layout} */ (this.#layout).viewers, this.#viewers[0].root,
-      second && h('div', { class: 'second' }, this.#comparedPicker(), second.root));
+    const [first, second] = this.#viewers;
+    fill(/** @type {Layout} */ (this.#layout).viewers, first.root, second && this.#secondPane(second.root));
+  }
+
+  /** The same as long as its viewer is: put in anew it would lose the focus, or the full screen. @param {HTMLElement} viewer */
+  #secondPane(viewer) {
+    if (this.#pane?.lastChild !== viewer) {
+      this.#pane = h('div', { class: 'second' }, this.#comparedPicker(), viewer);
+      this.#choices = '';
+    }
+    const select = /** @type {HTMLSelectElement} */ (this.#pane.firstChild);
+    const choices = this.#queue.items.filter((item) => item !== this.#selected).map((item) => [String(item.id), this.#sentence(item)]);
+    if (this.#choices !== String(choices)) select.replaceChildren(...choices.map(([value, text]) => h('option', { value }, text)));
+    this.#choices = String(choices);
+    select.value = String(this.#compared?.id);
+    return this.#pane;
   }
 
   #newViewer() {
@@ -704,11 +721,10 @@ export class CxrLens extends HTMLElement {
   }
 
   #comparedPicker() {
-    const others = this.#queue.items.filter((item) => item !== this.#selected);
     const select = h('select', { 'aria-label': this.#words.text('view.compare.with'), onchange: () => {
-      this.#compared = others.find(({ id }) => String(id) === select.value) ?? null;
+      this.#compared = this.#queue.items.find(({ id }) => String(id) === select.value) ?? null;
       this.#showScenes();
-    } }, ...others.map((item) => h('option', { value: item.id, selected: item === this.#compared }, this.#sentence(item))));
+    } });
     return select;
   }
 

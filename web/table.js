@@ -42,13 +42,14 @@ export class Table {
     this.count = h('output', { class: 'muted' });
     this.body = h('tbody', {});
     this.headers = this.#headers();
+    this.head = h('thead', {}, h('tr', {}, ...this.headers.values(),
+      h('th', { scope: 'col', class: 'actions' }, h('span', { class: 'hidden' }, words.text('table.actions')))));
+    this.scroll = h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': words.text('table.title') },
+      h('table', {}, this.head, this.body));
     this.empty = h('p', { class: 'muted empty', hidden: true }, words.text('table.none'));
     this.root = h('div', { class: 'table', part: 'table' },
       h('div', { class: 'table-bar' }, h('h2', {}, words.text('table.title')), this.count, h('span', { class: 'gap' }), this.search, this.show),
-      h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': words.text('table.title') },
-        h('table', {}, h('thead', {}, h('tr', {}, ...this.headers.values(),
-          h('th', { scope: 'col', class: 'actions' }, h('span', { class: 'hidden' }, words.text('table.actions'))))), this.body)),
-      this.empty);
+      this.scroll, this.empty);
   }
 
   /** Items as the table shows them: filtered and sorted. @returns {Item[]} */
@@ -91,7 +92,14 @@ export class Table {
     if (!row) return;
     row.classList.toggle('selected', on);
     row.querySelector('button.open')?.setAttribute('aria-current', String(on));
-    if (on) row.scrollIntoView({ block: 'nearest', inline: 'nearest', behavior: 'instant' });
+    if (on) this.#reveal(row);
+  }
+
+  /** Scrolls the table alone, and not the page around it. @param {HTMLTableRowElement} row */
+  #reveal({ offsetTop, offsetHeight }) {
+    const { scroll, head } = this;
+    const lowest = offsetTop + offsetHeight - scroll.clientHeight;
+    scroll.scrollTop = Math.min(Math.max(scroll.scrollTop, lowest), offsetTop - head.offsetHeight); // it covers the first rows
   }
 
   // Order
@@ -138,8 +146,13 @@ export class Table {
 
   #arrange() {
     const items = this.visible;
+    const { rows } = this.body;
+    const focused = /** @type {HTMLElement | null} */ (/** @type {ShadowRoot} */ (this.root.getRootNode()).activeElement);
+    const at = [...rows].findIndex((row) => row.contains(focused));
     // `null` rows cannot be: setItems makes one for each item.
-    this.body.replaceChildren(...items.map((item) => /** @type {HTMLTableRowElement} */ (this.#rows.get(item))));
+    fill(this.body, ...items.map((item) => /** @type {HTMLTableRowElement} */ (this.#rows.get(item))));
+    // Rows that change places lose the focus, and one that goes leaves it to the next.
+    if (at >= 0) (focused?.isConnected ? focused : rows[Math.min(at, rows.length - 1)]?.querySelector('button'))?.focus({ preventScroll: true });
     this.empty.hidden = items.length > 0;
     this.count.value = this.words.text('table.count', { shown: items.length, total: this.#items.length });
   }

@@ -259,10 +259,16 @@ test('no film stands beside the answer of another, nor stays when all are cleare
 
 test('two images are compared side by side', async () => {
   const { page } = await site.open();
-  await pick(page, [file('a.png', chest(1)), file('b.png', chest(2))]);
-  await idle(page, 2);
+  await pick(page, [file('a.png', chest(1)), file('b.png', chest(2)), file('c.png', chest(3))]);
+  await idle(page, 3);
   await lens(page).getByRole('button', { name: 'Compare with another' }).click();
   assert.equal(await lens(page).locator('.viewer').count(), 2);
+  const picker = lens(page).getByLabel('Compare with', { exact: true });
+  await picker.focus();
+  await picker.selectOption({ index: 1 });
+  await lens(page).locator('.second canvas.film[aria-label^="c.png"]').waitFor();
+  assert.match(await picker.evaluate((node) => /** @type {HTMLSelectElement} */ (node).selectedOptions[0].text), /^c\.png/);
+  assert.ok(await picker.evaluate((node) => node.matches(':focus')), 'the choice keeps the focus');
   await lens(page).getByRole('button', { name: 'Compare with another' }).click();
   await page.waitForFunction(() => document.querySelector('cxr-lens')?.shadowRoot?.querySelectorAll('.viewer').length === 1);
 });
@@ -300,6 +306,39 @@ test('the table sorts and filters', async () => {
   await lens(page).getByLabel('Find a file').fill('');
   await lens(page).getByLabel('Show', { exact: true }).selectOption('failed');
   assert.deepEqual(await names(), ['bad.png']);
+});
+
+test('going through the images scrolls the table, not the page', async () => {
+  const { page } = await site.open();
+  await pick(page, Array.from({ length: 30 }, (_, i) => file(`${i}.png`, Buffer.from('x'))));
+  await idle(page, 30);
+  await page.evaluate(() => scrollTo(0, 0));
+  /** How far the selected row is within the box and below its head. */
+  const room = () => lens(page).locator('.scroll').evaluate((box) => {
+    const [row, head] = ['tr.selected', 'thead th'].map((part) => /** @type {Element} */ (box.querySelector(part)).getBoundingClientRect());
+    return Math.min(row.top - head.bottom, box.getBoundingClientRect().bottom - row.bottom);
+  });
+  for (const key of ['n', 'p']) {
+    for (let i = 0; i < 20; i++) await page.locator('body').press(key);
+    assert.ok(await room() >= -1, `${await room()} pixels after ${key}`);
+  }
+  assert.equal(await page.evaluate(() => scrollY), 0);
+});
+
+test('the keyboard stays in the table: a sorted row that moves, a row that is removed', async () => {
+  const { page } = await site.open();
+  await pick(page, ['c', 'b', 'a'].map((name) => file(`${name}.png`, Buffer.from('x'))));
+  await idle(page, 3);
+  const row = (/** @type {string} */ name) => lens(page).getByRole('button', { name, exact: true });
+  const focused = (/** @type {import('playwright-core').Locator} */ where) => where.and(page.locator(':focus')).waitFor();
+  await lens(page).getByRole('button', { name: 'File', exact: true }).click();
+  await row('b.png').focus();
+  await pick(page, [file('aa.png', Buffer.from('x'))]);
+  await idle(page, 4);
+  await lens(page).locator('tbody tr').nth(3).waitFor();
+  await focused(row('b.png'));
+  await lens(page).getByRole('button', { name: 'Remove b.png' }).press('Enter');
+  await focused(row('c.png'));
 });
 
 test('exports: CSV that no spreadsheet runs, JSON by the schema, names left out on request', async () => {
