@@ -35,8 +35,6 @@ import { isRefusal, showAnswer, topClass } from './answer.js';
 const SOURCES = ['model-url', 'wasm-url', 'workers', 'eager'];
 /** Attributes after which the element is drawn anew. */
 const LOOKS = ['multiple', 'no-guidance', 'doubt-threshold'];
-/** Properties that may have been set before the element was upgraded. */
-const UPGRADED = ['src', 'modelUrl', 'wasmUrl', 'workers', 'eager', 'multiple', 'disabled', 'noGuidance', 'noKeys', 'doubtThreshold', 'name', 'strings'];
 
 /** Keys of controls in which letters have a meaning of their own. */
 const TYPING = 'input:not([type=radio], [type=checkbox], [type=range]), textarea, select';
@@ -103,7 +101,7 @@ export class CxrLens extends HTMLElement {
   }
 
   connectedCallback() {
-    for (const name of UPGRADED) this.#upgrade(name);
+    this.#upgrade();
     if (!this.#lease) this.#open();
     this.#relabel();
   }
@@ -308,13 +306,13 @@ export class CxrLens extends HTMLElement {
 
   // Life
 
-  /** A property set before the upgrade hides the accessor: set it again. @param {string} name */
-  #upgrade(name) {
-    if (!Object.hasOwn(this, name)) return;
+  /** A property set before the upgrade hides the accessor: set it again. */
+  #upgrade() {
     const self = /** @type {Record<string, any>} */ (/** @type {unknown} */ (this));
-    const value = self[name];
-    delete self[name];
-    self[name] = value;
+    for (const [name, value] of Object.entries(self)) if (name in CxrLens.prototype) {
+      delete self[name];
+      self[name] = value;
+    }
   }
 
   #open() {
@@ -326,7 +324,7 @@ export class CxrLens extends HTMLElement {
       this.#classifier = classifier;
       this.#setStatus({ state: 'ready' });
       this.#emit('cxr-ready', classifier.info);
-      this.#queue.start();
+      this.#queue.pump();
     }, (error) => {
       if (this.#lease !== lease) return;
       this.#setStatus({ state: 'broken', why: failure(error) });
@@ -757,7 +755,7 @@ export class CxrLens extends HTMLElement {
     if (event.altKey) return undefined;
     const item = this.#selected;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (event.ctrlKey || event.metaKey) return key === 'z' && this.#queue.canUndo ? () => this.undo() : undefined;
+    if (event.ctrlKey || event.metaKey) return key === 'z' && this.#queue.removedCount ? () => this.undo() : undefined;
     if (key === 'Escape') return this.#queue.progress.open > 0 && !document.fullscreenElement ? () => this.cancel() : undefined;
     if (key === 'Delete') return item ? () => this.#remove([item]) : undefined;
     if (this.noKeys) return undefined;

@@ -59,7 +59,7 @@ export class Queue extends EventTarget {
     const added = sources.map((source) => this.#item(source));
     this.items.push(...added);
     for (const item of added) this.#changed(item);
-    this.#pump();
+    this.pump();
     return added;
   }
 
@@ -67,14 +67,14 @@ export class Queue extends EventTarget {
   retry(item) {
     if (item.state !== 'failed' && item.state !== 'cancelled') return;
     this.#set(item, 'waiting', { error: null });
-    this.#pump();
+    this.pump();
   }
 
   /** Reads another frame or window of an image. @param {Item} item @param {import('./classifier.js').DicomChoice} choice */
   choose(item, choice) {
     this.#stop(item);
     this.#set(item, 'waiting', { choice, result: null, error: null });
-    this.#pump();
+    this.pump();
   }
 
   /** Stops what waits or runs; what is done stays. @param {readonly Item[]} [items] all, when left out */
@@ -100,10 +100,6 @@ export class Queue extends EventTarget {
     return back.length;
   }
 
-  get canUndo() {
-    return this.#removed.length > 0;
-  }
-
   /** How many images undo() would bring back. */
   get removedCount() {
     return this.#removed.length;
@@ -112,11 +108,6 @@ export class Queue extends EventTarget {
   /** Lets go of removed images for good. */
   forget() {
     this.#removed = [];
-  }
-
-  /** Starts what waits: for when the classifier has become ready. */
-  start() {
-    this.#pump();
   }
 
   /** @returns {Progress} */
@@ -142,7 +133,8 @@ export class Queue extends EventTarget {
     return { id: this.#nextId++, name, source, state: 'waiting', result: null, error: null, elapsed: 0 };
   }
 
-  #pump() {
+  /** Starts what waits, as far as may be: also for when the classifier has become ready. */
+  pump() {
     for (const item of this.items) {
       if (this.#running.size >= this.#width()) return;
       if (item.state === 'waiting') this.#launch(item);
@@ -165,7 +157,7 @@ export class Queue extends EventTarget {
     // A cancelled image may have been started anew meanwhile: its slot is then not ours to free.
     if (this.#running.get(item) === controller) this.#running.delete(item);
     this.#run.finished += 1;
-    this.#pump();
+    this.pump();
   }
 
   /** @param {Item} item */
