@@ -379,6 +379,11 @@ export class CxrLens extends HTMLElement {
     this.#setStatus(this.#status);
   }
 
+  /** @param {unknown} error */
+  #tellError(error) {
+    this.#tell(this.#words.error(failure(error)));
+  }
+
   /** @param {string} name @param {unknown} detail */
   #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
@@ -644,7 +649,7 @@ export class CxrLens extends HTMLElement {
     } catch (error) {
       this.#covers.delete(item);
       this.#settings.cover = false;
-      console.warn('The cover test cannot be made:', error);
+      this.#tellError(error);
     }
     this.#showScenes();
   }
@@ -782,11 +787,16 @@ export class CxrLens extends HTMLElement {
 
   /** @param {import('./exports.js').Kind} kind @param {boolean} names whether file names go out */
   async #save(kind, names) {
-    const { exportAs } = await import('./exports.js');
-    await exportAs(kind, {
-      names, verdict: (item) => this.#verdict(item), cover: (item) => this.#covers.get(item) ?? null, words: this.#words, shown: this.#table?.visible ?? [], selected: this.#selected,
-      version: this.#classifier?.info.version ?? '',
-    });
+    this.#tell('');
+    try {
+      const { exportAs } = await import('./exports.js');
+      await exportAs(kind, {
+        names, verdict: (item) => this.#verdict(item), cover: (item) => this.#covers.get(item) ?? null, words: this.#words, shown: this.#table?.visible ?? [], selected: this.#selected,
+        version: this.#classifier?.info.version ?? '',
+      });
+    } catch (error) {
+      this.#tellError(error);
+    }
   }
 }
 

@@ -189,9 +189,7 @@ export class Queue extends EventTarget {
  * @returns {Failure}
  */
 export function failure(error) {
-  // A file that was moved or changed after it was picked fails in the browser, not in the engine.
-  if (error instanceof DOMException && /NotReadable|NotFound/.test(error.name)) {
-    return { code: 'image-read', message: error.message };
-  }
-  return { code: String(error?.code ?? 'unknown'), message: String(error?.message ?? error) };
+  // As the browser tells of a file that was moved or changed after it was picked; the classifier has a code for it.
+  const code = /^Not(Readable|Found)/.test(error?.name) ? 'unreadable' : error?.code ?? 'unknown';
+  return { code: String(code), message: String(error?.message ?? error) };
 }

@@ -370,6 +370,22 @@ async function exported(page, label) {
   return readFileSync(await (await download).path(), 'utf8');
 }
 
+test('an export and a cover test that fail are told of', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('film.png', chest(1))]);
+  await idle(page, 1);
+  const folded = lens(page).getByText('Show the figures anyway');
+  if (await folded.isVisible()) await folded.click();
+  const alert = lens(page).locator('.alert');
+  await page.evaluate(() => { URL.createObjectURL = () => { throw new DOMException('gone', 'NotReadableError'); }; });
+  await lens(page).locator('.menu summary').click();
+  await lens(page).getByRole('button', { name: 'Table (CSV)' }).click();
+  await alert.filter({ hasText: 'The file could not be opened.' }).waitFor();
+  await page.evaluate(() => { Float32Array.from = () => { throw new Error('no room'); }; });
+  await lens(page).getByRole('button', { name: 'Cover test' }).click();
+  await alert.filter({ hasText: 'no room' }).waitFor();
+});
+
 /**
  * Chooses a report from the menu; the frame that it is in.
  * @param {import('playwright-core').Page} page
