@@ -33,7 +33,7 @@ export async function loadStrings(language) {
 
 /** Errors that mean the same to a reader. @type {Record<string, string>} */
 const ERROR_GROUPS = {
-  integrity: 'model', unsupported: 'wasm',
+  integrity: 'model', unsupported: 'wasm', unreadable: 'image-read', disposed: 'worker-failed',
   'dicom-modality': 'dicom-refused', 'dicom-body-part': 'dicom-refused', 'dicom-view': 'dicom-refused',
   'dicom-truncated': 'image-corrupt', 'dicom-corrupt': 'image-corrupt', 'dicom-syntax': 'dicom-unsupported',
   'dicom-format': 'image-format', 'dicom-codec': 'network',

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { Queue } from '../../web/queue.js';
+import { Queue, failure } from '../../web/queue.js';
 import { csvCell, toCsv, toJson } from '../../web/exports.js';
 import { borderShare, enlarge, reach, signed } from '../../web/colormap.js';
 import { coverTest } from '../../web/cover.js';
@@ -134,6 +134,8 @@ test('words: languages, blanks, plurals, percentages that never lie', () => {
   assert.equal(new Words('en', {}, { 'bar.clear': 'Wipe' }).text('bar.clear'), 'Wipe');
   assert.match(en.error({ code: 'model-checksum', message: '' }), /model file/);
   assert.match(en.error({ code: 'never-seen', message: 'why' }), /why/);
+  for (const code of ['unreadable', 'worker-failed', 'disposed']) assert.doesNotMatch(en.error({ code, message: '' }), /unexpected/, code);
+  assert.equal(failure(new DOMException('gone', 'NotReadableError')).code, 'unreadable');
 });
 
 test('every kind of host sends the same headers, and the page brings the policy itself', () => {

@@ -189,6 +189,7 @@ export default {
   'error.memory': 'The device has not enough free memory. Close other tabs and try again.',
   'error.model': 'The model file is missing or damaged. Reload the page; if it stays, tell whoever runs this site.',
   'error.wasm': 'This browser cannot run the classifier: WebAssembly is missing or switched off. Update the browser.',
+  'error.worker-failed': 'The reader stopped working. Try again; if it stays, reload the page.',
   'error.network': 'The image or the model could not be fetched. Check the connection and try again.',
   'error.other': 'Something unexpected went wrong: {message}',
 
