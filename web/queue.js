@@ -35,7 +35,7 @@ export class Queue extends EventTarget {
   /** @type {Map<Item, AbortController>} */
   #running = new Map();
   #nextId = 1;
-  /** Start of the present run and how many it has finished: for the time left. */
+  /** Start of the present run, 0 between two, and how many it has finished: for the time left. */
   #run = { start: 0, finished: 0 };
   #classify;
   #width;
@@ -143,9 +143,9 @@ export class Queue extends EventTarget {
 
   /** @param {Item} item */
   async #launch(item) {
-    if (this.#running.size === 0) this.#run = { start: performance.now(), finished: 0 };
     const controller = new AbortController();
     const start = performance.now();
+    this.#run.start ||= start;
     this.#running.set(item, controller);
     this.#set(item, 'running');
     try {
@@ -155,8 +155,11 @@ export class Queue extends EventTarget {
       if (!controller.signal.aborted) this.#set(item, 'failed', { error: failure(error) });
     }
     // A cancelled image may have been started anew meanwhile: its slot is then not ours to free.
-    if (this.#running.get(item) === controller) this.#running.delete(item);
-    this.#run.finished += 1;
+    if (this.#running.get(item) === controller) {
+      this.#running.delete(item);
+      this.#run.finished += 1;
+    }
+    if (this.progress.open === 0) this.#run = { start: 0, finished: 0 };
     this.pump();
   }
 

@@ -30,6 +30,18 @@ test('queue: never more at work than it may, in order of arrival', async () => {
   assert.deepEqual(calls.map(({ item }) => item.id), [1, 2, 3]);
 });
 
+test('queue: the time left is told with one worker too, of this run alone', async () => {
+  const { queue, calls } = held(1);
+  queue.add(blobs(5));
+  for (let i = 0; i < 5; i++) {
+    assert.equal(queue.progress.left === null, i < 3, `after ${i}`);
+    calls[i].resolve({});
+    await tick();
+  }
+  queue.add(blobs(2));
+  assert.equal(queue.progress.left, null);
+});
+
 test('queue: one failure leaves the rest alone and can be tried again', async () => {
   const { queue, calls } = held(1);
   const [bad] = queue.add(blobs(2));
