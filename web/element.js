@@ -258,11 +258,12 @@ export class CxrLens extends HTMLElement {
    * @param {DataTransfer | null} transfer
    */
   async addFrom(event, transfer) {
-    if (event.defaultPrevented || !transfer || this.disabled) return;
+    if (event.defaultPrevented || !transfer) return;
     const mayHold = [...transfer.items].some(({ kind }) => kind === 'file');
     // Pasting text into a field is none of our business; dropping text on us would navigate away.
     if (!mayHold && event.type === 'paste') return;
     event.preventDefault();
+    if (this.disabled) return;
     const found = mayHold ? await filesOf(transfer) : [];
     const files = found.filter((file) => file !== null);
     this.add(files);
@@ -747,11 +748,11 @@ export class CxrLens extends HTMLElement {
 
   /** @param {DragEvent} event */
   #drag(event) {
-    if (this.disabled || !event.dataTransfer) return;
+    if (!event.dataTransfer) return;
     const over = event.type === 'dragenter' || event.type === 'dragover';
     if (over) event.preventDefault();
     const leaving = event.type === 'dragleave' && event.relatedTarget !== null;
-    this.#layout?.setOver(over || (leaving && this.contains(/** @type {Node} */ (event.relatedTarget))));
+    this.#layout?.setOver(!this.disabled && (over || (leaving && this.contains(/** @type {Node} */ (event.relatedTarget)))));
     if (event.type === 'drop') this.addFrom(event, event.dataTransfer);
   }
 

@@ -95,13 +95,16 @@ test('it has a value in a form', async () => {
 
 test('disabled, it takes nothing', async () => {
   const { page } = await site.open();
-  const count = await page.evaluate((bytes) => {
+  const seen = await page.evaluate((bytes) => {
     const lens = /** @type {Lens} */ (document.querySelector('cxr-lens'));
     lens.disabled = true;
     lens.add([new Blob([new Uint8Array(bytes)])]);
-    return lens.progress.total;
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([new Uint8Array(bytes)], 'film.png'));
+    const left = ['dragover', 'drop'].filter((kind) => lens.dispatchEvent(new DragEvent(kind, { dataTransfer, cancelable: true })));
+    return [lens.progress.total, left];
   }, [...chest()]);
-  assert.equal(count, 0);
+  assert.deepEqual(seen, [0, []], 'nor does it leave a film to the browser, which would open it in its place');
 });
 
 test('src is read at once; a missing one is an error event', async () => {
