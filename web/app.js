@@ -144,8 +144,7 @@ function showTraffic() {
 }
 
 function showNetwork() {
-  const state = navigator.onLine ? stored && 'page.stored' : 'page.offline';
-  byId('network').textContent = state ? words.text(state) : '';
+  byId('network').textContent = stored ? words.text(navigator.onLine ? 'page.stored' : 'page.offline') : '';
 }
 
 function setUpCounts() {
@@ -171,10 +170,11 @@ let keptCount = 0;
 /** What writes are waiting for: they must not overtake each other. */
 let writing = Promise.resolve();
 
-function showKept(full = false) {
+/** @param {string} [trouble] the words for it */
+function showKept(trouble) {
   /** @type {HTMLInputElement} */ (byId('keep')).checked = keeping;
   byId('wipe').hidden = !keeping;
-  byId('kept').textContent = full ? words.text('page.keep.failed') : keeping ? words.text('page.keep.count', { n: keptCount }) : '';
+  byId('kept').textContent = trouble ? words.text(trouble) : keeping ? words.text('page.keep.count', { n: keptCount }) : '';
 }
 
 function keepNow() {
@@ -184,16 +184,19 @@ function keepNow() {
     await keep(images);
     keptCount = images.length;
     showKept();
-  }).catch(() => showKept(true));
+  }).catch(() => showKept('page.keep.failed'));
 }
 
-async function forget() {
+function forget() {
   keeping = false;
-  writing = writing.then(wipe);
-  await writing;
-  remember('keep', 'no');
-  keptCount = 0;
-  showKept();
+  writing = writing.then(wipe).then(() => {
+    remember('keep', 'no');
+    keptCount = 0;
+    showKept();
+  }, () => {
+    keeping = true;
+    showKept('page.keep.stays');
+  });
 }
 
 async function setUpSession() {

@@ -83,7 +83,7 @@ test('Tab reaches the first button, and Enter and Space press it', async () => {
 });
 
 test('without a service worker too, reading and exporting ask nothing of the network', async () => {
-  const { page } = await site.open();
+  const { page, context } = await site.open();
   await page.waitForTimeout(1000);
   const before = site.hits.length;
   await pick(page, Array.from({ length: 8 }, (_, i) => file(`${i}.png`, chest(i))));
@@ -91,6 +91,9 @@ test('without a service worker too, reading and exporting ask nothing of the net
   await exported(page, 'Table (CSV)');
   assert.deepEqual(site.hits.slice(before), []);
   assert.equal(await page.locator('#sent').innerText(), '0 bytes sent');
+  await context.setOffline(true);
+  await page.waitForFunction(() => !navigator.onLine);
+  assert.equal(await page.locator('#network').innerText(), '', 'nothing is stored that could work offline');
 });
 
 test('a folder is read, without what systems leave in it', async () => {
@@ -468,6 +471,10 @@ test('a session is kept only when asked, comes back, and is wiped by one button'
   await page.reload();
   await idle(page, 2);
   await page.getByText('Keep this session').click();
+  await page.evaluate(() => { indexedDB.deleteDatabase = () => { throw new Error('locked'); }; });
+  await page.getByRole('button', { name: 'Wipe what was kept' }).click();
+  await page.getByText('could not be wiped').waitFor();
+  await page.evaluate(() => { delete /** @type {any} */ (indexedDB).deleteDatabase; });
   await page.getByRole('button', { name: 'Wipe what was kept' }).click();
   await page.getByRole('button', { name: 'Wipe what was kept' }).waitFor({ state: 'hidden' });
   assert.deepEqual(await stores(), []);
