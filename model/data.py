@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 SIZE = 224   # films are kept at this size; the data set has no larger ones
 INPUT = 192  # the network's: reports/tried.md says why
@@ -96,9 +96,12 @@ def read_negatives(root: str) -> list[Record]:
         rows = list(csv.DictReader(file))
     records = []
     for r in rows:
-        held = r["split"] == "train" and int(hashlib.sha256(r["file"].encode()).hexdigest(), 16) % 10 == 0
-        records.append(Record(r["file"], os.path.join(root, r["file"]), NEGATIVE, "val" if held else r["split"],
-                              r["file"], r["kind"], "none"))
+        try:
+            held = r["split"] == "train" and int(hashlib.sha256(r["file"].encode()).hexdigest(), 16) % 10 == 0
+            records.append(Record(r["file"], os.path.join(root, r["file"]), NEGATIVE, "val" if held else r["split"],
+                                  r["file"], r["kind"], "none"))
+        except KeyError as error:
+            raise DataError(f"{manifest} lacks the column {error}.") from None
     return records
 
 
@@ -161,7 +164,7 @@ def at_input(images: np.ndarray) -> np.ndarray:
 def read_image(path: str, size: int = SIZE) -> np.ndarray:
     """An image file as a square u8 film."""
     with Image.open(path) as image:
-        return resize(to_gray(image), size)
+        return resize(to_gray(ImageOps.exif_transpose(image)), size)
 
 
 def load_images(records: list[Record], cache_dir: str) -> tuple[np.ndarray, list[Record], list[str]]:
@@ -206,6 +209,12 @@ def load_or_explain(records: list[Record], cache_dir: str) -> tuple[np.ndarray, 
 def select(records: list[Record], split: str) -> np.ndarray:
     """Indices of the records of one split."""
     return np.array([i for i, r in enumerate(records) if r.split == split], np.int64)
+
+
+def fingerprint(records: list[Record]) -> str:
+    """SHA-256 of which image is which class in which split."""
+    lines = sorted(f"{r.id},{r.label},{r.split}" for r in records)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def summary(records: list[Record]) -> str:
