@@ -5,7 +5,6 @@ Everything is chosen on `val` (and on negatives set apart from training); the te
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from augment import MADE_KINDS, make_negatives
-from data import CLASS_IDS, Record, at_input, select
+from data import CLASS_IDS, at_input, fingerprint, select
 from fit import Sets, load_sets, run_program
 from integer import IntegerNet
 from metrics import reliability
@@ -88,8 +87,8 @@ def doubt_threshold(p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """The lowest confidence to answer at, so that the risk among answers is at most RISK with CONFIDENCE.
 
     Thresholds are tested from strict to lax and the walk stops at the first failure (fixed-sequence testing),
-    so the guarantee holds for the threshold that is returned. It holds for films drawn like the validation
-    ones, and for no others.
+    so the bound holds for the threshold that is returned. It holds for films drawn like the validation ones, and
+    for no others; and only nearly, since the same films chose the weights and fitted the temperature.
     """
     confidence, right = p.max(1), p.argmax(1) == labels
     chosen, fewest = 0.999, len(p) // 4  # of so few films, even without a mistake, nothing could be said
@@ -128,12 +127,6 @@ def negatives_of(sets: Sets, split: str, made_per_kind: int, seed: int = 7) -> t
         images.append((made[:, 0] * 255).round().to(torch.uint8).numpy())
         kinds += [f"made: {kind}"] * made_per_kind
     return np.concatenate(images), np.array(kinds)
-
-
-def fingerprint(records: list[Record]) -> str:
-    """SHA-256 of which image is which class in which split."""
-    lines = sorted(f"{r.id},{r.label},{r.split}" for r in records)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def calibrate(net: IntegerNet, sets: Sets) -> dict:

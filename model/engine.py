@@ -35,6 +35,11 @@ class Answers:
     def where(self, chosen: np.ndarray) -> "Answers":
         return Answers(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
+    def unread_are_wrong(self, labels: np.ndarray) -> None:
+        """Puts the true class of inputs that could not be read below the others, which are 0."""
+        unread = np.flatnonzero(~self.read)
+        self.logits[unread, labels[unread]] = self.probabilities[unread, labels[unread]] = -1
+
 
 class Engine:
     """The command line and the model it is to use."""

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import cxrm
 import report
 from calibrate import negatives_of
 from corruptions import CORRUPTIONS, MASKS, Change
-from data import CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, VIRAL, DataError, Record, select
+from data import CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, VIRAL, DataError, Record, fingerprint, select
 from engine import Answers, Engine, EngineError
 from fit import Sets, load_sets, logits_of
 from metrics import bootstrap, confusion, pr_curve, rates, reliability, risk_coverage, roc_curve
@@ -148,6 +149,9 @@ def external_figures(engine: Engine, root: str) -> dict:
         return {}
     with open(manifest, newline="") as file:
         rows = list(csv.DictReader(file))
+    missing = {"file", "set", "label"} - set(rows[0] if rows else ())
+    if missing:
+        raise DataError(f"{manifest} is empty or lacks the column {min(missing)}.")
     answers = engine.classify([str(Path(root) / r["file"]) for r in rows])
     names, labels = np.array([r["set"] for r in rows]), np.array([r["label"] for r in rows])
     result: dict = {}
@@ -196,11 +200,13 @@ def evaluate(args: argparse.Namespace) -> dict:
     records = [sets.records[i] for i in test]
     labels = np.array([r.label for r in records])
     films = sets.films[test]
+    same_data = cxrm.read(args.model)[1].get("training.data") == fingerprint(sets.records + sets.negative_records)
     began = time.time()
     answers = engine.classify([r.path for r in records])
     if not answers.read.all():
         print(f"the engine could not read {(~answers.read).sum()} test films; they count as wrong", file=sys.stderr)
-    result = {"engine_ms_per_film": 1000 * (time.time() - began) / len(records), "test": test_figures(answers, labels),
+        answers.unread_are_wrong(labels)
+    result = {"same_data": same_data, "engine_ms_per_film": 1000 * (time.time() - began) / len(records), "test": test_figures(answers, labels),
               "float": float_agreement(args.checkpoint, films, answers, labels),
               "gate": gate_figures(engine, sets, answers), "contrasts": contrasts(answers, records),
               "groups": group_figures(answers, records), "mistakes": worst_mistakes(answers, records),

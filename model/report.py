@@ -16,6 +16,8 @@ from metrics import pr_curve, risk_coverage, roc_curve  # noqa: E402
 
 # The training project this one grew from: one figure for all, F1 of at least this in each class.
 SEED_ACCURACY, SEED_F1 = 0.9396, 0.91
+OTHER_DATA = ("**These are not the data and splits that the model was trained on.** If any of these films was among its "
+              "training films, as most of the COVID-19 Radiography Database's are, the figures flatter.")
 
 
 def write(result: dict, answers: Answers, labels: np.ndarray, folder: Path) -> None:
@@ -53,7 +55,7 @@ def markdown(result: dict) -> str:
     """The whole report."""
     parts = ["# Evaluation\n\nWritten by `model/evaluate.py` through the C engine. Classes are the argmax of the four "
              "logits; the gate and `uncertain` are reported apart. Intervals are 95%, by bootstrap.\n",
-             _test_section(result), _groups_section(result), _gate_section(result["gate"]), _robustness_section(result)]
+             "" if result["same_data"] else f"{OTHER_DATA}\n", _test_section(result), _groups_section(result), _gate_section(result["gate"]), _robustness_section(result)]
     if result["external"]:
         parts.append(_external_section(result["external"]))
     return "\n".join(parts)
@@ -123,7 +125,8 @@ def _robustness_section(result: dict) -> str:
 
 
 def _external_section(external: dict) -> str:
-    text = "\n## External sets, untouched\n\nNone of them was used for training or choosing; their labels are their own.\n"
+    text = ("\n## External sets, untouched\n\nNone of them was used for training; their labels are their own. "
+            "`recall` and `as` go by the most likely class, whatever the verdict.\n")
     for name, labels in external.items():
         rows = [[label, r["images"], f"{r['recall']:.3f}" if "recall" in r else "-", *r["argmax"].values(),
                  percent(r["refused"]), percent(r["uncertain"])] for label, r in labels.items()]

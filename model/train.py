@@ -12,7 +12,7 @@ import torch.nn.functional as F
 import cxrm
 import tflite
 from batches import Batch, as_batches
-from data import NEGATIVE, select
+from data import NEGATIVE, fingerprint, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, run_program, scores
 from net import CLASSES, Net, load_folded
 
@@ -20,6 +20,7 @@ PEAK, EMA_DECAY = 3e-4, 0.998
 GATE_WEIGHT = 0.3
 REACH, BEYOND_WEIGHT = 20.0, 0.01
 KEPT_BLOCKS = 3
+SHIPPED = str(Path(__file__).with_name("cxrlens.cxrm"))
 
 
 def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -37,7 +38,7 @@ def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 def start(init: str | None, sets: Sets, seed: int) -> Net:
     """A new network: from `init`, else from the weights that ship, else from random numbers."""
-    path = init or str(Path(__file__).with_name("cxrlens.cxrm"))
+    path = init or SHIPPED
     if not init and not os.path.exists(path):
         print("starting from random weights: pass --init for a pretrained start")
         return Net()
@@ -67,6 +68,11 @@ def train(args: argparse.Namespace) -> Path:
     labels = np.array([sets.records[i].label for i in val])
     recipe = Recipe(PEAK, EMA_DECAY, loss_of, lambda net: scores(logits_of(net, sets.films[val]), labels))
     net = start(args.init, sets, args.seed)
+    init = args.init or SHIPPED
+    if init.endswith(".cxrm") and os.path.exists(init) and not args.quick:
+        if cxrm.read(init)[1].get("training.data") != fingerprint(sets.records + sets.negative_records):
+            print(f"note: {init} was trained on another data set or other splits. Films that it has seen may now be in val "
+                  "or test, and flatter their figures; an ImageNet start (--init with a .tflite) rules that out.")
     budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
     return Fit(net, recipe, budget, sets, args.out, args.seed, args.restart).run()
 

@@ -51,7 +51,8 @@ class Commands(unittest.TestCase):
 class Pipeline(Commands):
     def test_folder_to_engine(self) -> None:
         train, quantised = self.work / "train", self.work / "quantised"
-        self.succeed("train", "--out", train, "--epochs", 2, "--steps", 2)
+        said = self.succeed("train", "--out", train, "--epochs", 2, "--steps", 2)
+        self.assertIn("was trained on another data set or other splits", said)
         self.succeed("quantise", "--checkpoint", train / "best.pt", "--out", quantised, "--epochs", 1, "--steps", 2)
         self.succeed("calibrate", "--integer", quantised / "integer.pickle", "--out", quantised / "calibration.json")
         model = self.work / "tiny.cxrm"
