@@ -26,7 +26,7 @@ NOTICE = ("Trained on the COVID-19 Radiography Database (Rahman, Chowdhury et al
 PREPROCESS = f"gray BT.601, whole frame stretched, antialiased bicubic a=-0.5, {INPUT}x{INPUT}, level/255"
 
 
-def metadata(calibration: dict, version: str) -> cxrm.Meta:
+def metadata(calibration: dict, version: str, notice: str) -> cxrm.Meta:
     return {"model.id": MODEL_ID, "model.version": version, "classes": "\n".join(CLASS_IDS),
             "calibration.scale": np.full(CLASSES, calibration["scale"], np.float32),
             "calibration.bias": np.zeros(CLASSES, np.float32),
@@ -36,7 +36,7 @@ def metadata(calibration: dict, version: str) -> cxrm.Meta:
             "operating.sens95": np.array(calibration["operating"]["sens95"], np.float32),
             "operating.spec95": np.array(calibration["operating"]["spec95"], np.float32),
             "preprocess": PREPROCESS, "training.data": calibration["training_data"],
-            "training.date": date.today().isoformat(), "licence": LICENCE, "notice": NOTICE}
+            "training.date": date.today().isoformat(), "licence": LICENCE, "notice": notice}
 
 
 def with_calibrated_bias(net: IntegerNet, calibration: dict) -> IntegerNet:
@@ -77,10 +77,11 @@ def main() -> None:
     parser.add_argument("--onnx", default="build/cxrlens.onnx")
     parser.add_argument("--report", default=str(Path(__file__).with_name("reports")), help="folder for training.json")
     parser.add_argument("--model-version", default="1.0.0")
+    parser.add_argument("--notice", default=NOTICE, help="where films and first weights come from")
     args = parser.parse_args()
     calibration = json.loads(Path(args.calibration).read_text())
     net = with_calibrated_bias(load_integer(args.integer), calibration)
-    data = cxrm.write(net, metadata(calibration, args.model_version))
+    data = cxrm.write(net, metadata(calibration, args.model_version, args.notice))
     temporary = Path(args.out + ".tmp")
     temporary.write_bytes(data)
     os.replace(temporary, args.out)
