@@ -18,17 +18,30 @@ import cxrm  # noqa: E402
 import golden  # noqa: E402
 import made_up  # noqa: E402
 from calibrate import binomial_upper  # noqa: E402
-from data import CLASS_IDS, INPUT, DataError, Record, check_splits, read_image, resize  # noqa: E402
+from data import CLASS_IDS, INPUT, DataError, Record, check_splits, read_image, read_negatives, resize  # noqa: E402
+from engine import _answers  # noqa: E402
 from fit import Sets, logits_of, save_atomically  # noqa: E402
 from integer import DEPTHWISE, POINTWISE, Convolution, IntegerNet, Tensor  # noqa: E402
 from manifest import clusters_of, near_pairs, perceptual_hash, split_clusters  # noqa: E402
 from metrics import confusion, pr_curve, rates, reliability, roc_curve  # noqa: E402
 from net import Net, fold, layers, load_folded  # noqa: E402
-from quantise import LIGHT, QuantNet, calibrate_scales, to_integer  # noqa: E402
+from quantnet import LIGHT, QuantNet, to_integer  # noqa: E402
+from scales import calibrate_scales, first_scales  # noqa: E402
 from train import start  # noqa: E402
 
 SHIPPED = ROOT / "model" / "cxrlens.cxrm"
 GOLDEN = ROOT / "tests" / "golden"
+
+
+def samples() -> np.ndarray:
+    """The page's sample films."""
+    return np.stack([read_image(str(path), INPUT) for path in sorted((ROOT / "web" / "samples").glob("*.jpg"))])
+
+
+def float_net(films: np.ndarray) -> Net:
+    """The shipped network in floats."""
+    records = [Record(str(i), "", i, "train", "", "", "") for i in range(len(films))]
+    return start(None, Sets(films, records, films[:0], []), seed=1).eval()
 
 
 class Preprocessing(unittest.TestCase):
@@ -42,6 +55,16 @@ class Preprocessing(unittest.TestCase):
     def test_sixteen_bits_are_scaled_by_65535(self) -> None:
         self.assertTrue((resize(np.full((50, 60), 65535, np.uint16)) == 255).all())
         self.assertTrue((resize(np.full((50, 60), 257 * 100, np.uint16)) == 100).all())
+
+
+    def test_orientation_is_applied(self) -> None:
+        stored = np.arange(40 * 60, dtype=np.uint16).reshape(40, 60).astype(np.uint8)
+        exif = Image.Exif()
+        exif[0x0112] = 6  # turn clockwise to see
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "turned.png"
+            Image.fromarray(stored).save(path, exif=exif)
+            np.testing.assert_array_equal(read_image(str(path)), resize(np.rot90(stored, -1)))
 
 
 class Splits(unittest.TestCase):
@@ -61,6 +84,14 @@ class Splits(unittest.TestCase):
     def test_a_cluster_in_two_splits_is_an_error(self) -> None:
         records = [Record(str(i), "", 0, split, "7", "", "") for i, split in enumerate(("train", "test"))]
         self.assertRaisesRegex(DataError, "in both train and test", check_splits, records)
+
+
+    def test_a_manifest_of_negatives_without_a_column_is_an_error(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = Path(folder) / "negatives" / "manifest.csv"
+            manifest.parent.mkdir()
+            manifest.write_text("file,split\na.png,train\n")
+            self.assertRaisesRegex(DataError, "lacks the column 'kind'", read_negatives, folder)
 
 
 class Checkpoints(unittest.TestCase):
@@ -130,10 +161,28 @@ class Arithmetic(unittest.TestCase):
             fours = np.abs(weight.astype(int)).reshape(len(weight), -1, 2, 2, 2).sum(axis=(2, 4))
             self.assertLessEqual(fours.max(), LIGHT)
 
+    def test_chosen_scales_change_the_logits_less_than_those_that_clamp_nothing(self) -> None:
+        films = samples()
+        x = torch.from_numpy(films).unsqueeze(1).float() / 255
+        net = float_net(films)
+        quant = QuantNet(net).eval()
+
+        def change() -> float:
+            with torch.no_grad():
+                return (quant(x) - net(x))[:, :4].square().mean().item()
+
+        for group in first_scales(quant, films):
+            for tensor in group.tensors:
+                quant.set_scale(tensor, group.scale, group.zero_point)
+        quant.rounding(True)
+        first = change()
+        quant = QuantNet(net).eval()
+        calibrate_scales(quant, films)
+        self.assertLess(change(), first / 2)
+
     def test_training_goes_on_from_the_model_file(self) -> None:
-        films = np.stack([read_image(str(path), INPUT) for path in sorted((ROOT / "web" / "samples").glob("*.jpg"))])
-        records = [Record(str(i), "", i, "train", "", "", "") for i in range(len(films))]
-        net = start(None, Sets(films, records, films[:0], []), seed=1)
+        films = samples()
+        net = float_net(films)
         expected = cxrm.read(str(SHIPPED))[0].logits(films)
         np.testing.assert_allclose(logits_of(net, films), expected, atol=0.8)  # of gate scores up to 15; it rounds
 
@@ -158,6 +207,13 @@ class Arithmetic(unittest.TestCase):
 
 
 class Figures(unittest.TestCase):
+    def test_what_the_engine_could_not_read_is_wrong_whatever_it_is(self) -> None:
+        for label in range(4):
+            answers = _answers([{"error": "corrupt"}])
+            answers.unread_are_wrong(np.array([label]))
+            self.assertNotEqual(answers.logits.argmax(1)[0], label)
+            self.assertNotEqual(answers.probabilities.argmax(1)[0], label)
+
     def test_rates_and_areas_on_small_cases(self) -> None:
         labels, predicted = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
         r = rates(confusion(labels, predicted, 2))
