@@ -149,7 +149,7 @@ const classObservation = (result, { id, probability }, shared) => ({
   ...observationOf(`probability-${id}`, `Probability of: ${conceptOf(id).text}`),
   ...shared,
   ...(result.gate.accepted ? { valueQuantity: quantity(probability) } : { dataAbsentReason: absentReason(result) }),
-  interpretation: interpretation(result, id),
+  interpretation: result.verdict === 'uncertain' ? [coded(`${terminology}/v3-ObservationInterpretation`, 'IND', 'Indeterminate')] : undefined,
 });
 
 /**
@@ -188,7 +188,7 @@ function reportOf(result, results, options) {
     result: results.map(({ fullUrl }) => ({ reference: fullUrl })),
     imagingStudy: options.imagingStudy ? [reference(options.imagingStudy)] : some(byUid('ImagingStudy', result.dicom?.studyUid)),
     media: media.length > 0 ? media.map(({ id, content }) => ({ comment: content.title, link: { reference: `#${id}` } })) : undefined,
-    conclusion: `${refusal ? refusal.text : `${verdict?.text}.`} ${notice}`,
+    conclusion: `${refusal ? refusal.text : `Looks most like films labelled "${verdict?.text}".`} ${notice}`,
     conclusionCode: verdict && [verdict],
   };
 }
@@ -240,15 +240,6 @@ function conceptOf(id) {
 function absentReason({ verdict }) {
   const { code, display, text } = refusals[verdict];
   return { ...coded(`${terminology}/data-absent-reason`, code, display), text };
-}
-
-/**
- * @param {Result} result
- * @param {string} id
- */
-function interpretation({ verdict }, id) {
-  const [code, display] = verdict === 'uncertain' ? ['IND', 'Indeterminate'] : verdict === id ? ['POS', 'Positive'] : ['NEG', 'Negative'];
-  return verdict === 'not-a-chest-x-ray' ? undefined : [coded(`${terminology}/v3-ObservationInterpretation`, code, display)];
 }
 
 /**

@@ -82,13 +82,13 @@ test('the resources say what the result says', () => {
   assert.deepEqual(report.basedOn, [{ reference: 'ServiceRequest/4' }]);
   assert.equal(report.issued, context.issued);
   assert.equal(report.result.length, 5);
-  assert.match(report.conclusion, /Viral pneumonia\. .*not a medical device/);
+  assert.match(report.conclusion, /^Looks most like films labelled "Viral pneumonia"\. .*not a medical device/);
   assert.ok(device.identifier[0].value.endsWith('b'.repeat(64)));
   assert.ok(verdict.valueCodeableConcept.coding.some((/** @type {any} */ { code }) => code === '75570004'));
   assert.equal(verdict.component[0].valueQuantity.value, 0.9);
   assert.match(verdict.note[0].text, /heavy-borders/);
   assert.deepEqual(classes.map((/** @type {any} */ { valueQuantity }) => valueQuantity.value), [0.1, 0.1, 0.7, 0.1]);
-  assert.deepEqual(classes.map((/** @type {any} */ { interpretation }) => interpretation[0].coding[0].code), ['NEG', 'NEG', 'POS', 'NEG']);
+  assert.ok(classes.every((/** @type {any} */ each) => !('interpretation' in each)), 'a likeness is neither positive nor negative');
 });
 
 test('doubt and refusal have no value but a reason', () => {
