@@ -74,15 +74,16 @@ const HANDLERS = {
 };
 
 /** @param {Record<string, any>} payload @param {Request} request */
-async function classify({ image, file = 'image' }, request) {
+async function classify({ image, file }, request) {
   const isImage = image instanceof Blob || image instanceof ArrayBuffer || ArrayBuffer.isView(image);
-  if (!isImage || !isText(file)) throw failure('argument', '`image` is a Blob or bytes, `file` its name.');
+  if (!isImage || !(file === undefined || isText(file))) throw failure('argument', '`image` is a Blob or bytes, `file` its name.');
   if (running.has(request.messageId)) throw failure('argument', 'This messageId is in use.');
   const controller = new AbortController();
   running.set(request.messageId, controller);
   answer(request, { state: 'accepted' }, true);
   try {
-    const named = image instanceof File ? image : new File([/** @type {BlobPart} */ (image)], file);
+    // A name that is given counts, whatever the image is called.
+    const named = image instanceof File && file === undefined ? image : new File([/** @type {BlobPart} */ (image)], file ?? 'image');
     return { result: await lens.classify(named, { signal: controller.signal }) };
   } finally {
     running.delete(request.messageId);

@@ -271,6 +271,8 @@ test('promises, events, settings, cancelling and removal through the host’s sc
     for (const kind of ['ready', 'progress', 'result', 'error']) lens.addEventListener(`cxr-${kind}`, () => events.push(kind));
     const given = new Uint8Array(bytes);
     const result = await lens.classify(given, { file: 'given.png' });
+    const called = new File([new Uint8Array(bytes)], 'own.png');
+    const names = [(await lens.classify(called)).file, (await lens.classify(called, { file: 'case-17' })).file];
     const many = await Promise.all([told(lens.classify(new Blob([new Uint8Array(bytes)]))), told(lens.classify(new Blob(['no image']))), told(lens.classify('text'))]);
     const controller = new AbortController();
     const aborted = [told(lens.classify(new Blob([new Uint8Array(bytes)]), { signal: controller.signal })), told(lens.classify(new Uint8Array(9), { signal: AbortSignal.abort() }))];
@@ -293,11 +295,12 @@ test('promises, events, settings, cancelling and removal through the host’s sc
     const last = told(lens.classify(new Uint8Array(bytes)));
     lens.remove();
     return {
-      result, gone: given.byteLength, many, aborted: await Promise.all(aborted), wrong, unknown, disabled, lost, again,
+      result, names, gone: given.byteLength, many, aborted: await Promise.all(aborted), wrong, unknown, disabled, lost, again,
       last: await last, after: await told(lens.classify(new Uint8Array(bytes))), info: lens.info.model.classes.length, kinds: [...new Set(events)].sort(),
       frames: document.querySelectorAll('iframe').length,
     };
   }, [...chest(1)]);
+  assert.deepEqual(seen.names, ['own.png', 'case-17']);
   assert.equal(seen.result.schema, 'cxrlens.result/1');
   assert.equal(seen.result.file, 'given.png');
   assert.equal(seen.result.heatmap.classes.length, 4);
