@@ -62,7 +62,7 @@ lens.doubtThreshold = 0.5;
 const { verdict } = await lens.classify(new Blob(), { signal: AbortSignal.timeout(9) });
 const frame = await embed(document.body, 'https://lens.example/embed.html', { theme: 'dark' });
 const answer: string = (await frame.classify(new Blob())).verdict;
-console.log(answer, frame.info?.model.id);
+console.log(answer, frame.info?.model.id, frame.info?.workers);
 // @ts-expect-error: no such theme
 await frame.configure({ theme: verdict });
 `;
