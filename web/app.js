@@ -236,7 +236,8 @@ function setUpOffline() {
       stored = true;
       showNetwork();
     },
-    onupdate: (start) => {
+    onupdate: (start, begun) => {
+      if (begun && lens.progress.total === 0) return start(); // what an old page still has to load would be of the new version
       startUpdate = start;
       showUpdate(lens.progress.open > 0);
     },

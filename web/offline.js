@@ -3,14 +3,25 @@
 /**
  * @typedef {object} Hooks
  * @property {() => void} onstored the page now works offline
- * @property {(start: () => void) => void} onupdate a new version waits; `start` switches to it and reloads
+ * @property {(start: () => void, begun: boolean) => void} onupdate a new version waits, or has begun by another tab's
+ *   wish; `start` reloads the page with it
  * @property {(files: File[]) => void} onshared files that another app shared with the installed page
  */
+
+/** Whether this page asked for the new version. */
+let asked = false;
 
 /** @param {Hooks} hooks */
 export async function goOffline(hooks) {
   const workers = navigator.serviceWorker;
   if (!workers) return; // not on plain http, nor in some private windows
+  let had = Boolean(workers.controller);
+  workers.addEventListener('controllerchange', () => {
+    const reload = () => location.reload();
+    if (asked) reload();
+    else if (had) hooks.onupdate(reload, true); // or it is the first installation, of this page's own version
+    had = true;
+  });
   workers.addEventListener('message', ({ data }) => {
     if (data?.type === 'shared') hooks.onshared(data.files);
   });
@@ -34,7 +45,7 @@ function watch(worker, hooks) {
 /** @param {ServiceWorker} worker @param {Hooks} hooks */
 function offer(worker, hooks) {
   hooks.onupdate(() => {
-    navigator.serviceWorker.addEventListener('controllerchange', () => location.reload(), { once: true });
+    asked = true;
     worker.postMessage({ type: 'activate' });
-  });
+  }, false);
 }

@@ -99,7 +99,7 @@ test('shared images reach the page through the service worker, and are stored no
 test('a new version waits for the user, never interrupts a run, and then takes over', async () => {
   const { page } = await site.open(STORING);
   await stored(page);
-  release();
+  release('next');
   await page.evaluate(async () => { await (await navigator.serviceWorker.getRegistration())?.update(); });
   await page.locator('#update-go').waitFor();
   await pick(page, Array.from({ length: 30 }, (_, i) => file(`${i}.png`, chest(i, 500))));
@@ -114,13 +114,35 @@ test('a new version waits for the user, never interrupts a run, and then takes o
   assert.equal(await page.evaluate(async () => (await caches.keys()).length), 1);
 });
 
-/** Changes the copy the way a release does: a file, its hash in the list, the version. */
-function release() {
+test('of two tabs both come to the new version: one on request, the other when nothing is in hand', async () => {
+  const { context, page } = await site.open(STORING);
+  await stored(page);
+  const [busy, empty] = [await context.newPage(), await context.newPage()];
+  for (const tab of [busy, empty]) {
+    await tab.goto(site.url);
+    await ready(tab);
+  }
+  await pick(busy, [file('film.png', chest())]);
+  await idle(busy, 1);
+  release('later');
+  await page.evaluate(async () => { await (await navigator.serviceWorker.getRegistration())?.update(); });
+  await Promise.all([page, busy].map((tab) => tab.locator('#update-go').waitFor()));
+  const loaded = [page, empty].map((tab) => tab.waitForEvent('load'));
+  await page.locator('#update-go').click();
+  await Promise.all(loaded);
+  assert.equal(await busy.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results.length), 1, 'the film stays');
+  const last = busy.waitForEvent('load');
+  await busy.locator('#update-go').click();
+  await last;
+});
+
+/** Changes the copy the way a release does: a file, its hash in the list, the version. @param {string} version */
+function release(version) {
   const css = `${readFileSync(`${root}/app.css`, 'utf8')}\n/* next release */\n`;
   writeFileSync(`${root}/app.css`, css);
   const hash = createHash('sha256').update(css).digest('hex');
   const list = readFileSync(`${root}/precache.js`, 'utf8')
     .replace(/(['"]\.\/app\.css['"]:\s*['"])[0-9a-f]{64}/, `$1${hash}`)
-    .replace(/(version:\s*['"])[^'"]+/, '$1next');
+    .replace(/(version:\s*['"])[^'"]+/, `$1${version}`);
   writeFileSync(`${root}/precache.js`, list);
 }
