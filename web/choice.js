@@ -22,7 +22,7 @@ export function showChoice(panel, words, film, onchoose) {
   const focused = /** @type {HTMLInputElement | null} */ (panel.querySelector(':focus'))?.name;
   panel.hidden = frames < 2 && windows.length < 2;
   fill(panel,
-    frames > 1 && h('label', {}, words.text('view.frame'), ' ', frameInput(frames, frame, (chosen) => onchoose({ frame: chosen, window })),
+    frames > 1 && h('label', {}, words.text('view.frame'), ' ', frameInput(frames, frame, (chosen) => onchoose({ frame: chosen })),
       ' ', words.text('view.frame.of', { n: frames })),
     windows.length > 1 && h('label', {}, words.text('view.voi'), ' ', windowInput(words, windows, window, (chosen) => onchoose({ frame, window: chosen }))));
   if (focused) /** @type {HTMLElement | null} */ (panel.querySelector(`[name=${focused}]`))?.focus();
