@@ -19,7 +19,7 @@ from scales import calibrate_scales
 from train import GATE_WEIGHT, common_arguments
 
 CALIBRATION_FILMS = 256
-PEAK, EMA_DECAY = 1e-4, 0.998
+PEAK, EMA_DECAY = 3e-5, 0.998
 
 
 def imitation(net: Net) -> Callable[[torch.Tensor, Batch], torch.Tensor]:
