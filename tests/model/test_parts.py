@@ -184,7 +184,9 @@ class Arithmetic(unittest.TestCase):
         films = samples()
         net = float_net(films)
         expected = cxrm.read(str(SHIPPED))[0].logits(films)
-        np.testing.assert_allclose(logits_of(net, films), expected, atol=0.8)  # of gate scores up to 15; it rounds
+        found = logits_of(net, films)
+        np.testing.assert_allclose(found[:, :4], expected[:, :4], atol=0.6)  # one of the two rounds
+        np.testing.assert_allclose(found[:, 4], expected[:, 4], atol=1.5)    # of scores around 10
 
     def test_golden_vectors_belong_to_the_shipped_model(self) -> None:
         net, _ = cxrm.read(str(SHIPPED))
