@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from augment import MADE_KINDS, make_negatives
-from data import CLASS_IDS, at_input, fingerprint, select
+from data import CLASS_IDS, at_input, select
 from fit import Sets, load_sets, run_program
 from integer import IntegerNet
 from metrics import reliability
@@ -144,7 +144,7 @@ def calibrate(net: IntegerNet, sets: Sets) -> dict:
     film_scores = 1 / (1 + np.exp(-gate))
     threshold = float(np.quantile(film_scores, REFUSED, method="lower"))
     return {
-        "training_data": fingerprint(sets.records + sets.negative_records),
+        "training_data": sets.fingerprint(),
         "scale": scale, "bias": bias.tolist(), "with_bias": with_bias,
         "gate": {"threshold": threshold, "righting": float(np.quantile(film_scores, REFUSED_TURNED, method="lower")),
                  "films_refused": float((film_scores < threshold).mean()),

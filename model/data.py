@@ -211,12 +211,6 @@ def select(records: list[Record], split: str) -> np.ndarray:
     return np.array([i for i, r in enumerate(records) if r.split == split], np.int64)
 
 
-def fingerprint(records: list[Record]) -> str:
-    """SHA-256 of which image is which class in which split."""
-    lines = sorted(f"{r.id},{r.label},{r.split}" for r in records)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def summary(records: list[Record]) -> str:
     """Counts per class and split."""
     splits = ("train", "val", "test")

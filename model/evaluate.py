@@ -19,7 +19,7 @@ import cxrm
 import report
 from calibrate import negatives_of
 from corruptions import CORRUPTIONS, MASKS, Change
-from data import CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, VIRAL, DataError, Record, fingerprint, select
+from data import CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, VIRAL, DataError, Record, select
 from engine import Answers, Engine, EngineError
 from fit import Sets, load_sets, logits_of
 from metrics import bootstrap, confusion, pr_curve, rates, reliability, risk_coverage, roc_curve
@@ -200,13 +200,14 @@ def evaluate(args: argparse.Namespace) -> dict:
     records = [sets.records[i] for i in test]
     labels = np.array([r.label for r in records])
     films = sets.films[test]
-    same_data = cxrm.read(args.model)[1].get("training.data") == fingerprint(sets.records + sets.negative_records)
+    same_data = cxrm.read(args.model)[1].get("training.data") == sets.fingerprint()
     began = time.time()
     answers = engine.classify([r.path for r in records])
     if not answers.read.all():
         print(f"the engine could not read {(~answers.read).sum()} test films; they count as wrong", file=sys.stderr)
         answers.unread_are_wrong(labels)
-    result = {"same_data": same_data, "engine_ms_per_film": 1000 * (time.time() - began) / len(records), "test": test_figures(answers, labels),
+    result = {"same_data": same_data, "engine_ms_per_film": 1000 * (time.time() - began) / len(records),
+              "test": test_figures(answers, labels),
               "float": float_agreement(args.checkpoint, films, answers, labels),
               "gate": gate_figures(engine, sets, answers), "contrasts": contrasts(answers, records),
               "groups": group_figures(answers, records), "mistakes": worst_mistakes(answers, records),

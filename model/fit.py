@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import hashlib
 import math
 import os
 import sys
@@ -68,6 +69,11 @@ class Sets:
     records: list[Record]
     negatives: np.ndarray
     negative_records: list[Record]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of which image is which class in which split; a model file has that of its training as training.data."""
+        lines = sorted(f"{r.id},{r.label},{r.split}" for r in self.records + self.negative_records)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def run_program(main: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 import cxrm
 import tflite
 from batches import Batch, as_batches
-from data import NEGATIVE, fingerprint, select
+from data import NEGATIVE, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, run_program, scores
 from net import CLASSES, Net, load_folded
 
@@ -70,7 +70,7 @@ def train(args: argparse.Namespace) -> Path:
     net = start(args.init, sets, args.seed)
     init = args.init or SHIPPED
     if init.endswith(".cxrm") and os.path.exists(init) and not args.quick:
-        if cxrm.read(init)[1].get("training.data") != fingerprint(sets.records + sets.negative_records):
+        if cxrm.read(init)[1].get("training.data") != sets.fingerprint():
             print(f"note: {init} was trained on another data set or other splits. Films that it has seen may now be in val "
                   "or test, and flatter their figures; an ImageNet start (--init with a .tflite) rules that out.")
     budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
