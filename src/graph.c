@@ -59,7 +59,8 @@ static int shape_ok(const struct operator_row *row, const struct cxr_file_op *op
     if (row->kernel == 1 && (op->stride != 1 || in->height != out->height || in->width != out->width)) return 0;
     if (!row->mixes_channels && in->channels != out->channels) return 0;
     if (row->kernel > 1 && in->zero_point != 0) return 0; /* padding is the value 0 */
-    return op->lo <= op->hi && op->hi <= 127 &&
+    if (op->residual != CXR_NO_RESIDUAL && op->opcode != CXR_OP_POINTWISE) return 0;
+    return op->lo == 0 && op->hi == 127 &&
            extent_ok(in->height, out->height, op->kernel, op->stride, op->pad_top) &&
            extent_ok(in->width, out->width, op->kernel, op->stride, op->pad_left);
 }
@@ -147,9 +148,7 @@ static int read_step(const struct cxr_model_file *file, const struct cxr_kernels
                                        .weights = weights,
                                        .bias = bias,
                                        .multipliers = multipliers,
-                                       .zero_point = out.zero_point,
-                                       .lo = (uint8_t)op.lo,
-                                       .hi = (uint8_t)op.hi}};
+                                       .zero_point = out.zero_point}};
     graph->macs += step->macs;
     return graph->macs <= MAX_MACS && requant_ok(&step->conv, per_output, in.type);
 }

@@ -29,7 +29,6 @@ struct cxr_conv {
     const int32_t *bias;      /* [out_channels] */
     const float *multipliers; /* [out_channels] */
     int32_t zero_point;       /* of the output; added where there is no residual */
-    uint8_t lo, hi;           /* clamp of the output, lo <= hi <= 127 */
 };
 
 /* One operator of one table. */
@@ -40,7 +39,7 @@ struct cxr_kernel {
     /* Bytes of scratch memory that run needs; null: none. */
     size_t (*scratch_bytes)(const struct cxr_conv *conv);
     /* input [in_height][in_width][in_channels] -> output [out_height][out_width][out_channels];
-     * residual has the output's shape, or is null. Pointers are 64-byte aligned. Cannot fail. */
+     * residual has the output's shape, or is null: only pointwise reads it. Pointers are 64-byte aligned. Cannot fail. */
     void (*run)(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual, uint8_t *output,
                 void *scratch);
 };

@@ -13,8 +13,8 @@ static uint8_t requantise(const struct cxr_conv *conv, size_t channel, int32_t a
     const float magic = 12582912.0f;
     float shifted = (float)acc * conv->multipliers[channel] + magic;
     int32_t q = (int32_t)(shifted - magic) + add;
-    if (q < conv->lo) return conv->lo;
-    return q > conv->hi ? conv->hi : (uint8_t)q;
+    if (q < 0) return 0;
+    return q > 127 ? 127 : (uint8_t)q;
 }
 
 static int32_t addend(const struct cxr_conv *conv, const uint8_t *residual, size_t index) {
@@ -56,7 +56,7 @@ static ptrdiff_t tap_index(const struct cxr_conv *conv, uint32_t y, uint32_t x, 
 }
 
 /* input [H][W][in_channels], weights [9][N]; output channel n reads input channel n (depthwise) or 0 (stem). */
-static void window_ref(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual, uint8_t *output) {
+static void window_ref(const struct cxr_conv *conv, const uint8_t *input, uint8_t *output) {
     const int8_t *weights = conv->weights;
     const uint32_t outputs = conv->out_channels, inputs = conv->in_channels;
     for (uint32_t y = 0; y < conv->out_height; y++)
@@ -69,20 +69,20 @@ static void window_ref(const struct cxr_conv *conv, const uint8_t *input, const 
                     acc += weights[tap * outputs + n] * input[(size_t)at * inputs + (inputs == 1 ? 0 : n)];
                 }
                 size_t at = ((size_t)y * conv->out_width + x) * outputs + n;
-                output[at] = requantise(conv, n, acc, addend(conv, residual, at));
+                output[at] = requantise(conv, n, acc, conv->zero_point);
             }
 }
 
 static void depthwise_u7s8_3x3_ref(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
                                    uint8_t *output, void *scratch) {
-    (void)scratch;
-    window_ref(conv, input, residual, output);
+    (void)residual, (void)scratch;
+    window_ref(conv, input, output);
 }
 
 static void stem_u8s8_3x3_ref(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
                               uint8_t *output, void *scratch) {
-    (void)scratch;
-    window_ref(conv, input, residual, output);
+    (void)residual, (void)scratch;
+    window_ref(conv, input, output);
 }
 
 const struct cxr_kernels cxr_kernels_ref = {.name = "ref",

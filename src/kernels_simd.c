@@ -14,34 +14,28 @@ enum { TILE_PIXELS = CXR_DOT_BY_PAIRS ? 6 : 4, PANEL_BYTES = 24 << 10 };
 
 /* ---- requantisation ---------------------------------------------------------------------------------- */
 
-/* The last step's constants, in vectors. */
-struct output_stage {
-    v128_t origin; /* i32x4: what rounding puts a quotient of zero at, less the zero point where that is added */
-    v128_t lo, hi; /* u8x16 */
-};
-
-/* With a residual, its values are added in place of the zero point. */
-static inline struct output_stage output_stage(const struct cxr_conv *conv, const uint8_t *residual) {
+/* What rounding puts a quotient of zero at, i32x4, less the zero point unless a residual is added in its place. */
+static inline v128_t origin_of(const struct cxr_conv *conv, const uint8_t *residual) {
     const int32_t magic = 0x4b400000; /* the bits of 1.5 * 2^23 */
-    return (struct output_stage){wasm_i32x4_splat(residual ? magic : magic - conv->zero_point),
-                                 wasm_i8x16_splat((int8_t)conv->lo), wasm_i8x16_splat((int8_t)conv->hi)};
+    return wasm_i32x4_splat(residual ? magic : magic - conv->zero_point);
 }
 
 /* 8 accumulators -> i16, rounded half to even: adding 1.5 * 2^23 leaves the integer in the low bits. Then 8 residual
  * values at `residual` are added, if any. */
-static inline v128_t requantise8(const struct output_stage *stage, v128_t acc0, v128_t acc1, const float *multipliers,
+static inline v128_t requantise8(v128_t origin, v128_t acc0, v128_t acc1, const float *multipliers,
                                  const uint8_t *residual) {
     const v128_t magic = wasm_f32x4_splat(12582912.0f);
     v128_t t0 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc0), wasm_v128_load(multipliers));
     v128_t t1 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc1), wasm_v128_load(multipliers + 4));
-    v128_t q0 = wasm_i32x4_sub(wasm_f32x4_add(t0, magic), stage->origin);
-    v128_t q1 = wasm_i32x4_sub(wasm_f32x4_add(t1, magic), stage->origin);
+    v128_t q0 = wasm_i32x4_sub(wasm_f32x4_add(t0, magic), origin);
+    v128_t q1 = wasm_i32x4_sub(wasm_f32x4_add(t1, magic), origin);
     v128_t q = wasm_i16x8_narrow_i32x4(q0, q1);
     return residual ? wasm_i16x8_add_sat(q, wasm_u16x8_load8x8(residual)) : q;
 }
 
-static inline v128_t clamp16(const struct output_stage *stage, v128_t low, v128_t high) {
-    return wasm_u8x16_min(wasm_u8x16_max(wasm_u8x16_narrow_i16x8(low, high), stage->lo), stage->hi);
+/* 16 of i16 -> u7 */
+static inline v128_t clamp16(v128_t low, v128_t high) {
+    return wasm_i8x16_max(wasm_i8x16_narrow_i16x8(low, high), wasm_i8x16_splat(0));
 }
 
 /* ---- pointwise --------------------------------------------------------------------------------------- */
@@ -63,14 +57,14 @@ static size_t panel_pixels(const struct cxr_conv *conv) {
 }
 
 /* acc [pixels][2 vectors] of output block n -> output */
-static inline void store_tile(const struct cxr_conv *conv, const struct output_stage *stage, const struct tile *tile,
-                              size_t n, v128_t acc[TILE_PIXELS][2], const uint8_t *residual, uint8_t *output) {
+static inline void store_tile(const struct cxr_conv *conv, v128_t origin, const struct tile *tile, size_t n,
+                              v128_t acc[TILE_PIXELS][2], const uint8_t *residual, uint8_t *output) {
     const float *multipliers = conv->multipliers + n;
     for (size_t r = 0; r < TILE_PIXELS; r += 2) {
         size_t at0 = tile->output + n + r * tile->output_step, at1 = at0 + tile->output_step;
-        v128_t q0 = requantise8(stage, acc[r][0], acc[r][1], multipliers, residual ? residual + at0 : NULL);
-        v128_t q1 = requantise8(stage, acc[r + 1][0], acc[r + 1][1], multipliers, residual ? residual + at1 : NULL);
-        v128_t bytes = clamp16(stage, q0, q1);
+        v128_t q0 = requantise8(origin, acc[r][0], acc[r][1], multipliers, residual ? residual + at0 : NULL);
+        v128_t q1 = requantise8(origin, acc[r + 1][0], acc[r + 1][1], multipliers, residual ? residual + at1 : NULL);
+        v128_t bytes = clamp16(q0, q1);
         wasm_v128_store64_lane(output + at0, bytes, 0);
         wasm_v128_store64_lane(output + at1, bytes, 1);
     }
@@ -181,9 +175,8 @@ static inline void tile_dot(const struct tile *tile, const packed_weight *weight
 }
 
 /* One block of 8 outputs for a panel: `count` pixels from `first`, their inputs at `rows`. */
-static inline void run_block(const struct cxr_conv *conv, const struct output_stage *stage, const uint8_t *rows,
-                             size_t first, size_t count, size_t n, int light, const uint8_t *residual,
-                             uint8_t *output) {
+static inline void run_block(const struct cxr_conv *conv, v128_t origin, const uint8_t *rows, size_t first, size_t count,
+                             size_t n, int light, const uint8_t *residual, uint8_t *output) {
     const size_t inputs = conv->in_channels, outputs = conv->out_channels, pixel_bytes = inputs * INPUT_BYTES;
     const packed_weight *block = (const packed_weight *)conv->weights + n * inputs;
     const v128_t bias0 = wasm_v128_load(conv->bias + n), bias1 = wasm_v128_load(conv->bias + n + 4);
@@ -196,7 +189,7 @@ static inline void run_block(const struct cxr_conv *conv, const struct output_st
         v128_t acc[TILE_PIXELS][2];
         for (size_t r = 0; r < TILE_PIXELS; r++) acc[r][0] = bias0, acc[r][1] = bias1;
         tile_dot(&tile, block, inputs, light, acc);
-        store_tile(conv, stage, &tile, n, acc, residual, output);
+        store_tile(conv, origin, &tile, n, acc, residual, output);
     }
 }
 
@@ -204,12 +197,12 @@ static inline void run_block(const struct cxr_conv *conv, const struct output_st
 static inline __attribute__((always_inline)) void run_panels(const struct cxr_conv *conv, const uint8_t *input, int light,
                                                              const uint8_t *residual, uint8_t *output, void *scratch) {
     const size_t pixels = (size_t)conv->out_height * conv->out_width, panel = panel_pixels(conv);
-    const struct output_stage stage = output_stage(conv, residual);
+    const v128_t origin = origin_of(conv, residual);
     for (size_t first = 0; first < pixels; first += panel) {
         const size_t count = first + panel < pixels ? panel : pixels - first, inputs = conv->in_channels;
         const uint8_t *rows = load_panel(input + first * inputs, count * inputs, scratch);
         for (size_t n = 0; n < conv->out_channels; n += 8)
-            run_block(conv, &stage, rows, first, count, n, light, residual, output);
+            run_block(conv, origin, rows, first, count, n, light, residual, output);
     }
 }
 
@@ -248,9 +241,9 @@ struct column {
 
 /* at: the offset of the column and the channels in a row; height: of the strip, whose second row needs the fourth */
 static inline struct column load_column(const uint8_t *const rows[COLUMN_ROWS], size_t at, size_t height) {
-    v128_t r3 = height == STRIP_ROWS ? wasm_v128_load64_zero(rows[3] + at) : wasm_i32x4_splat(0);
     v128_t r01 = interleave8(wasm_v128_load64_zero(rows[0] + at), wasm_v128_load64_zero(rows[1] + at));
-    v128_t r23 = interleave8(wasm_v128_load64_zero(rows[2] + at), r3);
+    v128_t r23 = height < STRIP_ROWS ? wasm_u16x8_load8x8(rows[2] + at)
+                                     : interleave8(wasm_v128_load64_zero(rows[2] + at), wasm_v128_load64_zero(rows[3] + at));
     return (struct column){wasm_i16x8_shuffle(r01, r23, 0, 8, 1, 9, 2, 10, 3, 11),
                            wasm_i16x8_shuffle(r01, r23, 4, 12, 5, 13, 6, 14, 7, 15)};
 }
@@ -332,53 +325,109 @@ static size_t depthwise_packed_bytes(const struct cxr_conv *conv) {
     return conv->out_channels / 8 * STRIP_ROWS * DEPTHWISE_BLOCK * sizeof(depthwise_weight);
 }
 
-/* The column's values, or zeros beside the input. */
-static inline struct column find_column(const struct cxr_conv *conv, const uint8_t *const rows[COLUMN_ROWS],
-                                        size_t column, size_t c, size_t height) {
-    if (column < conv->in_width) return load_column(rows, column * conv->in_channels + c, height);
-    return (struct column){0};
+/* Eight channels of a strip on their way through it. Stride, height and `inside` are constants wherever they are passed
+ * on below. */
+struct walk {
+    const struct cxr_conv *conv;
+    const uint8_t *const *rows; /* [COLUMN_ROWS] */
+    const depthwise_weight *weights;
+    v128_t origin;
+    size_t channel; /* the first of the eight */
+    size_t column;  /* the next; left of the input it wraps to a huge number */
+    size_t at;      /* its offset in a row */
+    uint8_t *cell;  /* of the strip's first row, the next */
+};
+
+/* The next column's values, or zeros beside the input. */
+static inline __attribute__((always_inline)) struct column next_column(struct walk *walk, size_t height, int inside) {
+    __asm__("" : "+r"(walk->at)); /* or the compiler makes a moving pointer of each sum, more than there are registers */
+    struct column k = {0};
+    if (inside || walk->column < walk->conv->in_width) k = load_column(walk->rows, walk->at, height);
+    walk->column++;
+    walk->at += walk->conv->in_channels;
+    return k;
 }
 
-/* Eight channels of one window. */
-static inline v128_t depthwise8(const struct cxr_conv *conv, const struct output_stage *stage,
-                                const depthwise_weight *weights, const struct column k[3], size_t c,
-                                const uint8_t *residual) {
-    v128_t acc[2] = {wasm_v128_load(conv->bias + c), wasm_v128_load(conv->bias + c + 4)};
+/* The window of columns a, b and c -> output */
+static inline void store_window(const struct walk *walk, const depthwise_weight *weights, struct column a,
+                                struct column b, struct column c, uint8_t *output) {
+    const int32_t *bias = walk->conv->bias + walk->channel;
+    const struct column k[3] = {a, b, c};
+    v128_t acc[2] = {wasm_v128_load(bias), wasm_v128_load(bias + 4)};
     window_dot(weights, k, acc);
-    return requantise8(stage, acc[0], acc[1], conv->multipliers + c, residual);
+    v128_t q = requantise8(walk->origin, acc[0], acc[1], walk->conv->multipliers + walk->channel, NULL);
+    wasm_v128_store64_lane(output, clamp16(q, q), 0);
 }
 
-/* Eight channels of `height` rows of output cells; stride and height are constants where it is called. Neighbouring
- * windows share columns, so each is loaded once. */
-static inline __attribute__((always_inline)) void depthwise_strip(const struct cxr_conv *conv,
-                                                                  const struct output_stage *stage,
-                                                                  const uint8_t *const rows[COLUMN_ROWS], size_t c,
-                                                                  const uint8_t *residual, uint8_t *output,
-                                                                  size_t stride, size_t height) {
-    const depthwise_weight *weights = (const depthwise_weight *)conv->weights + c / 8 * STRIP_ROWS * DEPTHWISE_BLOCK;
-    const size_t row = (size_t)conv->out_width * conv->out_channels;
-    size_t column = (size_t)0 - conv->pad_left; /* left of the input wraps to a huge number */
-    struct column k[3] = {find_column(conv, rows, column, c, height), find_column(conv, rows, column + 1, c, height)};
-    for (size_t at = c; at < row; at += conv->out_channels, column += stride) {
-        k[2] = find_column(conv, rows, column + 2, c, height);
-        v128_t q[2];
-        for (size_t i = 0; i < 2; i++)
-            q[i] = i < height ? depthwise8(conv, stage, weights + i * DEPTHWISE_BLOCK, k, c,
-                                           residual ? residual + i * row + at : NULL) : q[0];
-        v128_t bytes = clamp16(stage, q[0], q[1]);
-        wasm_v128_store64_lane(output + at, bytes, 0);
-        if (height == 2) wasm_v128_store64_lane(output + row + at, bytes, 1);
-        k[0] = stride == 1 ? k[1] : k[2];
-        k[1] = stride == 1 ? k[2] : find_column(conv, rows, column + 3, c, height);
+/* The next cell of each row. One is stored before the next begins, since V8 puts the loads up to a store before all else
+ * and would run out of registers. */
+static inline __attribute__((always_inline)) void next_cell(struct walk *walk, struct column a, struct column b,
+                                                            struct column c, size_t height) {
+    const size_t row = (size_t)walk->conv->out_width * walk->conv->out_channels;
+    store_window(walk, walk->weights, a, b, c, walk->cell);
+    if (height == 2) store_window(walk, walk->weights + DEPTHWISE_BLOCK, a, b, c, walk->cell + row);
+    walk->cell += walk->conv->out_channels;
+}
+
+/* Cells up to `end`. Neighbouring windows share columns, so each is loaded once; at stride 1 three cells a turn, where
+ * whole turns are asked for `inside`, spare the moves from one column to the next. */
+static inline __attribute__((always_inline)) void next_cells(struct walk *walk, const uint8_t *end, size_t stride,
+                                                             size_t height, int inside) {
+    struct column a = next_column(walk, height, 0), b, c;
+    if (stride == 1) b = next_column(walk, height, 0);
+    while (walk->cell < end) {
+        if (stride == 2) b = next_column(walk, height, inside);
+        c = next_column(walk, height, inside);
+        next_cell(walk, a, b, c, height);
+        if (stride == 1 && inside) {
+            a = next_column(walk, height, 1);
+            next_cell(walk, b, c, a, height);
+            b = next_column(walk, height, 1);
+            next_cell(walk, c, a, b, height);
+        } else {
+            a = stride == 1 ? b : c;
+            b = c;
+        }
     }
+}
+
+/* All cells of `height` rows: the first `inner` of a row, then those whose windows may leave the input. */
+static inline __attribute__((always_inline)) void run_strip(const struct cxr_conv *conv,
+                                                            const uint8_t *const rows[COLUMN_ROWS], size_t inner,
+                                                            uint8_t *output, size_t stride, size_t height) {
+    const size_t channels = conv->out_channels;
+    for (size_t c = 0; c < channels; c += 8) {
+        struct walk walk = {.conv = conv,
+                            .rows = rows,
+                            .weights = (const depthwise_weight *)conv->weights + c / 8 * STRIP_ROWS * DEPTHWISE_BLOCK,
+                            .origin = origin_of(conv, NULL),
+                            .channel = c,
+                            .cell = output + c};
+        walk.column = (size_t)0 - conv->pad_left;
+        walk.at = walk.column * channels + c;
+        next_cells(&walk, output + c + inner * channels, stride, height, 1);
+        walk.column = inner * stride - conv->pad_left;
+        walk.at = walk.column * channels + c;
+        next_cells(&walk, output + c + conv->out_width * channels, stride, height, 0);
+    }
+}
+
+/* How many cells at a row's beginning have all columns that next_cells takes for `inside` there: the last one is
+ * x * stride + 2 - pad_left. At stride 1 whole turns of three. */
+static size_t inner_cells(const struct cxr_conv *conv) {
+    const size_t width = (size_t)conv->in_width + conv->pad_left;
+    if (width < 3 || conv->pad_left + conv->stride > 3) return 0;
+    const size_t windows = (width - 3) / conv->stride + 1;
+    const size_t count = windows < conv->out_width ? windows : conv->out_width;
+    return conv->stride == 1 ? count / 3 * 3 : count;
 }
 
 /* input [H][W][C], output [H'][W'][C] */
 static void depthwise_u7s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *input, const uint8_t *residual,
                                  uint8_t *output, void *scratch) {
+    (void)residual;
     const struct cxr_conv conv = *pointer; /* a copy, which stores of bytes can't change */
-    const struct output_stage stage = output_stage(&conv, residual);
-    const size_t row_bytes = (size_t)conv.out_width * conv.out_channels;
+    const size_t inner = inner_cells(&conv);
     memset(scratch, 0, depthwise_scratch_bytes(&conv));
     for (size_t y = 0, height; y < conv.out_height; y += height) {
         const uint8_t *rows[COLUMN_ROWS];
@@ -386,14 +435,11 @@ static void depthwise_u7s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *
             size_t row = y * conv.stride + i - conv.pad_top; /* above the input wraps to a huge number */
             rows[i] = row < conv.in_height ? input + row * conv.in_width * conv.in_channels : scratch;
         }
-        const uint8_t *add = residual ? residual + y * row_bytes : NULL;
-        uint8_t *cells = output + y * row_bytes;
+        uint8_t *cells = output + y * conv.out_width * conv.out_channels;
         height = conv.stride == 1 && STRIP_ROWS == 2 && y + 1 < conv.out_height ? 2 : 1;
-        for (size_t c = 0; c < conv.out_channels; c += 8) {
-            if (height == 2) depthwise_strip(&conv, &stage, rows, c, add, cells, 1, STRIP_ROWS);
-            else if (conv.stride == 1) depthwise_strip(&conv, &stage, rows, c, add, cells, 1, 1);
-            else depthwise_strip(&conv, &stage, rows, c, add, cells, 2, 1);
-        }
+        if (height == 2) run_strip(&conv, rows, inner, cells, 1, STRIP_ROWS);
+        else if (conv.stride == 1) run_strip(&conv, rows, inner, cells, 1, 1);
+        else run_strip(&conv, rows, inner, cells, 2, 1);
     }
 }
 
@@ -444,8 +490,9 @@ static inline v128_t splat_taps(uint8_t first, uint8_t second) { return wasm_i32
 /* input [H][W] u8, output [H'][W'][N] */
 static void stem_u8s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *input, const uint8_t *residual,
                             uint8_t *output, void *scratch) {
+    (void)residual;
     const struct cxr_conv conv = *pointer; /* a copy, which stores of bytes can't change */
-    const struct output_stage stage = output_stage(&conv, residual);
+    const v128_t origin = origin_of(&conv, NULL);
     const uint8_t *a = scratch, *b = a + stem_row_bytes(&conv), *c = b + stem_row_bytes(&conv);
     size_t cell = 0;
     for (size_t y = 0; y < conv.out_height; y++) {
@@ -455,9 +502,8 @@ static void stem_u8s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *input
                                              splat_taps(b[x + 1], b[x + 2]), splat_taps(c[x], c[x + 1]),
                                              splat_taps(c[x + 2], 0)};
             for (size_t n = 0; n < conv.out_channels; n += 8) {
-                v128_t q = requantise8(&stage, stem4(&conv, pairs, n), stem4(&conv, pairs, n + 4), conv.multipliers + n,
-                                       residual ? residual + cell + n : NULL);
-                wasm_v128_store64_lane(output + cell + n, clamp16(&stage, q, q), 0);
+                v128_t q = requantise8(origin, stem4(&conv, pairs, n), stem4(&conv, pairs, n + 4), conv.multipliers + n, NULL);
+                wasm_v128_store64_lane(output + cell + n, clamp16(q, q), 0);
             }
         }
     }

@@ -25,7 +25,7 @@ struct cxr_file_op {
     uint32_t opcode; /* enum cxr_opcode */
     uint32_t input, output, residual; /* tensor indices; residual may be CXR_NO_RESIDUAL */
     uint32_t kernel, stride, pad_top, pad_left;
-    uint32_t lo, hi; /* clamp of the output */
+    uint32_t lo, hi; /* clamp of the output: 0 and 127 */
     uint32_t weights, bias, multipliers;
 };
 

@@ -113,7 +113,7 @@ static uint8_t naive_requantise(const struct cxr_conv *conv, size_t n, int64_t a
     int64_t below = (int64_t)(t + 1024) - 1024; /* floor, as t + 1024 is positive */
     double rest = t - (double)below;
     int64_t q = below + (rest > 0.5 || (rest == 0.5 && below % 2 != 0)) + add;
-    return (uint8_t)(q < conv->lo ? conv->lo : q > conv->hi ? conv->hi : q);
+    return (uint8_t)(q < 0 ? 0 : q > 127 ? 127 : q);
 }
 
 static int64_t naive_sum(const struct sample *s, size_t y, size_t x, size_t n, int taps) {
@@ -190,7 +190,7 @@ static void sweep_pointwise(int light) {
                 for (int residual = 0; residual < 2; residual++) {
                     struct cxr_conv conv = {.in_height = sides[a][0], .in_width = sides[a][1], .in_channels = channels[b],
                                             .out_height = sides[a][0], .out_width = sides[a][1], .out_channels = channels[c],
-                                            .stride = 1, .zero_point = 61, .lo = residual ? 3 : 0, .hi = 127};
+                                            .stride = 1, .zero_point = 61};
                     struct sample s = make_sample(conv, channels[b], 127, (enum fill)(c % 2), residual);
                     if (light) lighten((int8_t *)(uintptr_t)s.conv.weights, (size_t)channels[b] * channels[c]);
                     check_as(&s, offsetof(struct cxr_kernels, pointwise),
@@ -224,8 +224,9 @@ static void sweep_windows(int is_stem) {
                                                 .out_height = (sides[a][0] + stride - 1) / stride,
                                                 .out_width = (sides[a][1] + stride - 1) / stride,
                                                 .out_channels = channels[c], .stride = stride,
-                                                .pad_top = pad, .pad_left = (pad + 1) % 3, .hi = 127, .lo = 0};
-                        struct sample s = make_sample(conv, 9, is_stem ? 255 : 127, (enum fill)fill, (int)(a % 2));
+                                                .pad_top = pad, .pad_left = (pad + 1) % 3,
+                                                .zero_point = (int32_t)(a % 2) * 9};
+                        struct sample s = make_sample(conv, 9, is_stem ? 255 : 127, (enum fill)fill, 0);
                         check(&s, is_stem ? offsetof(struct cxr_kernels, stem) : offsetof(struct cxr_kernels, depthwise), 9);
                     }
 }
@@ -245,7 +246,7 @@ static void test_large_accumulators(void **state) {
     (void)state;
     random_state = 3;
     struct cxr_conv conv = {.in_height = 2, .in_width = 3, .in_channels = 8, .out_height = 2, .out_width = 3,
-                            .out_channels = 16, .stride = 1, .zero_point = 64, .hi = 127};
+                            .out_channels = 16, .stride = 1, .zero_point = 64};
     struct sample s = make_sample(conv, 8, 127, FILL_EXTREME, 0);
     int32_t *bias = (int32_t *)(uintptr_t)s.conv.bias;
     float *multipliers = (float *)(uintptr_t)s.conv.multipliers;

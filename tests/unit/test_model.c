@@ -125,7 +125,6 @@ static void test_same_bits_mobilenet(void **state) {
     check_same_bits(bytes, length);
 }
 
-/* Mean of the activation map plus the bias is the logit; probabilities are a distribution. */
 /* Which kernel step 1 gets for its first four weights that meet. */
 static const struct cxr_kernel *kernel_for(const struct cxr_kernels *table, const int8_t four[4]) {
     size_t length;
@@ -153,6 +152,7 @@ static void test_light_weights(void **state) {
     assert_ptr_equal(kernel_for(&table, (const int8_t[]){0, -128, -128, 3}), &table.pointwise);
 }
 
+/* Mean of the activation map plus the bias is the logit; probabilities are a distribution. */
 static void test_head(void **state) {
     (void)state;
     size_t length;
@@ -395,6 +395,32 @@ static void test_malicious(void **state) {
     free(bytes);
 }
 
+/* What the kernels need not look for: clamps other than 0 and 127, and residuals of windows. */
+static void test_unsupported(void **state) {
+    (void)state;
+    enum { OP_BYTES = 64, RESIDUAL = 12, LO = 32, HI = 36 };
+    size_t length;
+    uint8_t *bytes = cxrm_small_model(&length);
+    struct cxr_model_file file;
+    assert_int_equal(cxr_model_file_open(bytes, length, NULL, &file), CXR_OK);
+    uint32_t depthwise = 0; /* one whose output may take its input as a residual */
+    while (cxr_model_file_op(&file, depthwise).opcode != CXR_OP_DEPTHWISE ||
+           cxr_model_file_op(&file, depthwise).stride != 1) depthwise++;
+    const uint32_t changes[][3] = {{depthwise, LO, 1}, {depthwise, HI, 126}, {1, HI, 128},
+                                   {depthwise, RESIDUAL, cxr_model_file_op(&file, depthwise).input}};
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        uint8_t *word = (uint8_t *)(uintptr_t)file.ops + changes[i][0] * OP_BYTES + changes[i][1], saved[4];
+        memcpy(saved, word, 4);
+        memcpy(word, &changes[i][2], 4);
+        cxrm_reseal(bytes, length);
+        assert_int_equal(try_load(bytes, length), CXR_E_MODEL_INVALID);
+        memcpy(word, saved, 4);
+    }
+    cxrm_reseal(bytes, length);
+    assert_int_equal(try_load(bytes, length), CXR_OK);
+    free(bytes);
+}
+
 static void test_sentences(void **state) {
     (void)state;
     for (int i = 0; i <= CXR_E_MODEL_INVALID; i++) {
@@ -412,7 +438,7 @@ int main(void) {
         cmocka_unit_test(test_same_bits_small), cmocka_unit_test(test_same_bits_mobilenet),
         cmocka_unit_test(test_head),      cmocka_unit_test(test_verdicts),        cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_flipped),   cmocka_unit_test(test_known),           cmocka_unit_test(test_malicious),
-        cmocka_unit_test(test_sentences), cmocka_unit_test(test_light_weights),
+        cmocka_unit_test(test_sentences), cmocka_unit_test(test_light_weights),   cmocka_unit_test(test_unsupported),
         cmocka_unit_test(test_turns),     cmocka_unit_test(test_righting),        cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }
