@@ -282,7 +282,8 @@ $(eval $(call variant,wasm-relaxed,$(CLANG),--target=wasm32-unknown-emscripten -
 ASSETS   := $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm) $(BUILD)/web/cxrlens.cxrm
 
 PAGE     := $(WEB:web/%=$(BUILD)/web/%) $(ASSETS) $(BUILD)/web/evaluation.json $(BUILD)/web/assets.js $(DICOM_BUILT)
-STORED   := $(sort $(filter-out $(UNSERVED:%=$(BUILD)/web/%) %/sw.js %.d.ts %.schema.json %.map %.md $(BUILD)/web/examples/%,$(PAGE)))
+# embed.html is left to the network: its host writes origins into it.
+STORED   := $(sort $(filter-out $(UNSERVED:%=$(BUILD)/web/%) %/sw.js %/embed.html %.d.ts %.schema.json %.map %.md $(BUILD)/web/examples/%,$(PAGE)))
 
 # The headers that keep the page's promises, for hosts that read them from the folder, and for the others' settings.
 HEADERS  := $(BUILD)/web/_headers $(BUILD)/web/.htaccess $(BUILD)/headers/nginx.conf $(BUILD)/headers/Caddyfile

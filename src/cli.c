@@ -315,7 +315,6 @@ static int classify_all(struct run *run, const struct cli_inputs *inputs) {
     progress_hide(&run->progress);
     cli_output_end(stdout, run->options->format, info, &run->tally);
     if (inputs->count == 0) complain(0, "there are no images here");
-    if (ferror(stdout)) run->failed = complain(1, "cannot write the results");
     return run->tally.failed || run->failed ? EXIT_SOME_FAILED : EXIT_ALL_READ;
 }
 
@@ -426,7 +425,8 @@ int main(int argc, char **argv) {
         if (strcmp(name, commands[i].name) == 0) {
             int code = commands[i].run(argc, argv);
             if (code == HELP_WANTED) code = command_help(argc, argv);
-            return fflush(stdout) == 0 && !ferror(stdout) ? code : EXIT_SOME_FAILED;
+            if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+            return complain(EXIT_SOME_FAILED, "cannot write the results");
         }
     if (*name) complain(EXIT_NOT_STARTED, "no such command: %s", name);
     fputs(usage, stderr);

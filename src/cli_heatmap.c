@@ -49,7 +49,8 @@ char *cli_heatmap_path(const char *folder, const char *file, const char *sha256)
         for (stem = MAX_STEM; stem && (name[stem] & 0xC0) == 0x80;) stem--; /* to the end of a character in UTF-8 */
     size_t length = strlen(folder) + (size_t)stem + DIGEST_DIGITS + sizeof "/-.png";
     char *path = malloc(length);
-    if (path) snprintf(path, length, "%s/%.*s-%.*s.png", folder, stem, name, DIGEST_DIGITS, sha256);
+    const char *joint = *folder && folder[strlen(folder) - 1] == '/' ? "" : "/";
+    if (path) snprintf(path, length, "%s%s%.*s-%.*s.png", folder, joint, stem, name, DIGEST_DIGITS, sha256);
     return path;
 }
 

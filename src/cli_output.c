@@ -278,7 +278,10 @@ static void text_header(FILE *out, const struct cxr_model_info *model) {
     fprintf(out, "  %*s  file\n", SHARE_WIDTH, "chest");
 }
 
+/* Never 100% or 0% but where it is exactly that. */
 static void text_share(FILE *out, int width, float share) {
+    if (share >= 0.9995f && share < 1) share = 0.999f;
+    if (share < 0.0005f && share > 0) share = 0.001f;
     fprintf(out, "  %*.1f%%", width - 1, 100.0 * (double)share);
 }
 

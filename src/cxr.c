@@ -217,7 +217,7 @@ static const struct status_text status_texts[] = {
     {CXR_E_IMAGE_FORMAT, "image-format", "The file is neither a PNG nor a JPEG image."},
     {CXR_E_IMAGE_CORRUPT, "image-corrupt", "The image is damaged or cut off."},
     {CXR_E_IMAGE_UNSUPPORTED, "image-unsupported",
-     "This variant of the format is not supported (lossless, arithmetic-coded or 12-bit JPEG)."},
+     "This rare variant of PNG or JPEG is not supported (such as lossless, arithmetic-coded or 12-bit JPEG)."},
     {CXR_E_IMAGE_FILE_SIZE, "image-file-size", "The file is larger than 256 MiB."},
     {CXR_E_IMAGE_SIDE, "image-side", "The image is wider or higher than 16384 pixels."},
     {CXR_E_IMAGE_PIXELS, "image-pixels", "The image has more than 64 megapixels."},

@@ -43,7 +43,7 @@ enum cxr_status {
     CXR_E_IMAGE_EMPTY = 10,       /* no bytes at all */
     CXR_E_IMAGE_FORMAT = 11,      /* neither PNG nor JPEG by its content */
     CXR_E_IMAGE_CORRUPT = 12,     /* PNG or JPEG, but broken or cut off */
-    CXR_E_IMAGE_UNSUPPORTED = 13, /* a variant that the decoder does not know (lossless or 12-bit JPEG) */
+    CXR_E_IMAGE_UNSUPPORTED = 13, /* a variant that the decoder does not know (such as 12-bit JPEG) */
     CXR_E_IMAGE_FILE_SIZE = 14,   /* more than CXR_MAX_FILE_BYTES */
     CXR_E_IMAGE_SIDE = 15,        /* a side longer than CXR_MAX_SIDE */
     CXR_E_IMAGE_PIXELS = 16,      /* more than CXR_MAX_PIXELS */
@@ -129,7 +129,7 @@ struct cxr_gray16 {
     double centre, width_of_window; /* of the window, in rescaled units; the width is positive */
     uint32_t invert;          /* 1: MONOCHROME1, small values are white */
     uint32_t has_padding;     /* 1: pixels of the value below are background */
-    int32_t padding;          /* stored value of padding pixels */
+    int32_t padding;          /* stored value of padding pixels; beyond their bits: of none */
 };
 
 /* Milliseconds from any fixed moment; lets the library fill in the timings. */

@@ -283,9 +283,12 @@ static int32_t stored_value(const struct cxr_gray16 *s, uint32_t bits) {
     return (int32_t)bits - (negative ? (int32_t)1 << s->bits : 0);
 }
 
-/* Whether stored bits are padding. Files give the padding value signed or not, whatever the pixels are. */
+/* Whether stored bits are padding. Files give the padding value signed or not, whatever the pixels are; one beyond their
+ * bits is none. */
 static int is_padding(const struct cxr_gray16 *s, uint32_t bits) {
-    return s->has_padding && bits == ((uint32_t)s->padding & ((1u << s->bits) - 1));
+    const int32_t range = (int32_t)1 << s->bits;
+    const int fits = s->padding >= -range / 2 && s->padding < range;
+    return s->has_padding && fits && bits == ((uint32_t)s->padding & ((uint32_t)range - 1));
 }
 
 /* A window as two ends: below the lower one is black, above the upper one white. */

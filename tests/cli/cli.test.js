@@ -417,13 +417,24 @@ function pngSize(path) {
   return [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
 }
 
+test('the table says 100% or 0% only where it is exactly that', () => {
+  const picture = 'tests/golden/colour-333x180.png'; // far from a film
+  const { answers } = classify([picture, FILM]);
+  const shares = answers.map((/** @type {any} */ { gate }) => gate.score);
+  assert.ok(shares[0] > 0 && shares[0] < 0.0005, `${shares[0]} rounds to 0%`);
+  const { out } = run(['classify', '--format', 'text', picture, FILM]);
+  const shown = out.split('\n').slice(1, 3).map((line) => line.match(/([\d.]+)%  \S/)?.[1]);
+  assert.equal(shown[0], '0.1');
+  assert.equal(shown[1] === '100.0', shares[1] === 1);
+});
+
 test('heat maps are exact in JSON and drawn for what passes the gate', () => {
   const maps = join(folder, 'some/where');
   for (const name of ['one/film.png', 'two/film.png']) put(name, name.startsWith('one') ? good : png(500, 300));
   put('wide.png', png(3000, 1500));
   const paths = [join(folder, 'one'), join(folder, 'two'), join(folder, 'wide.png'), FILM];
   const refused = classify(['--heatmap', maps, ...paths]).answers;
-  const { code, answers } = classify(['--model', openGate(), '--heatmap', maps, ...paths], { build: 'asan' });
+  const { code, answers } = classify(['--model', openGate(), '--heatmap', `${maps}/`, ...paths], { build: 'asan' });
   assert.deepEqual([code, answers.length], [0, 4]);
   assert.deepEqual([refused[3].gate.accepted, refused[3].heatmap.file], [false, undefined]);
   for (const { heatmap, classes, gate } of answers) {
@@ -488,7 +499,11 @@ test('results that cannot be written are an error', () => {
     assert.equal(code, 1);
     assert.match(err, /cannot write/);
   }
-  assert.equal(run(['--help'], { wrap }).code, 1);
+  for (const command of ['--help', '--version', 'info']) {
+    const { code, err } = run([command], { wrap });
+    assert.equal(code, 1);
+    assert.match(err, /cannot write/);
+  }
 });
 
 test('standard error stays empty when it is no terminal', () => {

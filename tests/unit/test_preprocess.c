@@ -72,6 +72,8 @@ static void test_windows(void **state) {
                                                      .intercept = rescales[r][1], .window = window, .centre = windows[w][0],
                                                      .width_of_window = windows[w][1], .invert = bits >> 1 & 1,
                                                      .has_padding = bits >> 2, .padding = bits & 1 ? -2000 : 4095});
+    check_window((struct cxr_gray16){.slope = 1, .window = CXR_WINDOW_LINEAR, .centre = 2048, .width_of_window = 4096,
+                                     .has_padding = 1, .padding = 65535}); /* none of 12 bits, 4095 neither */
 }
 
 /* Without a window, what is there is spread from black to white; padding is black and not counted. */
