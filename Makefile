@@ -72,6 +72,7 @@ install: native ## install command, libraries, header, man page and model under 
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' src/cxrlens.pc.in >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/cxrlens.pc'
 	install -m 644 src/cxrlens.1 '$(DESTDIR)$(PREFIX)/share/man/man1/cxrlens.1'
 	install -m 644 model/cxrlens.cxrm '$(DESTDIR)$(PREFIX)/share/cxrlens/cxrlens.cxrm'
+	[ -n '$(DESTDIR)' ] || ldconfig 2>/dev/null || true # so that programs find the library
 
 uninstall: ## remove what install put there
 	cd '$(DESTDIR)$(PREFIX)' && rm -f bin/cxrlens include/cxr.h lib/libcxr.a lib/libcxr.so.0 lib/libcxr.so \

@@ -52,7 +52,14 @@ function remember(key, value) {
 
 /** @param {string} language */
 async function setLanguage(language) {
-  const [own, page] = await Promise.all([loadStrings(language), PAGE_STRINGS[language]()]);
+  const select = /** @type {HTMLSelectElement} */ (byId('language'));
+  const found = await Promise.all([loadStrings(language), PAGE_STRINGS[language]()]).catch(() => null);
+  if (select.value !== language) return; // another was chosen meanwhile
+  if (!found) {
+    select.value = words.language;
+    return;
+  }
+  const [own, page] = found;
   words = new Words(language, { ...own, ...page.default });
   document.documentElement.lang = language;
   document.title = words.text('page.title');
@@ -190,7 +197,7 @@ function keepNow() {
 function forget() {
   keeping = false;
   writing = writing.then(wipe).then(() => {
-    remember('keep', 'no');
+    if (!keeping) remember('keep', 'no'); // or the box was ticked again meanwhile
     keptCount = 0;
     showKept();
   }, () => {

@@ -27,7 +27,7 @@ export { CxrError, looksLikeDicom };
  * @property {string|null} [wasmSha256] hexadecimal; default: one of the published modules'; null: do not check
  * @property {string|null} [modelSha256] default: the published model's, if neither model nor modelUrl is given
  * @property {number} [workers] most workers at a time; 0: work in this thread; default: as many as cores, at most 4
- * @property {boolean} [eager] start all workers at once, so that nothing is fetched later; default: when there is work
+ * @property {boolean} [eager] start all workers at once; default: when there is work
  * @property {AbortSignal} [signal] ends the loading
  * @property {(progress: { loaded: number, total: number }) => void} [onProgress] bytes of the model; total 0: unknown
  *

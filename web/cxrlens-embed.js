@@ -87,9 +87,10 @@ export class CxrFrame extends EventTarget {
   }
 
   /** @param {Settings} settings */
-  configure(settings) {
-    this.#settings = { ...this.#settings, ...settings };
-    return this.ask('cxr.configure', settings);
+  async configure(settings) {
+    const answer = await this.ask('cxr.configure', settings);
+    this.#settings = { ...this.#settings, ...settings }; // not what the frame refused, or it would refuse all of them after a reload
+    return answer;
   }
 
   /** Stops reading; what is done stays. */

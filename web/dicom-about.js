@@ -63,12 +63,12 @@ const meaningOf = (tags, key) => tags.items(key)[0]?.text('x00080104') ?? null;
 
 /** @param {Tags} tags @returns {Spacing|null} */
 function spacingOf(tags) {
-  // Pixel Spacing, Imager Pixel Spacing, Nominal Scanned Pixel Spacing (10.7.1.3).
-  return (
-    spacing(functionalGroup(tags, 0, 'x00289110').decimals('x00280030'), 'patient') ??
-    spacing(tags.decimals('x00181164'), 'detector') ??
-    spacing(tags.decimals('x00182010'), 'detector')
-  );
+  // Imager Pixel Spacing, Nominal Scanned Pixel Spacing, Pixel Spacing.
+  const detector = spacing(tags.decimals('x00181164'), 'detector') ?? spacing(tags.decimals('x00182010'), 'detector');
+  const given = spacing(functionalGroup(tags, 0, 'x00289110').decimals('x00280030'), 'patient');
+  // Pixel Spacing that was not calibrated repeats that of the detector (10.7.1.1).
+  const repeated = given?.row === detector?.row && given?.column === detector?.column && !tags.text('x00280a02');
+  return given && !repeated ? given : detector;
 }
 
 /** @param {number[]} values @param {'patient'|'detector'} at @returns {Spacing|null} */

@@ -65,6 +65,7 @@ const WANTED = new Set([
   'x00280010',
   'x00280011',
   'x00280030', // the pixels' layout
+  'x00280a02', // how their spacing was calibrated
   'x00280100',
   'x00280101',
   'x00280102',

@@ -4,9 +4,9 @@
  * Importing this file registers nothing; import define.js for that. Elements that ask for the same model
  * share one pool of workers. The element never registers a service worker and writes no storage.
  *
- * Attributes: src (an image to read), model-url, wasm-url, workers, eager (all workers at once, so that nothing is
- *   fetched after `ready`), lang, multiple, disabled, no-guidance, no-keys (no single-key shortcuts), doubt-threshold
- *   (0..1: an answer below it becomes "not sure"; it can only make the element more careful), name (in a form).
+ * Attributes: src (an image to read), model-url, wasm-url, workers, eager (all workers at once), lang, multiple, disabled,
+ *   no-guidance, no-keys (no single-key shortcuts), doubt-threshold (0..1: an answer below it becomes "not sure"; it can
+ *   only make the element more careful), name (in a form).
  * Properties: the same, and results, images, progress, strings, ready.
  * Methods: classify(image), add(files), cancel(), clear(), undo().
  * Events, bubbling and composed: cxr-ready, cxr-progress, cxr-result, cxr-error.
@@ -64,6 +64,8 @@ export class CxrLens extends HTMLElement {
   /** Whether the guidance is unfolded, once the user chose. @type {boolean | null} */
   #guidanceOpen = null;
   #words = new Words('en');
+  /** The present turn of #relabel. */
+  #turn = {};
   /** @type {Record<string, string>} */
   #ownStrings = {};
   /** @type {Layout | null} */
@@ -74,8 +76,6 @@ export class CxrLens extends HTMLElement {
   #viewers = [];
   /** The compared image's viewer, below the choice of that image. @type {HTMLElement | null} */
   #pane = null;
-  /** What that choice offers. */
-  #choices = '';
   /** @type {HTMLDialogElement | null} */
   #help = null;
   /** Films on show. @type {Map<Item, Promise<Film | null>>} */
@@ -353,6 +353,7 @@ export class CxrLens extends HTMLElement {
   #reopen() {
     this.#lease?.release();
     this.#classifier = null;
+    this.#queue.restart();
     this.#open();
   }
 
@@ -367,7 +368,9 @@ export class CxrLens extends HTMLElement {
     await new Promise((resolve) => setTimeout(resolve)); // a task of its own: a start in one piece keeps input waiting
     const nearest = this.closest('[lang]')?.getAttribute('lang');
     const language = pickLanguage([this.getAttribute('lang'), nearest, ...navigator.languages]);
+    const turn = (this.#turn = {});
     const strings = await loadStrings(language).catch(() => ({}));
+    if (this.#turn !== turn) return; // another language was asked for since
     const words = new Words(language, strings, this.#ownStrings);
     const same = words.language === this.#words.language && JSON.stringify(words.strings) === JSON.stringify(this.#words.strings);
     this.#words = words;
@@ -685,13 +688,18 @@ export class CxrLens extends HTMLElement {
   /** The same as long as its viewer is: put in anew it would lose the focus, or the full screen. @param {HTMLElement} viewer */
   #secondPane(viewer) {
     if (this.#pane?.lastChild !== viewer) {
-      this.#pane = h('div', { class: 'second' }, this.#comparedPicker(), viewer);
-      this.#choices = '';
+      this.#pane = h('div', { class: 'second' }, h('select', {
+        'aria-label': this.#words.text('view.compare.with'),
+        onfocus: () => this.#secondPane(viewer), // images may have got their answers
+        onchange: () => {
+          this.#compared = this.#queue.items.find(({ id }) => String(id) === select.value) ?? null;
+          this.#showScenes();
+        },
+      }), viewer);
     }
     const select = /** @type {HTMLSelectElement} */ (this.#pane.firstChild);
-    const choices = this.#queue.items.filter((item) => item !== this.#selected).map((item) => [String(item.id), this.#sentence(item)]);
-    if (this.#choices !== String(choices)) select.replaceChildren(...choices.map(([value, text]) => h('option', { value }, text)));
-    this.#choices = String(choices);
+    const others = this.#queue.items.filter((item) => item !== this.#selected);
+    fill(select, ...others.map((item) => h('option', { value: String(item.id) }, this.#sentence(item))));
     select.value = String(this.#compared?.id);
     return this.#pane;
   }
@@ -722,14 +730,6 @@ export class CxrLens extends HTMLElement {
   #toggleCompare() {
     this.#compared = this.#compared ? null : this.#neighbour(1) ?? this.#neighbour(-1);
     this.#showScenes();
-  }
-
-  #comparedPicker() {
-    const select = h('select', { 'aria-label': this.#words.text('view.compare.with'), onchange: () => {
-      this.#compared = this.#queue.items.find(({ id }) => String(id) === select.value) ?? null;
-      this.#showScenes();
-    } });
-    return select;
   }
 
   /**

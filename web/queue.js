@@ -77,6 +77,15 @@ export class Queue extends EventTarget {
     this.pump();
   }
 
+  /** Puts back what runs: another reads it from now on. */
+  restart() {
+    for (const [item, controller] of this.#running) {
+      controller.abort();
+      this.#running.delete(item);
+      this.#set(item, 'waiting');
+    }
+  }
+
   /** Stops what waits or runs; what is done stays. @param {readonly Item[]} [items] all, when left out */
   cancel(items = this.items) {
     for (const item of items) this.#stop(item);

@@ -1,7 +1,7 @@
 /** The table of all images: sortable, filterable, one row updated at a time. */
 
 import { button, fill, h, icon } from './dom.js';
-import { isRefusal, topClass } from './answer.js';
+import { isRefusal } from './answer.js';
 
 /**
  * @typedef {import('./queue.js').Item} Item
@@ -139,8 +139,8 @@ export class Table {
     if (column === 'file') return item.name;
     if (column === 'verdict') return this.#kindText(item);
     if (column === 'time') return item.elapsed;
-    if (!result) return -1;
-    if (column === 'top') return topClass(result).probability;
+    if (!result || isRefusal(result.verdict)) return -1;
+    if (column === 'top') return this.#named(item)?.probability ?? -1;
     return result.classes.find(({ id }) => `class.${id}` === column)?.probability ?? -1;
   }
 
@@ -192,9 +192,9 @@ export class Table {
       ...this.#figureCells(item),
       h('td', { class: 'time' }, item.elapsed ? words.duration(item.elapsed) : ''),
       h('td', { class: 'actions' },
-        (item.state === 'failed' || item.state === 'cancelled') && button(words.text('table.retry'), stopping(() => hooks.onretry(item)), { icon: 'retry', bare: true, class: 'tool' }),
-        button(words.text('table.remove', { name: item.name }), stopping(() => hooks.onremove(item)), { icon: 'close', bare: true, class: 'tool' })));
-    if (had !== null) /** @type {HTMLElement | null} */ ([...row.querySelectorAll('button')].find((b) => b.className === had) ?? null)?.focus();
+        (item.state === 'failed' || item.state === 'cancelled') && button(words.text('table.retry'), stopping(() => hooks.onretry(item)), { icon: 'retry', bare: true, class: 'tool retry' }),
+        button(words.text('table.remove', { name: item.name }), stopping(() => hooks.onremove(item)), { icon: 'close', bare: true, class: 'tool remove' })));
+    if (had !== null) ([...row.querySelectorAll('button')].find((b) => b.className === had) ?? row.querySelector('button'))?.focus();
   }
 
   /** @param {Item} item */
@@ -205,13 +205,19 @@ export class Table {
       item.error && h('span', { class: 'reason' }, this.words.error(item.error)));
   }
 
+  /** The class that the answer names, if any. @param {Item} item */
+  #named(item) {
+    return item.result?.classes.find(({ id }) => id === this.hooks.verdict(item));
+  }
+
   /** @param {Item} item */
-  #figureCells({ result }) {
+  #figureCells(item) {
+    const { result } = item;
     // The figures of a refused image mean nothing, so a list does not show them.
     const counted = result && !isRefusal(result.verdict) ? result : null;
     const percent = (/** @type {number | undefined} */ share) => (share === undefined ? '' : this.words.percent(share));
     return [
-      h('td', { class: 'top' }, percent(counted ? topClass(counted).probability : undefined)),
+      h('td', { class: 'top' }, percent(this.#named(item)?.probability)),
       ...CLASSES.map((id) => h('td', { class: 'class' }, percent(counted?.classes.find((c) => c.id === id)?.probability))),
     ];
   }

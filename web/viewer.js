@@ -114,14 +114,14 @@ export class Viewer {
 
   /** @param {Scene | null} scene */
   show(scene) {
-    const changed = scene?.film !== this.#scene?.film;
+    const before = this.#scene;
     this.#scene = scene;
-    if (changed) {
-      this.#look = { ...PLAIN, inverted: scene?.inverted ?? false };
+    if (scene?.film !== before?.film) {
+      this.#look = { ...PLAIN, inverted: !!scene?.inverted };
       this.#view = { scale: 1, x: 0, y: 0 };
       this.#fit();
       this.#showChoice(scene?.film ?? null);
-    }
+    } else if (scene?.inverted !== before?.inverted) this.#look.inverted = !!scene?.inverted; // the answer came after the film
     this.update();
   }
 
@@ -148,11 +148,12 @@ export class Viewer {
   follow(view) {
     this.#view = { ...view };
     this.#place();
+    this.#paint();
   }
 
   /** Back to the whole film as it is. */
   reset() {
-    this.#look = { ...PLAIN, inverted: this.#scene?.inverted ?? false };
+    this.#look = { ...PLAIN, inverted: !!this.#scene?.inverted };
     this.#setView({ scale: 1, x: 0, y: 0 });
     this.#paint();
     this.#syncTools();
@@ -180,7 +181,7 @@ export class Viewer {
   /** Sizes the sheet so that the film fits the stage. */
   #fit() {
     const film = this.#scene?.film;
-    if (!film) return;
+    if (!film) return this.ruler?.show(null, 0, 0);
     const { clientWidth, clientHeight } = this.stage;
     const ratio = Math.min(clientWidth / film.width, clientHeight / film.height);
     this.#fitted = { width: film.width * ratio, height: film.height * ratio };
@@ -384,7 +385,7 @@ export class Viewer {
     const dx = event.clientX - before.clientX;
     const dy = event.clientY - before.clientY;
     if (other) this.#pinch(before, event, other);
-    else if (this.settings.drag === 'window' || before.button === 2 || event.shiftKey) this.#window(dx, dy);
+    else if (this.settings.drag === 'window' || event.buttons & 2 || event.shiftKey) this.#window(dx, dy);
     else this.#pan(dx, dy);
   }
 

@@ -314,6 +314,10 @@ test("detector spacing says that it is not the patient's", async () => {
   const { about } = await openDicom(deep({ '00181164': ['DS', '0.143\\0.143'] }));
   assert.deepEqual(about.spacing, { row: 0.143, column: 0.143, at: 'detector' });
   assert.equal((await openDicom(deep())).about.spacing, null);
+  // Pixel Spacing of the same values is the detector's too, unless it says how it was calibrated.
+  const same = { '00181164': ['DS', '0.143\\0.143'], '00280030': ['DS', '0.1430\\0.143'] };
+  assert.equal((await openDicom(deep(same))).about.spacing?.at, 'detector');
+  assert.equal((await openDicom(deep({ ...same, '00280a02': ['CS', 'GEOMETRY'] }))).about.spacing?.at, 'patient');
 });
 
 /** level, tag and value of what a file's tags lead to. @type {[string, Record<string, any>, string[]][]} */

@@ -402,6 +402,8 @@ test('an origin that is not on the list hears nothing, whatever it says', async 
 });
 
 test('a host that names origins in embed.html itself keeps to them', async () => {
+  // Nor may the page's store for offline use keep the file as it was built, or refuse the edited one.
+  assert.doesNotMatch(readFileSync(join(SITE, 'precache.js'), 'utf8'), /embed\.html/);
   const fixed = join(folder, 'element/cxrlens/embed-fixed.html');
   writeFileSync(fixed, readFileSync(fixed, 'utf8').replace('ORIGIN', origin.frame));
   for (const [from, expected] of [[origin.other, undefined], [origin.frame, 1]]) {

@@ -205,6 +205,11 @@ test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async
   assert.match(await lens(page).locator('.legend').innerText(), /Viral pneumonia/);
   const box = /** @type {{ x: number, y: number, width: number, height: number }} */ (await stageBox.boundingBox());
   await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  await page.mouse.down({ button: 'right' });
+  for (const share of [0.55, 0.6, 0.65, 0.7]) await page.mouse.move(box.x + share * box.width, box.y + box.height / 2);
+  await page.mouse.up({ button: 'right' });
+  const [, wide] = (await lens(page).locator('.readout').innerText()).match(/Window (\d+)/) ?? [];
+  assert.ok(Number(wide) > 255 + 0.15 * box.width, `window ${wide} after a drag of a fifth of ${box.width} pixels`);
   await page.mouse.wheel(0, -300);
   assert.doesNotMatch(await shift(), /scale\(1\)/);
   assert.deepEqual(troubles, []);
@@ -287,6 +292,15 @@ test('the language changes everything, and is remembered', async () => {
   assert.match(await lens(page).locator('.answer').innerText(), /확률|수치/);
   await page.reload();
   await lens(page).getByRole('button', { name: '사진 선택' }).waitFor();
+  await page.locator('#language').evaluate((node) => { // back before the words are there
+    for (const value of ['en', 'ko', 'en']) {
+      /** @type {HTMLSelectElement} */ (node).value = value;
+      node.dispatchEvent(new Event('change'));
+    }
+  });
+  await lens(page).getByRole('button', { name: 'Choose images' }).waitFor();
+  await page.waitForTimeout(300);
+  assert.equal(await page.evaluate(() => document.documentElement.lang), 'en');
   assert.deepEqual(troubles, []);
 });
 
@@ -342,6 +356,8 @@ test('the keyboard stays in the table: a sorted row that moves, a row that is re
   await focused(row('b.png'));
   await lens(page).getByRole('button', { name: 'Remove b.png' }).press('Enter');
   await focused(row('c.png'));
+  await lens(page).locator('tr', { has: row('c.png') }).getByRole('button', { name: 'Try again' }).press('Enter');
+  await focused(row('c.png')); // not the button that removes it
 });
 
 test('exports: CSV that no spreadsheet runs, JSON by the schema, names left out on request', async () => {

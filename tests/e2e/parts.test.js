@@ -82,6 +82,21 @@ test('queue: an image cancelled and tried again belongs to its second run', asyn
   assert.deepEqual(item.result, { second: true });
 });
 
+test('queue: what runs waits again when another is to read it, and its old answer is not heard', async () => {
+  const { queue, calls } = held(1);
+  const [item] = queue.add(blobs(2));
+  queue.restart();
+  assert.ok(calls[0].signal.aborted);
+  assert.equal(item.state, 'waiting');
+  calls[0].resolve({ old: true });
+  queue.pump();
+  await tick();
+  assert.deepEqual([item.state, calls.length, calls[1].item], ['running', 2, item]);
+  calls[1].resolve({ new: true });
+  await tick();
+  assert.deepEqual(item.result, { new: true });
+});
+
 test('queue: remove and undo keep the order', async () => {
   const { queue } = held(0);
   const items = queue.add(blobs(4));
