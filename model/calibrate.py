@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from augment import MADE_KINDS, make_negatives
-from data import CLASS_IDS, at_input, select
+from data import CLASS_IDS, at_input, read_at_input, select
 from fit import Sets, load_sets, run_program
 from integer import IntegerNet
 from metrics import reliability
@@ -88,28 +88,36 @@ def doubt_threshold(p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
     Thresholds are tested from strict to lax and the walk stops at the first failure (fixed-sequence testing),
     so the bound holds for the threshold that is returned. It holds for films drawn like the validation ones, and
-    for no others; and only nearly, since the same films chose the weights and fitted the temperature.
+    for no others; and only nearly, since the same films chose the weights and fitted the temperature. Where no threshold
+    passes, nearly everything is left open, and `bounded` is false.
     """
     confidence, right = p.max(1), p.argmax(1) == labels
-    chosen, fewest = 0.999, len(p) // 4  # of so few films, even without a mistake, nothing could be said
+    # Of fewer, even without a mistake, nothing could be said.
+    fewest = max(len(p) // 4, math.ceil(math.log(1 - CONFIDENCE) / math.log(1 - RISK)))
+    chosen, bounded = 0.999, False
     for threshold in np.arange(0.99, 0.25, -0.005):
         answered = confidence >= threshold
         if answered.sum() < fewest:
             continue
         if binomial_upper(int((~right[answered]).sum()), int(answered.sum())) > RISK:
             break
-        chosen = float(threshold)
+        chosen, bounded = float(threshold), True
     answered = confidence >= chosen
-    return {"threshold": chosen, "coverage": float(answered.mean()),
+    if not bounded:
+        print(f"note: of {len(p)} validation films, no threshold keeps the risk of answers at {RISK:.0%}; almost all will be "
+              "`uncertain`.")
+    return {"threshold": chosen, "bounded": bounded, "coverage": float(answered.mean()),
             "accuracy": float(right[answered].mean()) if answered.any() else 0.0}
 
 
 def operating_points(p: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
-    """Per class, one against the rest: thresholds that reach the wanted sensitivity, and specificity."""
+    """Per class, one against the rest: thresholds that reach the wanted sensitivity, and specificity, where what is at and
+    above them counts as found."""
     sensitive, specific = [], []
     for c in range(CLASSES):
         sensitive.append(float(np.quantile(p[labels == c, c], 1 - SENSITIVITY, method="lower")))
-        specific.append(float(np.quantile(p[labels != c, c], SPECIFICITY, method="higher")))
+        highest = np.quantile(p[labels != c, c], SPECIFICITY, method="higher").astype(np.float32)
+        specific.append(float(np.nextafter(highest, np.float32(2))))
     return {"sens95": sensitive, "spec95": specific}
 
 
@@ -133,7 +141,7 @@ def calibrate(net: IntegerNet, sets: Sets) -> dict:
     """All parameters and the validation figures they were chosen by."""
     val = select(sets.records, "val")
     labels = np.array([sets.records[i].label for i in val])
-    outputs = net.logits(at_input(sets.films[val]))
+    outputs = net.logits(read_at_input([sets.records[i] for i in val]))
     logits, gate = outputs[:, :CLASSES], outputs[:, CLASSES].astype(np.float64)
     losses = {with_bias: cross_validated(logits, labels, with_bias) for with_bias in (False, True)}
     with_bias = bool(losses[True] < (1 - BIAS_GAIN) * losses[False])

@@ -9,6 +9,7 @@ import argparse
 import csv
 import hashlib
 import os
+import struct
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-SIZE = 224   # films are kept at this size; the data set has no larger ones
+SIZE = 224   # films are kept at this size for training
 INPUT = 192  # the network's: reports/tried.md says why
 CACHE = "build/cache"
 CLASS_IDS = ("normal", "covid-19", "viral-pneumonia", "lung-opacity")
@@ -27,6 +28,8 @@ FOLDERS = {"Normal": NORMAL, "COVID": COVID, "Viral_Pneumonia": VIRAL, "Lung_Opa
 # Class shares of the database as published, for re-weighted figures.
 PUBLISHED = np.array([10192, 3616, 1345, 6012]) / 21165
 NEGATIVE = -1  # the label of an image that is no frontal chest film
+# What reading a damaged image raises.
+UNREADABLE = (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError)
 
 
 class DataError(Exception):
@@ -157,8 +160,13 @@ def resize(gray: np.ndarray, size: int = SIZE) -> np.ndarray:
 
 
 def at_input(images: np.ndarray) -> np.ndarray:
-    """Films as the engine gives them to the network: N x INPUT x INPUT, by its own resize."""
+    """Films of any size as the engine gives them to the network: N x INPUT x INPUT, by its own resize."""
     return np.stack([resize(i, INPUT) for i in images]) if len(images) else np.empty((0, INPUT, INPUT), np.uint8)
+
+
+def read_at_input(records: list[Record]) -> np.ndarray:
+    """Films read anew as the engine reads them, at once to INPUT: what the cache holds of larger ones was made SIZE first."""
+    return np.stack([read_image(r.path, INPUT) for r in records])
 
 
 def read_image(path: str, size: int = SIZE) -> np.ndarray:
@@ -186,7 +194,7 @@ def load_images(records: list[Record], cache_dir: str) -> tuple[np.ndarray, list
         try:
             images.append(read_image(r.path))
             kept.append(i)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             problems.append(f"{r.path}: {error}")
     array = np.stack(images) if images else np.empty((0, SIZE, SIZE), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)

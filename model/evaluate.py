@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import sys
 import time
@@ -19,9 +20,10 @@ import cxrm
 import report
 from calibrate import negatives_of
 from corruptions import CORRUPTIONS, MASKS, Change
-from data import CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, VIRAL, DataError, Record, select
+from data import CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, UNREADABLE, VIRAL, DataError, Record, read_image, select
 from engine import Answers, Engine, EngineError
 from fit import Sets, load_sets, logits_of
+from manifest import NEAR, perceptual_hash
 from metrics import bootstrap, confusion, pr_curve, rates, reliability, risk_coverage, roc_curve
 from net import CLASSES, Net
 
@@ -142,16 +144,32 @@ def worst_mistakes(answers: Answers, records: list[Record], count: int = 12) -> 
             for i in wrong[np.argsort(-confidence[wrong])][:count]]
 
 
-def external_figures(engine: Engine, root: str) -> dict:
-    """Each external set untouched: what the engine says of every label."""
+def unknown(rows: list[dict], root: str, films: np.ndarray) -> list[dict]:
+    """The rows whose image looks like none of the films, which may have trained the network, and like no row before."""
+    films, seen, kept = np.stack([perceptual_hash(film) for film in films]), set(), []
+    for row in rows:
+        try:
+            own = perceptual_hash(read_image(str(Path(root) / row["file"])))
+        except UNREADABLE:
+            kept.append(row)  # the engine will say so
+            continue
+        if ((len(own) - films @ own) / 2).min() > NEAR and own.tobytes() not in seen:
+            kept.append(row)
+        seen.add(own.tobytes())
+    return kept
+
+
+def external_figures(engine: Engine, root: str, films: np.ndarray) -> tuple[dict, int]:
+    """Each external set untouched: what the engine says of every label; and how many images were left out as known."""
     manifest = Path(root) / "external" / "manifest.csv"
     if not manifest.is_file():
-        return {}
+        return {}, 0
     with open(manifest, newline="") as file:
-        rows = list(csv.DictReader(file))
+        listed = rows = list(csv.DictReader(file))
     missing = {"file", "set", "label"} - set(rows[0] if rows else ())
     if missing:
         raise DataError(f"{manifest} is empty or lacks the column {min(missing)}.")
+    rows = unknown(listed, root, films)
     answers = engine.classify([str(Path(root) / r["file"]) for r in rows])
     names, labels = np.array([r["set"] for r in rows]), np.array([r["label"] for r in rows])
     result: dict = {}
@@ -166,12 +184,13 @@ def external_figures(engine: Engine, root: str) -> dict:
             if label in EXTERNAL_LABELS:
                 row["recall"] = float(counts[EXTERNAL_LABELS[label]] / max(1, part.read.sum()))
             result[str(name)][str(label)] = row
-    return result
+    return result, len(listed) - len(rows)
 
 
-def float_agreement(checkpoint: str, films: np.ndarray, answers: Answers, labels: np.ndarray) -> dict:
-    """The engine against the float network it was made from."""
-    if not Path(checkpoint).exists():
+def float_agreement(checkpoint: str, made_from: object, films: np.ndarray, answers: Answers, labels: np.ndarray) -> dict:
+    """The engine against the float network it was made from, if that is at hand."""
+    if not Path(checkpoint).exists() or hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest() != made_from:
+        print(f"{checkpoint} is not the float network that the model was made from: the two are not compared")
         return {}
     net = Net()
     net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
@@ -200,7 +219,8 @@ def evaluate(args: argparse.Namespace) -> dict:
     records = [sets.records[i] for i in test]
     labels = np.array([r.label for r in records])
     films = sets.films[test]
-    same_data = cxrm.read(args.model)[1].get("training.data") == sets.fingerprint()
+    meta = cxrm.read(args.model)[1]
+    same_data = meta.get("training.data") == sets.fingerprint()
     began = time.time()
     answers = engine.classify([r.path for r in records])
     if not answers.read.all():
@@ -208,10 +228,10 @@ def evaluate(args: argparse.Namespace) -> dict:
         answers.unread_are_wrong(labels)
     result = {"same_data": same_data, "engine_ms_per_film": 1000 * (time.time() - began) / len(records),
               "test": test_figures(answers, labels),
-              "float": float_agreement(args.checkpoint, films, answers, labels),
+              "float": float_agreement(args.checkpoint, meta.get("training.float"), films, answers, labels),
               "gate": gate_figures(engine, sets, answers), "contrasts": contrasts(answers, records),
-              "groups": group_figures(answers, records), "mistakes": worst_mistakes(answers, records),
-              "external": external_figures(engine, args.data)}
+              "groups": group_figures(answers, records), "mistakes": worst_mistakes(answers, records)}
+    result["external"], result["external_left_out"] = external_figures(engine, args.data, sets.films)
     print(json.dumps({k: result["test"][k] for k in ("accuracy", "reweighted_accuracy", "ece")}), flush=True)
     result["masks"] = robustness(engine, films, labels, MASKS)
     part = balanced_part(labels, args.corruption_films)

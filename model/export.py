@@ -26,7 +26,8 @@ NOTICE = ("Trained on the COVID-19 Radiography Database (Rahman, Chowdhury et al
 PREPROCESS = f"gray BT.601, whole frame stretched, antialiased bicubic a=-0.5, {INPUT}x{INPUT}, level/255"
 
 
-def metadata(calibration: dict, version: str, notice: str) -> cxrm.Meta:
+def metadata(calibration: dict, version: str, notice: str, checkpoint: str) -> cxrm.Meta:
+    """`checkpoint` is the digest of the float network."""
     return {"model.id": MODEL_ID, "model.version": version, "classes": "\n".join(CLASS_IDS),
             "calibration.scale": np.full(CLASSES, calibration["scale"], np.float32),
             "calibration.bias": np.zeros(CLASSES, np.float32),
@@ -35,7 +36,7 @@ def metadata(calibration: dict, version: str, notice: str) -> cxrm.Meta:
             "doubt.threshold": np.array([calibration["doubt"]["threshold"]], np.float32),
             "operating.sens95": np.array(calibration["operating"]["sens95"], np.float32),
             "operating.spec95": np.array(calibration["operating"]["spec95"], np.float32),
-            "preprocess": PREPROCESS, "training.data": calibration["training_data"],
+            "preprocess": PREPROCESS, "training.data": calibration["training_data"], "training.float": checkpoint,
             "training.date": date.today().isoformat(), "licence": LICENCE, "notice": notice}
 
 
@@ -81,7 +82,8 @@ def main() -> None:
     args = parser.parse_args()
     calibration = json.loads(Path(args.calibration).read_text())
     net = with_calibrated_bias(load_integer(args.integer), calibration)
-    data = cxrm.write(net, metadata(calibration, args.model_version, args.notice))
+    checkpoint = hashlib.sha256(Path(args.checkpoint).read_bytes()).hexdigest()
+    data = cxrm.write(net, metadata(calibration, args.model_version, args.notice, checkpoint))
     temporary = Path(args.out + ".tmp")
     temporary.write_bytes(data)
     os.replace(temporary, args.out)

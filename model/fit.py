@@ -24,7 +24,8 @@ import torch
 import torch.nn.functional as F
 
 from batches import BATCH, Batch, Batches, as_batches
-from data import INPUT, OPACITY, PUBLISHED, DataError, Record, load_or_explain, read_films, read_negatives
+from data import (INPUT, OPACITY, PUBLISHED, DataError, Record, check_classes, load_or_explain, read_films,
+                  read_negatives)
 from net import CLASSES
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184",
@@ -60,6 +61,7 @@ class Plan:
     best: float = -math.inf
     best_epoch: int = 0
     history: list = field(default_factory=list)
+    finished: bool = False
 
 
 @dataclass
@@ -96,7 +98,9 @@ def load_sets(data: str, cache: str, quick: bool = False) -> Sets:
         records = [r for split, count in (("train", 800), ("val", 160), ("test", 160))
                    for r in [s for s in shuffled if s.split == split][:count]]
         negatives = [negatives[i] for i in rng.permutation(len(negatives))[:150]]
-    return Sets(*load_or_explain(records, cache), *load_or_explain(negatives, cache))
+    films, kept = load_or_explain(records, cache)
+    check_classes(kept)
+    return Sets(films, kept, *load_or_explain(negatives, cache))
 
 
 @lru_cache(maxsize=1)
@@ -208,8 +212,11 @@ class Fit:
     """One training: networks, optimiser, plan and output folder."""
 
     def __init__(self, net: torch.nn.Module, recipe: Recipe, budget: Budget, sets: Sets, out: str, seed: int,
-                 restart: bool):
+                 restart: bool, start: str):
+        """`start` is the file that the network comes from: with data and seed it tells which training a checkpoint is of."""
         self.recipe, self.budget, self.sets, self.seed = recipe, budget, sets, seed
+        origin = hashlib.sha256(Path(start).read_bytes()).hexdigest() if start else "random"
+        self.identity = [sets.fingerprint(), origin, seed]
         self.out, self.plan = Path(out), Plan()
         self.out.mkdir(parents=True, exist_ok=True)
         self.net = net.to(memory_format=torch.channels_last)
@@ -225,6 +232,9 @@ class Fit:
         if not (self.out / "last.pt").exists():
             return
         state = torch.load(self.out / "last.pt", map_location="cpu")
+        if state.get("identity") != self.identity:
+            raise DataError(f"{self.out} holds a training of other data, another start or another seed: --restart begins "
+                            "anew there, --out names another folder.")
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -234,6 +244,9 @@ class Fit:
     def run(self) -> Path:
         """All epochs that are left; returns the path of the best checkpoint, which may be the start."""
         plan = self.plan
+        if plan.finished:
+            print(f"finished before: {self.out / 'best.pt'} (--restart to train again)", flush=True)
+            return self.out / "best.pt"
         batches = Batches(self.sets.films, self.sets.records, self.sets.negatives, self.sets.negative_records, INPUT,
                           self.seed)
         steps = self.budget.steps or batches.steps()
@@ -247,6 +260,8 @@ class Fit:
                 print(f"stopped early: no better validation score for {self.budget.patience} epochs", flush=True)
                 plan.left = 0
         self._blend()
+        plan.finished = True
+        self._save()
         print(f"best validation score {plan.best:.4f} at epoch {plan.best_epoch}; {plan.seconds / 60:.1f} minutes")
         return self.out / "best.pt"
 
@@ -334,6 +349,9 @@ class Fit:
         print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
         self._replan(seconds)
         self._keep_best(self.average, score_of(result))
-        save_atomically({"net": self.net.state_dict(), "average": self.average.state_dict(),
-                         "optimiser": self.optimiser.state_dict(), "plan": asdict(plan)}, self.out / "last.pt")
+        self._save()
         write_curves(plan.history, self.out)
+
+    def _save(self) -> None:
+        save_atomically({"net": self.net.state_dict(), "average": self.average.state_dict(), "identity": self.identity,
+                         "optimiser": self.optimiser.state_dict(), "plan": asdict(self.plan)}, self.out / "last.pt")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data import FOLDERS, DataError, read_image
+from data import FOLDERS, UNREADABLE, DataError, read_image
 
 SHARES = {"train": 0.80, "val": 0.08, "test": 0.12}
 SEED = 1
@@ -102,7 +102,7 @@ def prepare(root: str, cache_dir: str) -> str:
                 sizes[image.size] += 1
             hashes.append(perceptual_hash(read_image(str(path))))
             kept.append((name, path))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             print(f"skipped: {path}: {error}", file=sys.stderr)
     if len(kept) < len(files):
         print(f"{len(files) - len(kept)} of {len(files)} images could not be read and were skipped.", file=sys.stderr)

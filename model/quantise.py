@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from batches import Batch
-from data import NEGATIVE, at_input, select
+from data import NEGATIVE, read_at_input, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, mixed_precision, run_program, scores
 from integer import IntegerNet
 from net import CLASSES, Net
@@ -69,7 +69,8 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     sets = load_sets(args.data, args.cache, args.quick)
     val = select(sets.records, "val")
-    labels, films = np.array([sets.records[i].label for i in val]), at_input(sets.films[val])
+    labels = np.array([sets.records[i].label for i in val])
+    films = read_at_input([sets.records[i] for i in val])
 
     def evaluate(net: torch.nn.Module) -> dict[str, float]:
         return scores(to_integer(net).logits(films), labels)
@@ -82,7 +83,7 @@ def main() -> None:
     if args.minutes > 0:
         recipe = Recipe(PEAK, EMA_DECAY, imitation(float_net), evaluate)
         budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
-        best = Fit(net, recipe, budget, sets, args.out, args.seed, args.restart).run()
+        best = Fit(net, recipe, budget, sets, args.out, args.seed, args.restart, args.checkpoint).run()
         net.load_state_dict(torch.load(best, map_location="cpu")["average"])
     save_integer(to_integer(net), out / "integer.pickle")
     print(f"wrote {out / 'integer.pickle'}")

@@ -57,7 +57,7 @@ def markdown(result: dict) -> str:
              "logits; the gate and `uncertain` are reported apart. Intervals are 95%, by bootstrap.\n",
              "" if result["same_data"] else f"{OTHER_DATA}\n", _test_section(result), _groups_section(result), _gate_section(result["gate"]), _robustness_section(result)]
     if result["external"]:
-        parts.append(_external_section(result["external"]))
+        parts.append(_external_section(result["external"], result["external_left_out"]))
     return "\n".join(parts)
 
 
@@ -124,8 +124,9 @@ def _robustness_section(result: dict) -> str:
     return text + table(["", "1", "2", "3", "4", "5"], rows + [["mean", *(f"{m:.3f}" for m in means)]])
 
 
-def _external_section(external: dict) -> str:
-    text = ("\n## External sets, untouched\n\nNone of them was used for training; their labels are their own. "
+def _external_section(external: dict, left_out: int) -> str:
+    text = (f"\n## External sets, untouched\n\nNone of them was used for training, and {left_out} images of theirs are left out "
+            "that look like a film of the data set, or come twice. Their labels are their own. "
             "`recall` and `as` go by the most likely class, whatever the verdict.\n")
     for name, labels in external.items():
         rows = [[label, r["images"], f"{r['recall']:.3f}" if "recall" in r else "-", *r["argmax"].values(),
@@ -169,7 +170,7 @@ def plot_calibration(bins: list[dict], p: np.ndarray, labels: np.ndarray, path: 
     left.set(xlabel="confidence", ylabel="accuracy", title="reliability (area: share of films)")
     coverage, accuracy = risk_coverage(p, labels)
     right.plot(coverage, accuracy)
-    right.set(xlabel="coverage", ylabel="accuracy", title="risk and coverage", ylim=(0.95, 1.001))
+    right.set(xlabel="coverage", ylabel="accuracy", title="risk and coverage", ylim=(min(0.95, accuracy[-1] - 0.01), 1.001))
     _save(figure, path)
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 import cxrm
 import tflite
 from batches import Batch, as_batches
-from data import NEGATIVE, select
+from data import NEGATIVE, DataError, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, run_program, scores
 from net import CLASSES, Net, load_folded
 
@@ -48,7 +48,10 @@ def start(init: str | None, sets: Sets, seed: int) -> Net:
     else:
         module = cxrm if path.endswith(".cxrm") else tflite
         chosen = np.random.default_rng(seed).choice(select(sets.records, "train"), 96)
-        load_folded(net, module.read_convolutions(path), next(as_batches(sets.films[chosen], count=96)))
+        try:
+            load_folded(net, module.read_convolutions(path), next(as_batches(sets.films[chosen], count=96)))
+        except ValueError as error:
+            raise DataError(f"There is nothing to start from: {error}") from None
     if path.endswith(".cxrm"):
         with torch.no_grad():
             for parameter, value in zip((net.head.weight, net.head.bias), cxrm.read_head(path)):
@@ -63,6 +66,8 @@ def train(args: argparse.Namespace) -> Path:
     """The whole run; returns the best checkpoint's path."""
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
+    if args.init and not os.path.exists(args.init):
+        raise DataError(f"There is no {args.init} to start from.")
     sets = load_sets(args.data, args.cache, args.quick)
     val = select(sets.records, "val")
     labels = np.array([sets.records[i].label for i in val])
@@ -74,7 +79,7 @@ def train(args: argparse.Namespace) -> Path:
             print(f"note: {init} was trained on another data set or other splits. Films that it has seen may now be in val "
                   "or test, and flatter their figures; an ImageNet start (--init with a .tflite) rules that out.")
     budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
-    return Fit(net, recipe, budget, sets, args.out, args.seed, args.restart).run()
+    return Fit(net, recipe, budget, sets, args.out, args.seed, args.restart, init if os.path.exists(init) else "").run()
 
 
 def common_arguments(description: str, out: str, minutes: float) -> argparse.ArgumentParser:

@@ -230,6 +230,33 @@ class Figures(unittest.TestCase):
         labels = np.array([0] * 7 + [1] * 3)
         self.assertAlmostEqual(reliability(p, labels)[1], 0.2)
 
+    def test_of_too_few_films_no_risk_is_promised(self) -> None:
+        from calibrate import doubt_threshold
+        for films, bounded in ((75, False), (76, True)):  # (1 - 3%)^76 is below 10%
+            p = np.tile([0.97, 0.01, 0.01, 0.01], (films, 1))
+            self.assertEqual(doubt_threshold(p, np.zeros(films, int))["bounded"], bounded)
+
+    def test_operating_points_hold_for_what_is_at_and_above_them(self) -> None:
+        from calibrate import operating_points
+        labels = np.repeat(np.arange(4), 100)
+        p = np.random.default_rng(0).dirichlet(np.ones(4), 400).astype(np.float32)
+        points = operating_points(p, labels)
+        for c in range(4):
+            self.assertGreaterEqual((p[labels == c, c] >= np.float32(points["sens95"][c])).mean(), 0.95)
+            self.assertGreaterEqual((p[labels != c, c] < np.float32(points["spec95"][c])).mean(), 0.95)
+
+    def test_external_images_that_are_known_are_left_out(self) -> None:
+        from evaluate import unknown
+        from PIL import Image
+        rng = np.random.default_rng(0)
+        images = [np.kron(rng.integers(0, 255, (8, 8)), np.ones((28, 28))).astype(np.uint8) for _ in range(3)]
+        with tempfile.TemporaryDirectory() as folder:
+            for name, image in zip("abc", images):
+                Image.fromarray(image).resize((300, 300)).save(f"{folder}/{name}.png")
+            rows = [{"file": f"{name}.png"} for name in "abcb"]
+            kept = unknown(rows, folder, np.stack(images[:1]))
+        self.assertEqual([row["file"] for row in kept], ["b.png", "c.png"])
+
     def test_binomial_bound(self) -> None:
         self.assertAlmostEqual(binomial_upper(0, 100), 1 - 0.1 ** (1 / 100), places=6)
 

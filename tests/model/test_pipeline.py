@@ -104,6 +104,19 @@ class Resume(Commands):
         self.assertIn(f"resuming after epoch {done}", output)
         self.assertEqual(torch.load(out / "last.pt")["plan"]["epoch"], 4)
         self.assertEqual(len((out / "curves.csv").read_text().splitlines()), 5)
+        best = (out / "best.pt").read_bytes()
+        self.assertIn("finished before", self.succeed("train", *options))
+        self.assertEqual((out / "best.pt").read_bytes(), best)
+
+    def test_a_training_of_other_data_or_another_start_is_not_resumed(self) -> None:
+        out = self.work / "other"
+        self.succeed("train", "--out", out, "--epochs", 1, "--steps", 1)
+        last = (out / "last.pt").read_bytes()
+        for options in (("--seed", 2), ("--init", out / "best.pt")):
+            done = self.run_step("train", "--out", out, "--epochs", 2, "--steps", 1, *options)
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, r"holds a training of other data, .* --restart")
+        self.assertEqual((out / "last.pt").read_bytes(), last)
 
 
 class BadInput(Commands):
@@ -126,6 +139,18 @@ class BadInput(Commands):
         done = self.run_step("data", data=self.work / "nowhere")
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"^The class Normal has no folder .*\.\n$")
+
+    def test_a_class_of_damaged_images_and_a_missing_start_stop_with_a_sentence(self) -> None:
+        done = self.run_step("train", "--init", self.work / "none.tflite", "--out", self.work / "nothing")
+        self.assertEqual((done.returncode, done.stderr), (1, f"There is no {self.work / 'none.tflite'} to start from.\n"))
+        data = made_up.make(self.work / "damaged", each=6)
+        self.assertEqual(self.run_step("data", data=data).returncode, 0)
+        for image in (data / "COVID" / "images").iterdir():
+            size = image.stat().st_size
+            image.write_bytes(b"x" * size)  # of the same size: the manifest in the cache stands
+        done = self.run_step("train", "--out", self.work / "nothing", data=data)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"\nThe class COVID has no images\.\n$")
 
 
 if __name__ == "__main__":
