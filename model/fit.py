@@ -40,6 +40,7 @@ class Recipe:
     ema_decay: float
     loss: Callable[[torch.Tensor, Batch], torch.Tensor]
     evaluate: Callable[[torch.nn.Module], dict[str, float]]  # figures of the averaged network on val
+    reach: float = 0.0            # of `climb`; 0: plain steps
 
 
 @dataclass
@@ -128,6 +129,19 @@ def optimiser_for(net: torch.nn.Module, peak: float) -> torch.optim.Optimizer:
     others = [p for p in learnt if p.ndim <= 1]
     return torch.optim.AdamW([{"params": decayed, "weight_decay": WEIGHT_DECAY},
                               {"params": others, "weight_decay": 0.0}], lr=peak)
+
+
+@torch.no_grad()
+def climb(parameters: list[torch.nn.Parameter], reach: float) -> list[torch.Tensor]:
+    """Moves the weights to where the loss is about highest within reach, each in proportion to its size; returns them as
+    they were. Gradients from there lead to flat minima, where rounding, too, costs nothing ("ASAM" of Kwon et al., 2021)."""
+    before = [p.clone() for p in parameters]
+    sizes = [p.abs() if p.ndim > 1 else torch.ones(()) for p in parameters]
+    uphill = [s * p.grad for s, p in zip(sizes, parameters)]
+    length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(u) for u in uphill])).clamp_min(1e-12)
+    for p, s, u in zip(parameters, sizes, uphill):
+        p.add_(s * u * (reach / length))
+    return before
 
 
 @torch.no_grad()
@@ -308,13 +322,28 @@ class Fit:
         return (time.time() - began) / (count - skipped) * steps * 1.05  # and the validation
 
     def _step(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
+        """Returns the loss before the step."""
+        learnt = [p for p in net.parameters() if p.requires_grad]
+        if not self.recipe.reach:
+            loss = self._backward(net, optimiser, batch)
+        else:
+            loss = self._backward(net, optimiser, Batch(*(part[::2] for part in batch)))  # half shows the way well enough
+            before = climb(learnt, self.recipe.reach)
+            self._backward(net, optimiser, batch)
+            with torch.no_grad():
+                for p, value in zip(learnt, before):
+                    p.copy_(value)
+        torch.nn.utils.clip_grad_norm_(learnt, CLIP)
+        optimiser.step()
+        return loss
+
+    def _backward(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
+        """Fills in the gradients; returns the loss."""
         with mixed_precision():
             logits = net(batch.images.contiguous(memory_format=torch.channels_last))
         loss = self.recipe.loss(logits.float(), batch)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP)
-        optimiser.step()
         return loss.item()
 
     def _train(self, batches: Batches, steps: int) -> float:

@@ -16,23 +16,23 @@ from data import NEGATIVE, DataError, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, run_program, scores
 from net import CLASSES, Net, load_folded
 
-PEAK, EMA_DECAY = 3e-4, 0.998
+PEAK, EMA_DECAY, REACH = 3e-4, 0.998, 0.2
 GATE_WEIGHT = 0.3
-REACH, BEYOND_WEIGHT = 20.0, 0.01
+LARGEST, BEYOND_WEIGHT = 20.0, 0.01
 KEPT_BLOCKS = 3
 SHIPPED = str(Path(__file__).with_name("cxrlens.cxrm"))
 
 
 def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Cross-entropy of the classes on films, each counting by its share of what is seen; binary cross-entropy of the
-    gate on all that is not two films at once. Outputs beyond REACH are pulled back: what is no film drives them to
+    gate on all that is not two films at once. Outputs beyond LARGEST are pulled back: what is no film drives them to
     hundreds, from where a few hundred steps made a hundred million, and now and then a film went along."""
     is_film, single = batch.labels != NEGATIVE, batch.share == 1
     share = batch.share[is_film].unsqueeze(1)
     wanted = (share * F.one_hot(batch.labels[is_film], CLASSES)
               + (1 - share) * F.one_hot(batch.others[is_film], CLASSES))
     gate = F.binary_cross_entropy_with_logits(logits[single, CLASSES], is_film[single].float())
-    beyond = (logits.abs() - REACH).clamp_min(0).mean()
+    beyond = (logits.abs() - LARGEST).clamp_min(0).mean()
     return F.cross_entropy(logits[is_film, :CLASSES], wanted) + GATE_WEIGHT * gate + BEYOND_WEIGHT * beyond
 
 
@@ -71,7 +71,7 @@ def train(args: argparse.Namespace) -> Path:
     sets = load_sets(args.data, args.cache, args.quick)
     val = select(sets.records, "val")
     labels = np.array([sets.records[i].label for i in val])
-    recipe = Recipe(PEAK, EMA_DECAY, loss_of, lambda net: scores(logits_of(net, sets.films[val]), labels))
+    recipe = Recipe(PEAK, EMA_DECAY, loss_of, lambda net: scores(logits_of(net, sets.films[val]), labels), REACH)
     net = start(args.init, sets, args.seed)
     init = args.init or SHIPPED
     if init.endswith(".cxrm") and os.path.exists(init) and not args.quick:

@@ -109,6 +109,20 @@ class Checkpoints(unittest.TestCase):
             self.assertEqual(torch.load(path)["epoch"], 1)
 
 
+class Steps(unittest.TestCase):
+    def test_the_climb_goes_uphill_as_far_as_it_may_in_proportion_to_the_weights(self) -> None:
+        from fit import climb
+        weights = [torch.nn.Parameter(torch.tensor([[1.0, -2.0, 0.0]])), torch.nn.Parameter(torch.tensor([0.5]))]
+        loss = lambda: (weights[0] * torch.tensor([[1.0, 3.0, 2.0]])).sum() + weights[1].sum() ** 2  # noqa: E731
+        low = loss()
+        low.backward()
+        before = climb(weights, 0.2)
+        self.assertGreater(loss().item(), low.item())
+        self.assertEqual(weights[0][0, 2].item(), 0)
+        relative = torch.cat([((weights[0] - before[0]) / before[0])[0, :2], weights[1] - before[1]])
+        self.assertAlmostEqual(torch.linalg.vector_norm(relative).item(), 0.2, places=5)
+
+
 class Arithmetic(unittest.TestCase):
     def test_the_convolution_follows_the_rule(self) -> None:
         """Against the rule spelled out in Python integers and single float32 operations."""
