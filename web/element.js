@@ -65,7 +65,7 @@ export class CxrLens extends HTMLElement {
   #guidanceOpen = null;
   #words = new Words('en');
   /** The present turn of #relabel. */
-  #turn = {};
+  #turn = 0;
   /** @type {Record<string, string>} */
   #ownStrings = {};
   /** @type {Layout | null} */
@@ -368,7 +368,7 @@ export class CxrLens extends HTMLElement {
     await new Promise((resolve) => setTimeout(resolve)); // a task of its own: a start in one piece keeps input waiting
     const nearest = this.closest('[lang]')?.getAttribute('lang');
     const language = pickLanguage([this.getAttribute('lang'), nearest, ...navigator.languages]);
-    const turn = (this.#turn = {});
+    const turn = ++this.#turn;
     const strings = await loadStrings(language).catch(() => ({}));
     if (this.#turn !== turn) return; // another language was asked for since
     const words = new Words(language, strings, this.#ownStrings);
@@ -698,8 +698,7 @@ export class CxrLens extends HTMLElement {
       }), viewer);
     }
     const select = /** @type {HTMLSelectElement} */ (this.#pane.firstChild);
-    const others = this.#queue.items.filter((item) => item !== this.#selected);
-    fill(select, ...others.map((item) => h('option', { value: String(item.id) }, this.#sentence(item))));
+    fill(select, ...this.#queue.items.map((item) => item !== this.#selected && h('option', { value: String(item.id) }, this.#sentence(item))));
     select.value = String(this.#compared?.id);
     return this.#pane;
   }

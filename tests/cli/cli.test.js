@@ -473,7 +473,7 @@ test('a map that is no number leaves the image as it is', () => {
   }
   createHash('sha256').update(model.subarray(64)).digest().copy(model, 24);
   const { answers: [answer] } = classify(['--model', put('wild.cxrm', model), '--heatmap', join(folder, 'wild'), FILM]);
-  assert.deepEqual([answer.verdict, answer.heatmap.classes[0].values[0]], ['uncertain', null]);
+  assert.deepEqual([answer.verdict, answer.heatmap.classes[0].values.includes(null)], ['uncertain', true]);
   const [plain, picture] = classify([FILM, answer.heatmap.file]).answers;
   assert.deepEqual(picture.classes, plain.classes);
 });

@@ -175,7 +175,7 @@ export default {
   'error.image-empty': 'The file is empty. Copy it again from where it came from.',
   'error.image-format': 'Not an image this reader knows. It reads PNG, JPEG and DICOM, told by their content: export the film as one of them.',
   'error.image-corrupt': 'The image is damaged or cut off. Copy or export it again.',
-  'error.image-unsupported': 'A rare kind of JPEG or PNG (such as a lossless or 12-bit JPEG). Save it as an ordinary PNG or JPEG.',
+  'error.image-unsupported': 'A rare kind of JPEG or PNG. Save it as an ordinary one.',
   'error.dicom-refused': 'By its own data this is no frontal chest X-ray, so it was not read. {message}',
   'error.dicom-unsupported': 'A kind of DICOM that is not read here; export it as PNG or as ordinary DICOM. {message}',
   'error.dicom-no-image': 'This DICOM file holds no picture: it may be a report or another document.',

@@ -174,7 +174,7 @@ export default {
   'error.image-empty': '빈 파일입니다. 원본에서 다시 복사하세요.',
   'error.image-format': '읽을 수 있는 사진이 아닙니다. 내용이 PNG, JPEG, DICOM이어야 합니다. 그중 하나로 내보내세요.',
   'error.image-corrupt': '사진이 손상되었거나 잘렸습니다. 다시 복사하거나 내보내세요.',
-  'error.image-unsupported': '드문 종류의 JPEG 또는 PNG입니다(예: 무손실 또는 12비트 JPEG). 보통 PNG나 JPEG로 저장하세요.',
+  'error.image-unsupported': '드문 종류의 JPEG 또는 PNG입니다. 보통 PNG나 JPEG로 저장하세요.',
   'error.dicom-refused': '파일 정보에 따르면 정면 흉부 X선이 아니어서 읽지 않았습니다. {message}',
   'error.dicom-unsupported': '여기서 읽지 못하는 DICOM입니다. PNG나 보통 DICOM으로 내보내세요. {message}',
   'error.dicom-no-image': '사진이 없는 DICOM 파일입니다. 보고서나 다른 문서일 수 있습니다.',
