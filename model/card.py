@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -12,13 +11,12 @@ import numpy as np
 import cxrm
 import report
 from calibrate import CONFIDENCE, RISK
-from data import CLASS_IDS, INPUT
+from corruptions import LUNGS_REMOVED
+from data import CLASS_IDS, INPUT, file_digest
 from report import percent
 
 MODEL = Path(__file__).parent
-LUNGS_REMOVED = "lungs' box removed"
 NAMES = dict(zip(CLASS_IDS, ("Normal", "COVID-19", "Viral pneumonia", "Lung opacity")))
-
 
 # What is known of the films that the published model learned from; for others the file's notice stands.
 PUBLIC_FINGERPRINT = "6bea9643f5dc18e1cd4009f65f696e4c94af85caa5ac5754148509730f86eac0"
@@ -145,7 +143,7 @@ def bound(doubt: dict) -> str:
 
 def card(evaluation: dict, explain: dict, record: dict, path: Path) -> str:
     _, meta = cxrm.read(str(path))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = file_digest(path)
     calibration = record["calibration"]
     doubt = calibration["doubt"]
     ours = meta["training.data"] == PUBLIC_FINGERPRINT

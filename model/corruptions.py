@@ -95,12 +95,13 @@ def _occlude(side: float) -> Change:
     return change
 
 
+LUNGS_REMOVED = "lungs' box removed"  # the card tells what is left then
 MASKS: dict[str, Change] = {
     "full image": lambda film, rng: film,
     "border masked (outer 10%)": border_masked,
     "corners and markers erased": corners_erased,
     "lungs' box only": lungs_only,
-    "lungs' box removed": lungs_removed,
+    LUNGS_REMOVED: lungs_removed,
     "histogram equalised": _pil(ImageOps.equalize),
     "mirrored": _pil(ImageOps.mirror),
 }

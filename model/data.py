@@ -36,6 +36,11 @@ class DataError(Exception):
     """A data set that cannot be used; the message is a sentence for the user."""
 
 
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Record:
     """One image: where it is, what it shows (an index of CLASS_IDS or NEGATIVE), and which split it is in."""

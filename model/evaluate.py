@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import sys
 import time
@@ -20,10 +19,11 @@ import cxrm
 import report
 from calibrate import negatives_of
 from corruptions import CORRUPTIONS, MASKS, Change
-from data import CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, UNREADABLE, VIRAL, DataError, Record, read_image, select
+from data import (CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, UNREADABLE, VIRAL, DataError, Record, file_digest,
+                  read_image, select)
 from engine import Answers, Engine, EngineError
 from fit import Sets, load_sets, logits_of
-from manifest import NEAR, perceptual_hash
+from manifest import NEAR, bits_apart, perceptual_hash
 from metrics import bootstrap, confusion, pr_curve, rates, reliability, risk_coverage, roc_curve
 from net import CLASSES, Net
 
@@ -146,14 +146,16 @@ def worst_mistakes(answers: Answers, records: list[Record], count: int = 12) -> 
 
 def unknown(rows: list[dict], root: str, films: np.ndarray) -> list[dict]:
     """The rows whose image looks like none of the films, which may have trained the network, and like no row before."""
-    films, seen, kept = np.stack([perceptual_hash(film) for film in films]), set(), []
+    films = np.stack([perceptual_hash(film) for film in films])
+    seen: set[bytes] = set()
+    kept = []
     for row in rows:
         try:
             own = perceptual_hash(read_image(str(Path(root) / row["file"])))
         except UNREADABLE:
             kept.append(row)  # the engine will say so
             continue
-        if ((len(own) - films @ own) / 2).min() > NEAR and own.tobytes() not in seen:
+        if bits_apart(films, own[None]).min() > NEAR and own.tobytes() not in seen:
             kept.append(row)
         seen.add(own.tobytes())
     return kept
@@ -189,7 +191,7 @@ def external_figures(engine: Engine, root: str, films: np.ndarray) -> tuple[dict
 
 def float_agreement(checkpoint: str, made_from: object, films: np.ndarray, answers: Answers, labels: np.ndarray) -> dict:
     """The engine against the float network it was made from, if that is at hand."""
-    if not Path(checkpoint).exists() or hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest() != made_from:
+    if not Path(checkpoint).exists() or file_digest(checkpoint) != made_from:
         print(f"{checkpoint} is not the float network that the model was made from: the two are not compared")
         return {}
     net = Net()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import cxrm
-from data import CLASS_IDS, INPUT
+from data import CLASS_IDS, INPUT, file_digest
 from golden import write_golden
 from integer import IntegerNet
 from net import CLASSES, Net
@@ -82,8 +82,7 @@ def main() -> None:
     args = parser.parse_args()
     calibration = json.loads(Path(args.calibration).read_text())
     net = with_calibrated_bias(load_integer(args.integer), calibration)
-    checkpoint = hashlib.sha256(Path(args.checkpoint).read_bytes()).hexdigest()
-    data = cxrm.write(net, metadata(calibration, args.model_version, args.notice, checkpoint))
+    data = cxrm.write(net, metadata(calibration, args.model_version, args.notice, file_digest(args.checkpoint)))
     temporary = Path(args.out + ".tmp")
     temporary.write_bytes(data)
     os.replace(temporary, args.out)

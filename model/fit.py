@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 
 from batches import BATCH, Batch, Batches, as_batches
-from data import (INPUT, OPACITY, PUBLISHED, DataError, Record, check_classes, load_or_explain, read_films,
-                  read_negatives)
+from data import (INPUT, OPACITY, PUBLISHED, DataError, Record, check_classes, file_digest, load_or_explain,
+                  read_films, read_negatives)
 from net import CLASSES
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184",
@@ -229,7 +229,7 @@ class Fit:
                  restart: bool, start: str):
         """`start` is the file that the network comes from: with data and seed it tells which training a checkpoint is of."""
         self.recipe, self.budget, self.sets, self.seed = recipe, budget, sets, seed
-        origin = hashlib.sha256(Path(start).read_bytes()).hexdigest() if start else "random"
+        origin = file_digest(start) if start else "random"
         self.identity = [sets.fingerprint(), origin, seed]
         self.out, self.plan = Path(out), Plan()
         self.out.mkdir(parents=True, exist_ok=True)

@@ -47,12 +47,16 @@ def perceptual_hash(image: np.ndarray) -> np.ndarray:
     return np.where(low > np.median(low), 1, -1).astype(np.float32)
 
 
+def bits_apart(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """In how many bits each of `hashes` [N][256] differs from each of `others`."""
+    return (hashes.shape[1] - hashes @ others.T) / 2
+
+
 def near_pairs(hashes: np.ndarray, near: int = NEAR) -> list[tuple[int, int]]:
     """Pairs whose hashes differ in at most `near` bits."""
     pairs = []
     for start in range(0, len(hashes), 2000):
-        distance = (hashes.shape[1] - hashes[start:start + 2000] @ hashes.T) / 2
-        rows, columns = np.nonzero(distance <= near)
+        rows, columns = np.nonzero(bits_apart(hashes[start:start + 2000], hashes) <= near)
         pairs += [(r + start, c) for r, c in zip(rows, columns) if r + start < c]
     return pairs
 

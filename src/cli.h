@@ -28,6 +28,9 @@ struct cli_bytes {
     size_t length;
 };
 
+/* FOLDER/NAME, with one slash between them. malloc'ed, or null. */
+char *cli_join(const char *folder, const char *name);
+
 /* Adds a file, or all files below a folder in byte order of their names; hidden entries and links to folders
  * are left out. Returns 0, or -1 if there is no memory. */
 int cli_inputs_add(struct cli_inputs *inputs, const char *path);

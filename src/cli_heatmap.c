@@ -47,11 +47,9 @@ char *cli_heatmap_path(const char *folder, const char *file, const char *sha256)
     int stem = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
     if (stem > MAX_STEM)
         for (stem = MAX_STEM; stem && (name[stem] & 0xC0) == 0x80;) stem--; /* to the end of a character in UTF-8 */
-    size_t length = strlen(folder) + (size_t)stem + DIGEST_DIGITS + sizeof "/-.png";
-    char *path = malloc(length);
-    const char *joint = *folder && folder[strlen(folder) - 1] == '/' ? "" : "/";
-    if (path) snprintf(path, length, "%s%s%.*s-%.*s.png", folder, joint, stem, name, DIGEST_DIGITS, sha256);
-    return path;
+    char leaf[MAX_STEM + DIGEST_DIGITS + sizeof "-.png"];
+    snprintf(leaf, sizeof leaf, "%.*s-%.*s.png", stem, name, DIGEST_DIGITS, sha256);
+    return cli_join(folder, leaf);
 }
 
 /* Position `at` (0..1) along an axis of cells: the two cells around it and the share of the second. */

@@ -25,7 +25,7 @@ static int append(struct cli_inputs *inputs, const char *path, int from_folder) 
     return 0;
 }
 
-static char *join(const char *folder, const char *name) {
+char *cli_join(const char *folder, const char *name) {
     size_t length = strlen(folder), slash = length && folder[length - 1] != '/';
     char *path = malloc(length + slash + strlen(name) + 1);
     if (!path) return NULL;
@@ -57,7 +57,7 @@ static int walk(struct cli_inputs *inputs, const char *folder) {
     if (count < 0) return errno == ENOMEM ? -1 : append(inputs, folder, 0);
     int failed = 0;
     for (int i = 0; i < count; i++) {
-        char *path = failed ? NULL : join(folder, entries[i]->d_name);
+        char *path = failed ? NULL : cli_join(folder, entries[i]->d_name);
         if (!path || add_entry(inputs, path) != 0) failed = -1;
         free(path);
         free(entries[i]);
