@@ -473,7 +473,9 @@ test('a map that is no number leaves the image as it is', () => {
   }
   createHash('sha256').update(model.subarray(64)).digest().copy(model, 24);
   const { answers: [answer] } = classify(['--model', put('wild.cxrm', model), '--heatmap', join(folder, 'wild'), FILM]);
-  assert.deepEqual([answer.verdict, answer.heatmap.classes[0].values.includes(null)], ['uncertain', true]);
+  const { values } = answer.heatmap.classes[0];
+  assert.equal(answer.verdict, 'uncertain');
+  assert.ok(values.includes(null) && values.every((value) => value === null || value === 0), 'no number where there is evidence');
   const [plain, picture] = classify([FILM, answer.heatmap.file]).answers;
   assert.deepEqual(picture.classes, plain.classes);
 });

@@ -82,17 +82,12 @@ static void check_tensor(struct engine *engine, unsigned index, const char *expe
 static void check_outputs(struct engine *engine, const char *line) {
     struct cxr_result result = {0};
     cxr_head_run(&engine->head, cxr_graph_output(&engine->graph, engine->graph.step_count - 1), &result);
-    for (size_t k = 0; k < 5; k++) {
-        unsigned expected, bits;
-        float gate;
-        int used;
-        assert_int_equal(sscanf(line, "%x%n", &expected, &used), 1);
-        line += used;
-        memcpy(&bits, &result.logits[k < 4 ? k : 0], sizeof bits);
-        memcpy(&gate, &expected, sizeof gate);
-        if (k < 4) assert_int_equal(bits, expected);
-        else assert_true(result.gate_score == (float)(1 / (1 + cxr_exp(-(double)gate))));
-    }
+    unsigned expected[5]; /* four logits and the gate's */
+    assert_int_equal(sscanf(line, "%x %x %x %x %x", &expected[0], &expected[1], &expected[2], &expected[3], &expected[4]), 5);
+    assert_memory_equal(result.logits, expected, 4 * sizeof *expected);
+    float gate;
+    memcpy(&gate, &expected[4], sizeof gate);
+    assert_true(result.gate_score == (float)(1 / (1 + cxr_exp(-(double)gate))));
 }
 
 static void test_engine(void **state) {
