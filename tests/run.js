@@ -233,7 +233,10 @@ async function run(job, total) {
   for (const reason of count.reasons) console.log(`     skipped: ${reason}`);
   if (!count.failed) return;
   console.log(`     ${remark ?? 'tests failed'}; all of it is in ${log}`);
-  console.log(output.trimEnd().split('\n').slice(-SHOWN_LINES).map((line) => `     | ${line}`).join('\n'));
+  // What the tests that failed say; where no test says so, the end of it all.
+  const failures = output.match(/^ *not ok .*(?:\n(?! *(?:(?:not )?ok |# Subtest|1\.\.)).*)*/gm) ?? [];
+  const shown = failures.length ? failures.join('\n').split('\n').slice(0, SHOWN_LINES) : output.trimEnd().split('\n').slice(-SHOWN_LINES);
+  console.log(shown.map((line) => `     | ${line}`).join('\n'));
 }
 
 /**

@@ -182,6 +182,7 @@ test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async
   await idle(page, 1);
   const folded = lens(page).getByText('Show the figures anyway');
   if (await folded.isVisible()) await folded.click();
+  await lens(page).locator('canvas.film').waitFor(); // it may come after the answer, and is shown as a whole then
   const stageBox = lens(page).locator('.stage');
   const shift = () => lens(page).locator('.sheet').evaluate((node) => /** @type {HTMLElement} */ (node).style.transform);
   await stageBox.focus();
@@ -210,8 +211,8 @@ test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async
   await page.mouse.up({ button: 'right' });
   const [, wide] = (await lens(page).locator('.readout').innerText()).match(/Window (\d+)/) ?? [];
   assert.ok(Number(wide) > 255 + 0.15 * box.width, `window ${wide} after a drag of a fifth of ${box.width} pixels`);
-  await page.mouse.wheel(0, -300);
-  assert.doesNotMatch(await shift(), /scale\(1\)/);
+  await page.mouse.wheel(0, -300); // returns before the page has heard of it
+  await lens(page).locator('.stage.zoomed').waitFor();
   assert.deepEqual(troubles, []);
 });
 
@@ -219,6 +220,7 @@ test('the cover test reads the film again, without the network, and has a map of
   const { page, troubles } = await site.open();
   await pick(page, [file('film.jpg', readFileSync(new URL('../../web/samples/synthetic-covid-19-1.jpg', import.meta.url)))]);
   await idle(page, 1);
+  await lens(page).locator('canvas.film').waitFor();
   const painted = () => lens(page).locator('canvas.map').evaluate((node) => /** @type {HTMLCanvasElement} */ (node).toDataURL());
   const activation = await painted();
   /** @type {string[]} */
