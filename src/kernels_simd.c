@@ -20,13 +20,22 @@ static inline v128_t origin_of(const struct cxr_conv *conv, const uint8_t *resid
     return wasm_i32x4_splat(residual ? magic : magic - conv->zero_point);
 }
 
+/* What 8 neighbouring outputs are multiplied by. */
+struct multipliers8 {
+    v128_t low, high;
+};
+
+static inline struct multipliers8 load_multipliers(const struct cxr_conv *conv, size_t n) {
+    return (struct multipliers8){wasm_v128_load(conv->multipliers + n), wasm_v128_load(conv->multipliers + n + 4)};
+}
+
 /* 8 accumulators -> i16, rounded half to even: adding 1.5 * 2^23 leaves the integer in the low bits. Then 8 residual
  * values at `residual` are added, if any. */
-static inline v128_t requantise8(v128_t origin, v128_t acc0, v128_t acc1, const float *multipliers,
+static inline v128_t requantise8(v128_t origin, v128_t acc0, v128_t acc1, struct multipliers8 multipliers,
                                  const uint8_t *residual) {
     const v128_t magic = wasm_f32x4_splat(12582912.0f);
-    v128_t t0 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc0), wasm_v128_load(multipliers));
-    v128_t t1 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc1), wasm_v128_load(multipliers + 4));
+    v128_t t0 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc0), multipliers.low);
+    v128_t t1 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc1), multipliers.high);
     v128_t q0 = wasm_i32x4_sub(wasm_f32x4_add(t0, magic), origin);
     v128_t q1 = wasm_i32x4_sub(wasm_f32x4_add(t1, magic), origin);
     v128_t q = wasm_i16x8_narrow_i32x4(q0, q1);
@@ -59,7 +68,7 @@ static size_t panel_pixels(const struct cxr_conv *conv) {
 /* acc [pixels][2 vectors] of output block n -> output */
 static inline void store_tile(const struct cxr_conv *conv, v128_t origin, const struct tile *tile, size_t n,
                               v128_t acc[TILE_PIXELS][2], const uint8_t *residual, uint8_t *output) {
-    const float *multipliers = conv->multipliers + n;
+    const struct multipliers8 multipliers = load_multipliers(conv, n);
     for (size_t r = 0; r < TILE_PIXELS; r += 2) {
         size_t at0 = tile->output + n + r * tile->output_step, at1 = at0 + tile->output_step;
         v128_t q0 = requantise8(origin, acc[r][0], acc[r][1], multipliers, residual ? residual + at0 : NULL);
@@ -221,9 +230,6 @@ static void light_pointwise_u7s8_8(const struct cxr_conv *conv, const uint8_t *i
 
 /* ---- depthwise --------------------------------------------------------------------------------------- */
 
-/* A row of zeros: what lies above and below the input. */
-static size_t depthwise_scratch_bytes(const struct cxr_conv *conv) { return (size_t)conv->in_width * conv->in_channels; }
-
 static inline v128_t interleave8(v128_t a, v128_t b) {
     return wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
@@ -263,12 +269,15 @@ static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
                         *out++ = i - first < 3 ? weights[((i - first) * 3 + j) * conv->out_channels + c] : (int8_t)0;
 }
 
-/* acc[2 vectors] += the window's products */
-static inline void window_dot(const int8_t *weights, const struct column k[3], v128_t acc[2]) {
+/* bias [8 channels] + the window's products -> sums [8 channels] */
+static inline void sum_window(const int8_t *weights, const int32_t *bias, const struct column k[3], int32_t *sums) {
+    v128_t low = wasm_v128_load(bias), high = wasm_v128_load(bias + 4);
     for (size_t j = 0; j < 3; j++) {
-        acc[0] = dot4_add(wasm_v128_load(weights + j * 32), k[j].low, acc[0]);
-        acc[1] = dot4_add(wasm_v128_load(weights + j * 32 + 16), k[j].high, acc[1]);
+        low = dot4_add(wasm_v128_load(weights + j * 32), k[j].low, low);
+        high = dot4_add(wasm_v128_load(weights + j * 32 + 16), k[j].high, high);
     }
+    wasm_v128_store(sums, low);
+    wasm_v128_store(sums + 4, high);
 }
 
 #else
@@ -303,23 +312,31 @@ static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
         }
 }
 
-/* acc[2 vectors] += the window's products. Two products fit an i16: 2 * 127 * 127 < 2^15. */
-static inline void window_dot(const int16_t *weights, const struct column k[3], v128_t acc[2]) {
+/* bias [8 channels] + the window's products -> sums [8 channels]. Two products fit an i16: 2 * 127 * 127 < 2^15.
+ * One half is stored before the other begins, since V8 puts the loads up to a store before all else and would run out
+ * of registers. */
+static inline void sum_window(const int16_t *weights, const int32_t *bias, const struct column k[3], int32_t *sums) {
     const v128_t ones = wasm_i16x8_splat(1);
-    for (size_t j = 0; j < 3; j++) {
-        acc[0] = wasm_i32x4_add(acc[0], wasm_i32x4_dot_i16x8(k[j].low, wasm_v128_load(weights + j * 24)));
-        acc[1] = wasm_i32x4_add(acc[1], wasm_i32x4_dot_i16x8(k[j].high, wasm_v128_load(weights + j * 24 + 8)));
-    }
     v128_t last01 = wasm_i16x8_add(wasm_i16x8_mul(k[0].last, wasm_v128_load(weights + 16)),
                                    wasm_i16x8_mul(k[1].last, wasm_v128_load(weights + 40)));
     v128_t last2 = wasm_i16x8_mul(k[2].last, wasm_v128_load(weights + 64));
-    v128_t low = wasm_i16x8_shuffle(last01, last2, 0, 8, 1, 9, 2, 10, 3, 11);
-    v128_t high = wasm_i16x8_shuffle(last01, last2, 4, 12, 5, 13, 6, 14, 7, 15);
-    acc[0] = wasm_i32x4_add(acc[0], wasm_i32x4_dot_i16x8(low, ones));
-    acc[1] = wasm_i32x4_add(acc[1], wasm_i32x4_dot_i16x8(high, ones));
+    v128_t low = wasm_i32x4_dot_i16x8(wasm_i16x8_shuffle(last01, last2, 0, 8, 1, 9, 2, 10, 3, 11), ones);
+    v128_t high = wasm_i32x4_dot_i16x8(wasm_i16x8_shuffle(last01, last2, 4, 12, 5, 13, 6, 14, 7, 15), ones);
+    for (size_t j = 0; j < 3; j++) low = wasm_i32x4_add(low, wasm_i32x4_dot_i16x8(k[j].low, wasm_v128_load(weights + j * 24)));
+    wasm_v128_store(sums, wasm_i32x4_add(low, wasm_v128_load(bias)));
+    for (size_t j = 0; j < 3; j++) high = wasm_i32x4_add(high, wasm_i32x4_dot_i16x8(k[j].high, wasm_v128_load(weights + j * 24 + 8)));
+    wasm_v128_store(sums + 4, wasm_i32x4_add(high, wasm_v128_load(bias + 4)));
 }
 
 #endif
+
+/* Cells of a row at a time, whole turns of next_cells, and the sums of eight channels of those. */
+enum { PIECE_CELLS = 30, PIECE_SUMS = PIECE_CELLS * STRIP_ROWS * 8 };
+
+/* The sums, and a row of zeros: what lies above and below the input. */
+static size_t depthwise_scratch_bytes(const struct cxr_conv *conv) {
+    return PIECE_SUMS * sizeof(int32_t) + (size_t)conv->in_width * conv->in_channels;
+}
 
 static size_t depthwise_packed_bytes(const struct cxr_conv *conv) {
     return conv->out_channels / 8 * STRIP_ROWS * DEPTHWISE_BLOCK * sizeof(depthwise_weight);
@@ -331,11 +348,10 @@ struct walk {
     const struct cxr_conv *conv;
     const uint8_t *const *rows; /* [COLUMN_ROWS] */
     const depthwise_weight *weights;
-    v128_t origin;
     size_t channel; /* the first of the eight */
     size_t column;  /* the next; left of the input it wraps to a huge number */
     size_t at;      /* its offset in a row */
-    uint8_t *cell;  /* of the strip's first row, the next */
+    int32_t *sums;  /* of the next cell: [rows of the strip][8 channels] */
 };
 
 /* The next column's values, or zeros beside the input. */
@@ -348,34 +364,26 @@ static inline __attribute__((always_inline)) struct column next_column(struct wa
     return k;
 }
 
-/* The window of columns a, b and c -> output */
-static inline void store_window(const struct walk *walk, const depthwise_weight *weights, struct column a,
-                                struct column b, struct column c, uint8_t *output) {
-    const int32_t *bias = walk->conv->bias + walk->channel;
-    const struct column k[3] = {a, b, c};
-    v128_t acc[2] = {wasm_v128_load(bias), wasm_v128_load(bias + 4)};
-    window_dot(weights, k, acc);
-    v128_t q = requantise8(walk->origin, acc[0], acc[1], walk->conv->multipliers + walk->channel, NULL);
-    wasm_v128_store64_lane(output, clamp16(q, q), 0);
-}
-
-/* The next cell of each row. One is stored before the next begins, since V8 puts the loads up to a store before all else
- * and would run out of registers. */
+/* The next cell of each row, whose window has columns a, b and c. */
 static inline __attribute__((always_inline)) void next_cell(struct walk *walk, struct column a, struct column b,
                                                             struct column c, size_t height) {
-    const size_t row = (size_t)walk->conv->out_width * walk->conv->out_channels;
-    store_window(walk, walk->weights, a, b, c, walk->cell);
-    if (height == 2) store_window(walk, walk->weights + DEPTHWISE_BLOCK, a, b, c, walk->cell + row);
-    walk->cell += walk->conv->out_channels;
+    const struct column k[3] = {a, b, c};
+    const int32_t *bias = walk->conv->bias + walk->channel;
+    sum_window(walk->weights, bias, k, walk->sums);
+    if (height == 2) sum_window(walk->weights + DEPTHWISE_BLOCK, bias, k, walk->sums + 8);
+    walk->sums += 8 * height;
 }
 
-/* Cells up to `end`. Neighbouring windows share columns, so each is loaded once; at stride 1 three cells a turn, where
- * whole turns are asked for `inside`, spare the moves from one column to the next. */
-static inline __attribute__((always_inline)) void next_cells(struct walk *walk, const uint8_t *end, size_t stride,
-                                                             size_t height, int inside) {
+/* Cells up to `end`, the first column of the first being `column`. Neighbouring windows share columns, so each is loaded
+ * once; at stride 1 three cells a turn, where whole turns are asked for `inside`, spare the moves from one column to the
+ * next. */
+static inline __attribute__((always_inline)) void next_cells(struct walk *walk, size_t column, const int32_t *end,
+                                                             size_t stride, size_t height, int inside) {
+    walk->column = column;
+    walk->at = column * walk->conv->in_channels + walk->channel;
     struct column a = next_column(walk, height, 0), b, c;
     if (stride == 1) b = next_column(walk, height, 0);
-    while (walk->cell < end) {
+    while (walk->sums < end) {
         if (stride == 2) b = next_column(walk, height, inside);
         c = next_column(walk, height, inside);
         next_cell(walk, a, b, c, height);
@@ -391,24 +399,41 @@ static inline __attribute__((always_inline)) void next_cells(struct walk *walk, 
     }
 }
 
-/* All cells of `height` rows: the first `inner` of a row, then those whose windows may leave the input. */
+/* sums [cells][rows of the strip][8 channels] -> output, from `channel` on */
+static inline __attribute__((always_inline)) void requantise_piece(const struct cxr_conv *conv, size_t channel,
+                                                                   const int32_t *sums, size_t cells, uint8_t *output,
+                                                                   size_t height) {
+    const struct multipliers8 multipliers = load_multipliers(conv, channel);
+    const v128_t origin = origin_of(conv, NULL);
+    const size_t channels = conv->out_channels, row = conv->out_width * channels;
+    const int32_t *end = sums + cells * height * 8;
+    for (output += channel; sums < end; output += channels)
+        for (size_t y = 0; y < height; y++, sums += 8) {
+            v128_t q = requantise8(origin, wasm_v128_load(sums), wasm_v128_load(sums + 4), multipliers, NULL);
+            wasm_v128_store64_lane(output + y * row, clamp16(q, q), 0);
+        }
+}
+
+/* All cells of `height` rows, a piece at a time, so that what its channels share stays in the first-level cache: sums of
+ * the first `inner` cells of a row, then of those whose windows may leave the input, then from sums to values, which
+ * apart from the others has all that it needs in registers. */
 static inline __attribute__((always_inline)) void run_strip(const struct cxr_conv *conv,
                                                             const uint8_t *const rows[COLUMN_ROWS], size_t inner,
-                                                            uint8_t *output, size_t stride, size_t height) {
-    const size_t channels = conv->out_channels;
-    for (size_t c = 0; c < channels; c += 8) {
-        struct walk walk = {.conv = conv,
-                            .rows = rows,
-                            .weights = (const depthwise_weight *)conv->weights + c / 8 * STRIP_ROWS * DEPTHWISE_BLOCK,
-                            .origin = origin_of(conv, NULL),
-                            .channel = c,
-                            .cell = output + c};
-        walk.column = (size_t)0 - conv->pad_left;
-        walk.at = walk.column * channels + c;
-        next_cells(&walk, output + c + inner * channels, stride, height, 1);
-        walk.column = inner * stride - conv->pad_left;
-        walk.at = walk.column * channels + c;
-        next_cells(&walk, output + c + conv->out_width * channels, stride, height, 0);
+                                                            int32_t *sums, uint8_t *output, size_t stride,
+                                                            size_t height) {
+    for (size_t x = 0, end; x < conv->out_width; x = end) {
+        end = x + PIECE_CELLS < conv->out_width ? x + PIECE_CELLS : conv->out_width;
+        const size_t edge = inner < x ? x : inner < end ? inner : end;
+        for (size_t c = 0; c < conv->out_channels; c += 8) {
+            struct walk walk = {.conv = conv,
+                                .rows = rows,
+                                .weights = (const depthwise_weight *)conv->weights + c / 8 * STRIP_ROWS * DEPTHWISE_BLOCK,
+                                .channel = c,
+                                .sums = sums};
+            next_cells(&walk, x * stride - conv->pad_left, sums + (edge - x) * height * 8, stride, height, 1);
+            next_cells(&walk, edge * stride - conv->pad_left, sums + (end - x) * height * 8, stride, height, 0);
+            requantise_piece(conv, c, sums, end - x, output + x * conv->out_channels, height);
+        }
     }
 }
 
@@ -428,18 +453,19 @@ static void depthwise_u7s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *
     (void)residual;
     const struct cxr_conv conv = *pointer; /* a copy, which stores of bytes can't change */
     const size_t inner = inner_cells(&conv);
-    memset(scratch, 0, depthwise_scratch_bytes(&conv));
+    int32_t *sums = scratch;
+    uint8_t *zeros = memset(sums + PIECE_SUMS, 0, (size_t)conv.in_width * conv.in_channels);
     for (size_t y = 0, height; y < conv.out_height; y += height) {
         const uint8_t *rows[COLUMN_ROWS];
         for (size_t i = 0; i < COLUMN_ROWS; i++) {
             size_t row = y * conv.stride + i - conv.pad_top; /* above the input wraps to a huge number */
-            rows[i] = row < conv.in_height ? input + row * conv.in_width * conv.in_channels : scratch;
+            rows[i] = row < conv.in_height ? input + row * conv.in_width * conv.in_channels : zeros;
         }
         uint8_t *cells = output + y * conv.out_width * conv.out_channels;
         height = conv.stride == 1 && STRIP_ROWS == 2 && y + 1 < conv.out_height ? 2 : 1;
-        if (height == 2) run_strip(&conv, rows, inner, cells, 1, STRIP_ROWS);
-        else if (conv.stride == 1) run_strip(&conv, rows, inner, cells, 1, 1);
-        else run_strip(&conv, rows, inner, cells, 2, 1);
+        if (height == 2) run_strip(&conv, rows, inner, sums, cells, 1, STRIP_ROWS);
+        else if (conv.stride == 1) run_strip(&conv, rows, inner, sums, cells, 1, 1);
+        else run_strip(&conv, rows, inner, sums, cells, 2, 1);
     }
 }
 
@@ -502,7 +528,8 @@ static void stem_u8s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *input
                                              splat_taps(b[x + 1], b[x + 2]), splat_taps(c[x], c[x + 1]),
                                              splat_taps(c[x + 2], 0)};
             for (size_t n = 0; n < conv.out_channels; n += 8) {
-                v128_t q = requantise8(origin, stem4(&conv, pairs, n), stem4(&conv, pairs, n + 4), conv.multipliers + n, NULL);
+                v128_t q = requantise8(origin, stem4(&conv, pairs, n), stem4(&conv, pairs, n + 4),
+                                       load_multipliers(&conv, n), NULL);
                 wasm_v128_store64_lane(output + cell + n, clamp16(q, q), 0);
             }
         }

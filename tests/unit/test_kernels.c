@@ -211,7 +211,7 @@ static void test_light_pointwise(void **state) {
 
 /* Stem and depthwise: sizes x channels x stride x padding. */
 static void sweep_windows(int is_stem) {
-    static const uint32_t sides[][2] = {{1, 1}, {1, 2}, {2, 3}, {3, 3}, {4, 5}, {13, 11}, {8, 16}};
+    static const uint32_t sides[][2] = {{1, 1}, {1, 2}, {2, 3}, {3, 3}, {4, 5}, {13, 11}, {8, 16}, {3, 31}, {5, 62}};
     static const uint32_t channels[] = {8, 16, 24, 32, 40, 96};
     random_state = 2;
     for (size_t a = 0; a < sizeof sides / sizeof *sides; a++)
