@@ -3,20 +3,29 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
-import { NO_FILMS, chest, file, films, idle, pick, png, ready, stage, transfer } from './support.js';
+import { NO_FILMS, chest, fetched, file, films, idle, pick, png, ready, stage, transfer } from './support.js';
 
 const site = stage();
 const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
 /** What no model should take for a film. */
 const checks = png(300, 300, (x, y) => ((x >> 5) + (y >> 5)) % 2 * 255);
 
-test('the page is painted before module and model are asked for', async () => {
+test('a frame of the page is drawn before module and model are asked for', async () => {
   const { page } = await site.open();
+  // When a paint is on the screen is the browser's affair. Here frames are late: who does not wait for one comes before it.
+  await page.addInitScript(() => {
+    const next = requestAnimationFrame.bind(window);
+    window.requestAnimationFrame = (draw) => next(() => setTimeout(() => {
+      performance.mark('drawn');
+      draw(performance.now());
+    }, 700));
+  });
+  await page.reload();
   await ready(page);
-  const [painted, ...asked] = await page.evaluate(() => [performance.getEntriesByName('first-contentful-paint')[0],
+  const [drawn, ...asked] = await page.evaluate(() => [performance.getEntriesByName('drawn')[0],
     ...performance.getEntriesByType('resource').filter(({ name }) => /[.](wasm|cxrm)$/.test(name))].map((entry) => entry.startTime));
   assert.equal(asked.length, 2);
-  assert.ok(asked.every((time) => time > painted), `painted at ${painted} ms, asked at ${asked}`);
+  assert.ok(asked.every((time) => time > drawn), `drawn at ${drawn} ms, asked at ${asked}`);
 });
 
 test('a dropped image gets a verdict, four probabilities that sum to 1, a time and a notice', async () => {
@@ -84,7 +93,7 @@ test('Tab reaches the first button, and Enter and Space press it', async () => {
 
 test('without a service worker too, reading and exporting ask nothing of the network', async () => {
   const { page, context } = await site.open();
-  await page.waitForTimeout(1000);
+  await fetched(page);
   const before = site.hits.length;
   await pick(page, Array.from({ length: 8 }, (_, i) => file(`${i}.png`, chest(i))));
   await idle(page, 8);
@@ -223,6 +232,7 @@ test('the cover test reads the film again, without the network, and has a map of
   await lens(page).locator('canvas.film').waitFor();
   const painted = () => lens(page).locator('canvas.map').evaluate((node) => /** @type {HTMLCanvasElement} */ (node).toDataURL());
   const activation = await painted();
+  await fetched(page);
   /** @type {string[]} */
   const asked = [];
   page.on('request', (request) => asked.push(request.url()));

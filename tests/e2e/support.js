@@ -85,6 +85,12 @@ export async function ready(page) {
   await page.locator('cxr-lens .status[data-state=ready]').waitFor({ state: 'attached' });
 }
 
+/** Waits for what the page fetches once the classifier is ready. @param {Page} page */
+export async function fetched(page) {
+  await page.waitForFunction(() => ['exports', 'report', 'cover', 'strings/help.en', 'strings/help.ko'].every((name) => (
+    performance.getEntriesByName(new URL(`./${name}.js`, location.href).href).length > 0)));
+}
+
 /** Waits until the page is stored for offline use and the service worker is in charge. @param {Page} page */
 export async function stored(page) {
   await page.waitForFunction(() => Boolean(navigator.serviceWorker.controller));
