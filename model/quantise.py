@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from batches import Batch
 from data import NEGATIVE, read_at_input, select
-from fit import Budget, Fit, Recipe, Sets, load_sets, mixed_precision, run_program, scores
+from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, run_program, scores
 from integer import IntegerNet
 from net import CLASSES, Net
 from quantnet import QuantNet, to_integer
@@ -28,8 +28,8 @@ def imitation(net: Net) -> Callable[[torch.Tensor, Batch], torch.Tensor]:
     net = net.to(memory_format=torch.channels_last)
 
     def loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        with torch.no_grad(), mixed_precision():
-            wanted = net(batch.images.contiguous(memory_format=torch.channels_last)).float()
+        with torch.no_grad():
+            wanted = net(batch.images.contiguous(memory_format=torch.channels_last))
         is_film = batch.labels != NEGATIVE
         error = (logits - wanted)[is_film, :CLASSES]
         classes = (error - error.mean(1, keepdim=True)).square().mean()
@@ -37,6 +37,12 @@ def imitation(net: Net) -> Callable[[torch.Tensor, Batch], torch.Tensor]:
         return classes + GATE_WEIGHT * gate
 
     return loss
+
+
+def distance(logits: np.ndarray, wanted: np.ndarray) -> float:
+    """Root mean square error of class logits, less their mean, which says nothing."""
+    error = (logits - wanted)[:, :CLASSES]
+    return float(np.sqrt(np.square(error - error.mean(1, keepdims=True)).mean()))
 
 
 def quantised(net: Net, sets: Sets, seed: int) -> QuantNet:
@@ -72,16 +78,18 @@ def main() -> None:
     labels = np.array([sets.records[i].label for i in val])
     films = read_at_input([sets.records[i] for i in val])
 
-    def evaluate(net: torch.nn.Module) -> dict[str, float]:
-        return scores(to_integer(net).logits(films), labels)
-
     float_net = Net()
     float_net.load_state_dict(torch.load(args.checkpoint, map_location="cpu")["average"])
-    float_net.eval()
+    wanted = logits_of(float_net, films)
+
+    def evaluate(net: torch.nn.Module) -> dict[str, float]:
+        logits = to_integer(net).logits(films)
+        return {**scores(logits, labels), "distance": distance(logits, wanted)}
+
     net = quantised(float_net, sets, args.seed)
     print("after calibration alone:", {k: round(v, 4) for k, v in evaluate(net).items()}, flush=True)
     if args.minutes > 0:
-        recipe = Recipe(PEAK, EMA_DECAY, imitation(float_net), evaluate)
+        recipe = Recipe(PEAK, EMA_DECAY, imitation(float_net), evaluate, judge="distance")
         budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
         best = Fit(net, recipe, budget, sets, args.out, args.seed, args.restart, args.checkpoint).run()
         net.load_state_dict(torch.load(best, map_location="cpu")["average"])
