@@ -10,7 +10,7 @@
  * 4 * 255 * 127; Arm 4 * -1 * 127. */
 static int adds_saturated_pairs(void) {
     const volatile int8_t weight = 127, input = -1;
-    v128_t sums = dot4_add(wasm_i8x16_splat(weight), wasm_i8x16_splat(input), wasm_i32x4_splat(0));
+    v128_t sums = dot4_add(wasm_i8x16_splat(weight), wasm_i8x16_splat(input), wasm_i16x8_splat(1), wasm_i32x4_splat(0));
     int32_t sum = wasm_i32x4_extract_lane(sums, 0);
     return sum > 0 && sum % INT16_MAX == 0;
 }

@@ -14,10 +14,28 @@ enum { TILE_PIXELS = CXR_DOT_BY_PAIRS ? 6 : 4, PANEL_BYTES = 24 << 10 };
 
 /* ---- requantisation ---------------------------------------------------------------------------------- */
 
-/* What rounding puts a quotient of zero at, i32x4, less the zero point unless a residual is added in its place. */
-static inline v128_t origin_of(const struct cxr_conv *conv, const uint8_t *residual) {
+/* The number itself, by way of memory: V8 makes a vector that it knows anew at each use, in three instructions, and
+ * keeps one that it does not. */
+static inline int32_t opaque(int32_t number) {
+    volatile int32_t kept = number;
+    return kept;
+}
+
+/* Vectors that the loops share. 1.5 * 2^23, added to a smaller number, leaves that in the low bits, rounded half to
+ * even: `origin` is what a quotient of zero is then, less the zero point unless a residual is added in its place. */
+struct shared {
+    v128_t ones;   /* i16x8 */
+    v128_t zero;   /* i8x16 */
+    v128_t magic;  /* f32x4, 1.5 * 2^23 */
+    v128_t origin; /* i32x4 */
+};
+
+static inline struct shared shared_of(const struct cxr_conv *conv, const uint8_t *residual) {
     const int32_t magic = 0x4b400000; /* the bits of 1.5 * 2^23 */
-    return wasm_i32x4_splat(residual ? magic : magic - conv->zero_point);
+    return (struct shared){.ones = wasm_i16x8_splat((int16_t)opaque(1)),
+                           .zero = wasm_i8x16_splat((int8_t)opaque(0)),
+                           .magic = wasm_i32x4_splat(opaque(magic)),
+                           .origin = wasm_i32x4_splat(residual ? magic : magic - conv->zero_point)};
 }
 
 /* What 8 neighbouring outputs are multiplied by. */
@@ -29,22 +47,20 @@ static inline struct multipliers8 load_multipliers(const struct cxr_conv *conv, 
     return (struct multipliers8){wasm_v128_load(conv->multipliers + n), wasm_v128_load(conv->multipliers + n + 4)};
 }
 
-/* 8 accumulators -> i16, rounded half to even: adding 1.5 * 2^23 leaves the integer in the low bits. Then 8 residual
- * values at `residual` are added, if any. */
-static inline v128_t requantise8(v128_t origin, v128_t acc0, v128_t acc1, struct multipliers8 multipliers,
+/* 8 accumulators -> i16. Then 8 residual values at `residual` are added, if any. */
+static inline v128_t requantise8(const struct shared *shared, v128_t acc0, v128_t acc1, struct multipliers8 multipliers,
                                  const uint8_t *residual) {
-    const v128_t magic = wasm_f32x4_splat(12582912.0f);
     v128_t t0 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc0), multipliers.low);
     v128_t t1 = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc1), multipliers.high);
-    v128_t q0 = wasm_i32x4_sub(wasm_f32x4_add(t0, magic), origin);
-    v128_t q1 = wasm_i32x4_sub(wasm_f32x4_add(t1, magic), origin);
+    v128_t q0 = wasm_i32x4_sub(wasm_f32x4_add(t0, shared->magic), shared->origin);
+    v128_t q1 = wasm_i32x4_sub(wasm_f32x4_add(t1, shared->magic), shared->origin);
     v128_t q = wasm_i16x8_narrow_i32x4(q0, q1);
     return residual ? wasm_i16x8_add_sat(q, wasm_u16x8_load8x8(residual)) : q;
 }
 
 /* 16 of i16 -> u7 */
-static inline v128_t clamp16(v128_t low, v128_t high) {
-    return wasm_i8x16_max(wasm_i8x16_narrow_i16x8(low, high), wasm_i8x16_splat(0));
+static inline v128_t clamp16(const struct shared *shared, v128_t low, v128_t high) {
+    return wasm_i8x16_max(wasm_i8x16_narrow_i16x8(low, high), shared->zero);
 }
 
 /* ---- pointwise --------------------------------------------------------------------------------------- */
@@ -66,14 +82,14 @@ static size_t panel_pixels(const struct cxr_conv *conv) {
 }
 
 /* acc [pixels][2 vectors] of output block n -> output */
-static inline void store_tile(const struct cxr_conv *conv, v128_t origin, const struct tile *tile, size_t n,
-                              v128_t acc[TILE_PIXELS][2], const uint8_t *residual, uint8_t *output) {
+static inline void store_tile(const struct cxr_conv *conv, const struct shared *shared, const struct tile *tile,
+                              size_t n, v128_t acc[TILE_PIXELS][2], const uint8_t *residual, uint8_t *output) {
     const struct multipliers8 multipliers = load_multipliers(conv, n);
     for (size_t r = 0; r < TILE_PIXELS; r += 2) {
         size_t at0 = tile->output + n + r * tile->output_step, at1 = at0 + tile->output_step;
-        v128_t q0 = requantise8(origin, acc[r][0], acc[r][1], multipliers, residual ? residual + at0 : NULL);
-        v128_t q1 = requantise8(origin, acc[r + 1][0], acc[r + 1][1], multipliers, residual ? residual + at1 : NULL);
-        v128_t bytes = clamp16(q0, q1);
+        v128_t q0 = requantise8(shared, acc[r][0], acc[r][1], multipliers, residual ? residual + at0 : NULL);
+        v128_t q1 = requantise8(shared, acc[r + 1][0], acc[r + 1][1], multipliers, residual ? residual + at1 : NULL);
+        v128_t bytes = clamp16(shared, q0, q1);
         wasm_v128_store64_lane(output + at0, bytes, 0);
         wasm_v128_store64_lane(output + at1, bytes, 1);
     }
@@ -82,13 +98,13 @@ static inline void store_tile(const struct cxr_conv *conv, v128_t origin, const 
 #if CXR_RELAXED
 
 /* One step: weights [8][4] s8, inputs 4 at `at` of each pixel. */
-static inline void step_dot(const int8_t *weights, const uint8_t *const input[TILE_PIXELS], size_t at,
+static inline void step_dot(const int8_t *weights, const uint8_t *const input[TILE_PIXELS], size_t at, v128_t ones,
                             v128_t acc[TILE_PIXELS][2]) {
     v128_t w0 = wasm_v128_load(weights), w1 = wasm_v128_load(weights + 16);
     for (size_t r = 0; r < TILE_PIXELS; r++) {
         v128_t x = wasm_v128_load32_splat(input[r] + at);
-        acc[r][0] = dot4_add(w0, x, acc[r][0]);
-        acc[r][1] = dot4_add(w1, x, acc[r][1]);
+        acc[r][0] = dot4_add(w0, x, ones, acc[r][0]);
+        acc[r][1] = dot4_add(w1, x, ones, acc[r][1]);
     }
 }
 
@@ -97,13 +113,13 @@ typedef int8_t packed_weight;
 
 #if CXR_DOT_BY_PAIRS
 /* Two steps of light weights. */
-static inline void light_steps_dot(const int8_t *weights, const uint8_t *const input[TILE_PIXELS],
+static inline void light_steps_dot(const int8_t *weights, const uint8_t *const input[TILE_PIXELS], v128_t ones,
                                    v128_t acc[TILE_PIXELS][2]) {
     for (size_t half = 0; half < 2; half++) {
         v128_t w0 = wasm_v128_load(weights + half * 16), w1 = wasm_v128_load(weights + 32 + half * 16);
         for (size_t r = 0; r < TILE_PIXELS; r++)
             acc[r][half] = light_dot8_add(w0, wasm_v128_load32_splat(input[r]), w1,
-                                          wasm_v128_load32_splat(input[r] + 4), acc[r][half]);
+                                          wasm_v128_load32_splat(input[r] + 4), ones, acc[r][half]);
     }
 }
 #endif
@@ -117,8 +133,9 @@ static const uint8_t *load_panel(const uint8_t *input, size_t bytes, void *scrat
 #else
 
 /* One step: weights [8][2] i16, inputs 2 of i16 at `at` (in bytes) of each pixel. */
-static inline void step_dot(const int16_t *weights, const uint8_t *const input[TILE_PIXELS], size_t at,
+static inline void step_dot(const int16_t *weights, const uint8_t *const input[TILE_PIXELS], size_t at, v128_t ones,
                             v128_t acc[TILE_PIXELS][2]) {
+    (void)ones;
     v128_t w0 = wasm_v128_load(weights), w1 = wasm_v128_load(weights + 8);
     for (size_t r = 0; r < TILE_PIXELS; r++) {
         v128_t x = wasm_v128_load32_splat(input[r] + at);
@@ -159,33 +176,34 @@ static size_t pointwise_scratch_bytes(const struct cxr_conv *conv) {
 #endif
 
 static inline void two_steps_dot(const packed_weight *weights, const uint8_t *const input[TILE_PIXELS], int light,
-                                 v128_t acc[TILE_PIXELS][2]) {
+                                 v128_t ones, v128_t acc[TILE_PIXELS][2]) {
 #if CXR_DOT_BY_PAIRS
     if (light) {
-        light_steps_dot(weights, input, acc);
+        light_steps_dot(weights, input, ones, acc);
         return;
     }
 #endif
     (void)light;
-    step_dot(weights, input, 0, acc);
-    step_dot(weights + 8 * STEP_INPUTS, input, STEP_INPUTS * INPUT_BYTES, acc);
+    step_dot(weights, input, 0, ones, acc);
+    step_dot(weights + 8 * STEP_INPUTS, input, STEP_INPUTS * INPUT_BYTES, ones, acc);
 }
 
 /* Sums of one tile: weights [K / STEP_INPUTS][8][STEP_INPUTS]. Two steps a turn, as K is a multiple of 8, and
  * pointers that move, so that the second step's addresses are constant offsets. */
 static inline void tile_dot(const struct tile *tile, const packed_weight *weights, size_t inputs, int light,
-                            v128_t acc[TILE_PIXELS][2]) {
+                            v128_t ones, v128_t acc[TILE_PIXELS][2]) {
     const uint8_t *input[TILE_PIXELS];
     for (size_t r = 0; r < TILE_PIXELS; r++) input[r] = tile->input + r * tile->input_step;
     for (size_t k = 0; k < inputs; k += 2 * STEP_INPUTS, weights += 16 * STEP_INPUTS) {
-        two_steps_dot(weights, input, light, acc);
+        two_steps_dot(weights, input, light, ones, acc);
         for (size_t r = 0; r < TILE_PIXELS; r++) input[r] += 2 * STEP_INPUTS * INPUT_BYTES;
     }
 }
 
 /* One block of 8 outputs for a panel: `count` pixels from `first`, their inputs at `rows`. */
-static inline void run_block(const struct cxr_conv *conv, v128_t origin, const uint8_t *rows, size_t first, size_t count,
-                             size_t n, int light, const uint8_t *residual, uint8_t *output) {
+static inline void run_block(const struct cxr_conv *conv, const struct shared *shared, const uint8_t *rows,
+                             size_t first, size_t count, size_t n, int light, const uint8_t *residual,
+                             uint8_t *output) {
     const size_t inputs = conv->in_channels, outputs = conv->out_channels, pixel_bytes = inputs * INPUT_BYTES;
     const packed_weight *block = (const packed_weight *)conv->weights + n * inputs;
     const v128_t bias0 = wasm_v128_load(conv->bias + n), bias1 = wasm_v128_load(conv->bias + n + 4);
@@ -197,21 +215,22 @@ static inline void run_block(const struct cxr_conv *conv, v128_t origin, const u
                                   whole ? outputs : 0};
         v128_t acc[TILE_PIXELS][2];
         for (size_t r = 0; r < TILE_PIXELS; r++) acc[r][0] = bias0, acc[r][1] = bias1;
-        tile_dot(&tile, block, inputs, light, acc);
-        store_tile(conv, origin, &tile, n, acc, residual, output);
+        tile_dot(&tile, block, inputs, light, shared->ones, acc);
+        store_tile(conv, shared, &tile, n, acc, residual, output);
     }
 }
 
 /* `light` is a constant where it is called. */
-static inline __attribute__((always_inline)) void run_panels(const struct cxr_conv *conv, const uint8_t *input, int light,
-                                                             const uint8_t *residual, uint8_t *output, void *scratch) {
+static inline __attribute__((always_inline)) void run_panels(const struct cxr_conv *conv, const uint8_t *input,
+                                                             int light, const uint8_t *residual, uint8_t *output,
+                                                             void *scratch) {
     const size_t pixels = (size_t)conv->out_height * conv->out_width, panel = panel_pixels(conv);
-    const v128_t origin = origin_of(conv, residual);
+    const struct shared shared = shared_of(conv, residual);
     for (size_t first = 0; first < pixels; first += panel) {
         const size_t count = first + panel < pixels ? panel : pixels - first, inputs = conv->in_channels;
         const uint8_t *rows = load_panel(input + first * inputs, count * inputs, scratch);
         for (size_t n = 0; n < conv->out_channels; n += 8)
-            run_block(conv, origin, rows, first, count, n, light, residual, output);
+            run_block(conv, &shared, rows, first, count, n, light, residual, output);
     }
 }
 
@@ -248,8 +267,9 @@ struct column {
 /* at: the offset of the column and the channels in a row; height: of the strip, whose second row needs the fourth */
 static inline struct column load_column(const uint8_t *const rows[COLUMN_ROWS], size_t at, size_t height) {
     v128_t r01 = interleave8(wasm_v128_load64_zero(rows[0] + at), wasm_v128_load64_zero(rows[1] + at));
-    v128_t r23 = height < STRIP_ROWS ? wasm_u16x8_load8x8(rows[2] + at)
-                                     : interleave8(wasm_v128_load64_zero(rows[2] + at), wasm_v128_load64_zero(rows[3] + at));
+    v128_t r23 = height < STRIP_ROWS
+                     ? wasm_u16x8_load8x8(rows[2] + at)
+                     : interleave8(wasm_v128_load64_zero(rows[2] + at), wasm_v128_load64_zero(rows[3] + at));
     return (struct column){wasm_i16x8_shuffle(r01, r23, 0, 8, 1, 9, 2, 10, 3, 11),
                            wasm_i16x8_shuffle(r01, r23, 4, 12, 5, 13, 6, 14, 7, 15)};
 }
@@ -270,11 +290,12 @@ static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
 }
 
 /* bias [8 channels] + the window's products -> sums [8 channels] */
-static inline void sum_window(const int8_t *weights, const int32_t *bias, const struct column k[3], int32_t *sums) {
+static inline void sum_window(const int8_t *weights, const int32_t *bias, const struct column k[3], v128_t ones,
+                              int32_t *sums) {
     v128_t low = wasm_v128_load(bias), high = wasm_v128_load(bias + 4);
     for (size_t j = 0; j < 3; j++) {
-        low = dot4_add(wasm_v128_load(weights + j * 32), k[j].low, low);
-        high = dot4_add(wasm_v128_load(weights + j * 32 + 16), k[j].high, high);
+        low = dot4_add(wasm_v128_load(weights + j * 32), k[j].low, ones, low);
+        high = dot4_add(wasm_v128_load(weights + j * 32 + 16), k[j].high, ones, high);
     }
     wasm_v128_store(sums, low);
     wasm_v128_store(sums + 4, high);
@@ -313,18 +334,20 @@ static void depthwise_pack(const struct cxr_conv *conv, void *packed) {
 }
 
 /* bias [8 channels] + the window's products -> sums [8 channels]. Two products fit an i16: 2 * 127 * 127 < 2^15.
- * One half is stored before the other begins, since V8 puts the loads up to a store before all else and would run out
- * of registers. */
-static inline void sum_window(const int16_t *weights, const int32_t *bias, const struct column k[3], int32_t *sums) {
-    const v128_t ones = wasm_i16x8_splat(1);
+ * One half is stored before the other begins, since V8 11 puts the loads up to a store before all else and would run
+ * out of registers. */
+static inline void sum_window(const int16_t *weights, const int32_t *bias, const struct column k[3], v128_t ones,
+                              int32_t *sums) {
     v128_t last01 = wasm_i16x8_add(wasm_i16x8_mul(k[0].last, wasm_v128_load(weights + 16)),
                                    wasm_i16x8_mul(k[1].last, wasm_v128_load(weights + 40)));
     v128_t last2 = wasm_i16x8_mul(k[2].last, wasm_v128_load(weights + 64));
     v128_t low = wasm_i32x4_dot_i16x8(wasm_i16x8_shuffle(last01, last2, 0, 8, 1, 9, 2, 10, 3, 11), ones);
     v128_t high = wasm_i32x4_dot_i16x8(wasm_i16x8_shuffle(last01, last2, 4, 12, 5, 13, 6, 14, 7, 15), ones);
-    for (size_t j = 0; j < 3; j++) low = wasm_i32x4_add(low, wasm_i32x4_dot_i16x8(k[j].low, wasm_v128_load(weights + j * 24)));
+    for (size_t j = 0; j < 3; j++)
+        low = wasm_i32x4_add(low, wasm_i32x4_dot_i16x8(k[j].low, wasm_v128_load(weights + j * 24)));
     wasm_v128_store(sums, wasm_i32x4_add(low, wasm_v128_load(bias)));
-    for (size_t j = 0; j < 3; j++) high = wasm_i32x4_add(high, wasm_i32x4_dot_i16x8(k[j].high, wasm_v128_load(weights + j * 24 + 8)));
+    for (size_t j = 0; j < 3; j++)
+        high = wasm_i32x4_add(high, wasm_i32x4_dot_i16x8(k[j].high, wasm_v128_load(weights + j * 24 + 8)));
     wasm_v128_store(sums + 4, wasm_i32x4_add(high, wasm_v128_load(bias + 4)));
 }
 
@@ -348,6 +371,7 @@ struct walk {
     const struct cxr_conv *conv;
     const uint8_t *const *rows; /* [COLUMN_ROWS] */
     const depthwise_weight *weights;
+    const struct shared *shared;
     size_t channel; /* the first of the eight */
     size_t column;  /* the next; left of the input it wraps to a huge number */
     size_t at;      /* its offset in a row */
@@ -356,7 +380,8 @@ struct walk {
 
 /* The next column's values, or zeros beside the input. */
 static inline __attribute__((always_inline)) struct column next_column(struct walk *walk, size_t height, int inside) {
-    __asm__("" : "+r"(walk->at)); /* or the compiler makes a moving pointer of each sum, more than there are registers */
+    __asm__(""
+            : "+r"(walk->at)); /* or the compiler makes a moving pointer of each sum, more than there are registers */
     struct column k = {0};
     if (inside || walk->column < walk->conv->in_width) k = load_column(walk->rows, walk->at, height);
     walk->column++;
@@ -369,14 +394,14 @@ static inline __attribute__((always_inline)) void next_cell(struct walk *walk, s
                                                             struct column c, size_t height) {
     const struct column k[3] = {a, b, c};
     const int32_t *bias = walk->conv->bias + walk->channel;
-    sum_window(walk->weights, bias, k, walk->sums);
-    if (height == 2) sum_window(walk->weights + DEPTHWISE_BLOCK, bias, k, walk->sums + 8);
+    sum_window(walk->weights, bias, k, walk->shared->ones, walk->sums);
+    if (height == 2) sum_window(walk->weights + DEPTHWISE_BLOCK, bias, k, walk->shared->ones, walk->sums + 8);
     walk->sums += 8 * height;
 }
 
-/* Cells up to `end`, the first column of the first being `column`. Neighbouring windows share columns, so each is loaded
- * once; at stride 1 three cells a turn, where whole turns are asked for `inside`, spare the moves from one column to the
- * next. */
+/* Cells up to `end`, the first column of the first being `column`. Neighbouring windows share columns, so each is
+ * loaded once; at stride 1 three cells a turn, where whole turns are asked for `inside`, spare the moves from one
+ * column to the next. */
 static inline __attribute__((always_inline)) void next_cells(struct walk *walk, size_t column, const int32_t *end,
                                                              size_t stride, size_t height, int inside) {
     walk->column = column;
@@ -400,24 +425,24 @@ static inline __attribute__((always_inline)) void next_cells(struct walk *walk, 
 }
 
 /* sums [cells][rows of the strip][8 channels] -> output, from `channel` on */
-static inline __attribute__((always_inline)) void requantise_piece(const struct cxr_conv *conv, size_t channel,
+static inline __attribute__((always_inline)) void requantise_piece(const struct cxr_conv *conv,
+                                                                   const struct shared *shared, size_t channel,
                                                                    const int32_t *sums, size_t cells, uint8_t *output,
                                                                    size_t height) {
     const struct multipliers8 multipliers = load_multipliers(conv, channel);
-    const v128_t origin = origin_of(conv, NULL);
     const size_t channels = conv->out_channels, row = conv->out_width * channels;
     const int32_t *end = sums + cells * height * 8;
     for (output += channel; sums < end; output += channels)
         for (size_t y = 0; y < height; y++, sums += 8) {
-            v128_t q = requantise8(origin, wasm_v128_load(sums), wasm_v128_load(sums + 4), multipliers, NULL);
-            wasm_v128_store64_lane(output + y * row, clamp16(q, q), 0);
+            v128_t q = requantise8(shared, wasm_v128_load(sums), wasm_v128_load(sums + 4), multipliers, NULL);
+            wasm_v128_store64_lane(output + y * row, clamp16(shared, q, q), 0);
         }
 }
 
-/* All cells of `height` rows, a piece at a time, so that what its channels share stays in the first-level cache: sums of
- * the first `inner` cells of a row, then of those whose windows may leave the input, then from sums to values, which
+/* All cells of `height` rows, a piece at a time, so that what its channels share stays in the first-level cache: sums
+ * of the first `inner` cells of a row, then of those whose windows may leave the input, then from sums to values, which
  * apart from the others has all that it needs in registers. */
-static inline __attribute__((always_inline)) void run_strip(const struct cxr_conv *conv,
+static inline __attribute__((always_inline)) void run_strip(const struct cxr_conv *conv, const struct shared *shared,
                                                             const uint8_t *const rows[COLUMN_ROWS], size_t inner,
                                                             int32_t *sums, uint8_t *output, size_t stride,
                                                             size_t height) {
@@ -427,12 +452,14 @@ static inline __attribute__((always_inline)) void run_strip(const struct cxr_con
         for (size_t c = 0; c < conv->out_channels; c += 8) {
             struct walk walk = {.conv = conv,
                                 .rows = rows,
-                                .weights = (const depthwise_weight *)conv->weights + c / 8 * STRIP_ROWS * DEPTHWISE_BLOCK,
+                                .weights =
+                                    (const depthwise_weight *)conv->weights + c / 8 * STRIP_ROWS * DEPTHWISE_BLOCK,
+                                .shared = shared,
                                 .channel = c,
                                 .sums = sums};
             next_cells(&walk, x * stride - conv->pad_left, sums + (edge - x) * height * 8, stride, height, 1);
             next_cells(&walk, edge * stride - conv->pad_left, sums + (end - x) * height * 8, stride, height, 0);
-            requantise_piece(conv, c, sums, end - x, output + x * conv->out_channels, height);
+            requantise_piece(conv, shared, c, sums, end - x, output + x * conv->out_channels, height);
         }
     }
 }
@@ -452,6 +479,7 @@ static void depthwise_u7s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *
                                  uint8_t *output, void *scratch) {
     (void)residual;
     const struct cxr_conv conv = *pointer; /* a copy, which stores of bytes can't change */
+    const struct shared shared = shared_of(&conv, NULL);
     const size_t inner = inner_cells(&conv);
     int32_t *sums = scratch;
     uint8_t *zeros = memset(sums + PIECE_SUMS, 0, (size_t)conv.in_width * conv.in_channels);
@@ -463,9 +491,12 @@ static void depthwise_u7s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *
         }
         uint8_t *cells = output + y * conv.out_width * conv.out_channels;
         height = conv.stride == 1 && STRIP_ROWS == 2 && y + 1 < conv.out_height ? 2 : 1;
-        if (height == 2) run_strip(&conv, rows, inner, sums, cells, 1, STRIP_ROWS);
-        else if (conv.stride == 1) run_strip(&conv, rows, inner, sums, cells, 1, 1);
-        else run_strip(&conv, rows, inner, sums, cells, 2, 1);
+        if (height == 2)
+            run_strip(&conv, &shared, rows, inner, sums, cells, 1, STRIP_ROWS);
+        else if (conv.stride == 1)
+            run_strip(&conv, &shared, rows, inner, sums, cells, 1, 1);
+        else
+            run_strip(&conv, &shared, rows, inner, sums, cells, 2, 1);
     }
 }
 
@@ -518,7 +549,7 @@ static void stem_u8s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *input
                             uint8_t *output, void *scratch) {
     (void)residual;
     const struct cxr_conv conv = *pointer; /* a copy, which stores of bytes can't change */
-    const v128_t origin = origin_of(&conv, NULL);
+    const struct shared shared = shared_of(&conv, NULL);
     const uint8_t *a = scratch, *b = a + stem_row_bytes(&conv), *c = b + stem_row_bytes(&conv);
     size_t cell = 0;
     for (size_t y = 0; y < conv.out_height; y++) {
@@ -528,9 +559,9 @@ static void stem_u8s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *input
                                              splat_taps(b[x + 1], b[x + 2]), splat_taps(c[x], c[x + 1]),
                                              splat_taps(c[x + 2], 0)};
             for (size_t n = 0; n < conv.out_channels; n += 8) {
-                v128_t q = requantise8(origin, stem4(&conv, pairs, n), stem4(&conv, pairs, n + 4),
+                v128_t q = requantise8(&shared, stem4(&conv, pairs, n), stem4(&conv, pairs, n + 4),
                                        load_multipliers(&conv, n), NULL);
-                wasm_v128_store64_lane(output + cell + n, clamp16(q, q), 0);
+                wasm_v128_store64_lane(output + cell + n, clamp16(&shared, q, q), 0);
             }
         }
     }

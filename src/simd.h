@@ -42,17 +42,19 @@ static inline v128_t dot2(v128_t weights, v128_t inputs) {
 }
 
 /* Two steps of dot4_add at the price of one and a half, for light weights (CXR_LIGHT in kernels.h). */
-static inline v128_t light_dot8_add(v128_t weights0, v128_t inputs0, v128_t weights1, v128_t inputs1, v128_t acc) {
+static inline v128_t light_dot8_add(v128_t weights0, v128_t inputs0, v128_t weights1, v128_t inputs1, v128_t ones,
+                                    v128_t acc) {
     v128_t sums = wasm_i16x8_add(dot2(weights0, inputs0), dot2(weights1, inputs1));
-    return wasm_i32x4_add(acc, wasm_i32x4_dot_i16x8(sums, wasm_i16x8_splat(1)));
+    return wasm_i32x4_add(acc, wasm_i32x4_dot_i16x8(sums, ones));
 }
 #endif
 
 /* acc[i] + the sum of weights[4i..4i+3] * inputs[4i..4i+3]; s8 weights, inputs in 0..127: in that range the
- * instruction has one meaning on every machine. */
-static inline v128_t dot4_add(v128_t weights, v128_t inputs, v128_t acc) {
+ * instruction has one meaning on every machine. ones: i16x8 of 1, with which pairs are added. */
+static inline v128_t dot4_add(v128_t weights, v128_t inputs, v128_t ones, v128_t acc) {
+    (void)ones;
 #if CXR_DOT_BY_PAIRS
-    return wasm_i32x4_add(acc, wasm_i32x4_dot_i16x8(dot2(weights, inputs), wasm_i16x8_splat(1)));
+    return wasm_i32x4_add(acc, wasm_i32x4_dot_i16x8(dot2(weights, inputs), ones));
 #elif defined(__wasm_relaxed_simd__)
     return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(weights, inputs, acc);
 #else
