@@ -41,7 +41,6 @@ class Recipe:
     loss: Callable[[torch.Tensor, Batch], torch.Tensor]
     evaluate: Callable[[torch.nn.Module], dict[str, float]]  # figures of the averaged network on val
     reach: float = 0.0            # of `climb`; 0: plain steps
-    judge: str = "log_loss"       # the figure that checkpoints are chosen by, the least of it: accuracy is too coarse
 
 
 @dataclass
@@ -181,6 +180,11 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
             "refused": float((logits[:, CLASSES] < 0).mean())}
 
 
+def score_of(result: dict[str, float]) -> float:
+    """What checkpoints are chosen by: of a thousand films, accuracy is too coarse to tell them apart."""
+    return -result["log_loss"]
+
+
 def save_atomically(state: object, path: Path) -> None:
     """Writes beside the target, then renames: a full disk or a kill leaves the last good file."""
     temporary = path.with_name(path.name + ".tmp")
@@ -260,7 +264,7 @@ class Fit:
         self._replan(0.0 if self.budget.epochs else self._measure(batches, steps))
         print(f"{plan.left} epochs of {steps} steps", flush=True)
         if plan.epoch == 0:
-            self._keep_best(self.average, self.recipe.evaluate(self.average))
+            self._keep_best(self.average, score_of(self.recipe.evaluate(self.average)))
         while plan.left > 0:
             self._epoch(batches, steps)
             if plan.best_epoch and plan.epoch - plan.best_epoch >= self.budget.patience:  # the start is not waited for
@@ -272,9 +276,8 @@ class Fit:
         print(f"best validation score {plan.best:.4f} at epoch {plan.best_epoch}; {plan.seconds / 60:.1f} minutes")
         return self.out / "best.pt"
 
-    def _keep_best(self, net: torch.nn.Module, result: dict[str, float]) -> None:
-        """Writes the network down if none before was judged better."""
-        score = -result[self.recipe.judge]
+    def _keep_best(self, net: torch.nn.Module, score: float) -> None:
+        """Writes the network down if none before scored better."""
         if score > self.plan.best:
             self.plan.best, self.plan.best_epoch = score, self.plan.epoch
             save_atomically({"average": net.state_dict(), "plan": asdict(self.plan)}, self.out / "best.pt")
@@ -291,9 +294,9 @@ class Fit:
         for name, other in others.items():
             blend = copy.deepcopy(self.average)
             blend.load_state_dict({k: (v + other[k]) / 2 if v.dtype.is_floating_point else v for k, v in last.items()})
-            result = self.recipe.evaluate(blend)
-            print(f"mean of {name} and last: {result[self.recipe.judge]:.4f}", flush=True)
-            self._keep_best(blend, result)
+            score = score_of(self.recipe.evaluate(blend))
+            print(f"mean of {name} and last: {score:.4f}", flush=True)
+            self._keep_best(blend, score)
 
     def _replan(self, epoch_seconds: float) -> None:
         """How many epochs are left."""
@@ -371,7 +374,7 @@ class Fit:
         plan.history.append(row)
         print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
         self._replan(seconds)
-        self._keep_best(self.average, result)
+        self._keep_best(self.average, score_of(result))
         self._save()
         write_curves(plan.history, self.out)
 

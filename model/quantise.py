@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from batches import Batch
 from data import NEGATIVE, read_at_input, select
-from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, run_program, scores
+from fit import Budget, Fit, Recipe, Sets, load_sets, run_program, scores
 from integer import IntegerNet
 from net import CLASSES, Net
 from quantnet import QuantNet, to_integer
@@ -37,12 +37,6 @@ def imitation(net: Net) -> Callable[[torch.Tensor, Batch], torch.Tensor]:
         return classes + GATE_WEIGHT * gate
 
     return loss
-
-
-def distance(logits: np.ndarray, wanted: np.ndarray) -> float:
-    """Root mean square error of class logits, less their mean, which says nothing."""
-    error = (logits - wanted)[:, :CLASSES]
-    return float(np.sqrt(np.square(error - error.mean(1, keepdims=True)).mean()))
 
 
 def quantised(net: Net, sets: Sets, seed: int) -> QuantNet:
@@ -78,18 +72,16 @@ def main() -> None:
     labels = np.array([sets.records[i].label for i in val])
     films = read_at_input([sets.records[i] for i in val])
 
+    def evaluate(net: torch.nn.Module) -> dict[str, float]:
+        return scores(to_integer(net).logits(films), labels)
+
     float_net = Net()
     float_net.load_state_dict(torch.load(args.checkpoint, map_location="cpu")["average"])
-    wanted = logits_of(float_net, films)
-
-    def evaluate(net: torch.nn.Module) -> dict[str, float]:
-        logits = to_integer(net).logits(films)
-        return {**scores(logits, labels), "distance": distance(logits, wanted)}
-
+    float_net.eval()
     net = quantised(float_net, sets, args.seed)
     print("after calibration alone:", {k: round(v, 4) for k, v in evaluate(net).items()}, flush=True)
     if args.minutes > 0:
-        recipe = Recipe(PEAK, EMA_DECAY, imitation(float_net), evaluate, judge="distance")
+        recipe = Recipe(PEAK, EMA_DECAY, imitation(float_net), evaluate)
         budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
         best = Fit(net, recipe, budget, sets, args.out, args.seed, args.restart, args.checkpoint).run()
         net.load_state_dict(torch.load(best, map_location="cpu")["average"])
