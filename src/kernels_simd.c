@@ -439,30 +439,47 @@ static inline __attribute__((always_inline)) void requantise_piece(const struct 
         }
 }
 
+/* Rows of output cells that are worked together, and what that needs; only `sums` and `output` are written to. */
+struct strip {
+    struct cxr_conv conv;
+    struct shared shared;
+    const uint8_t *rows[COLUMN_ROWS];
+    size_t inner; /* cells at a row's beginning whose windows lie inside the input */
+    int32_t *sums;
+    uint8_t *output;
+};
+
 /* All cells of `height` rows, a piece at a time, so that what its channels share stays in the first-level cache: sums
  * of the first `inner` cells of a row, then of those whose windows may leave the input, then from sums to values, which
  * apart from the others has all that it needs in registers. */
-static inline __attribute__((always_inline)) void run_strip(const struct cxr_conv *conv, const struct shared *shared,
-                                                            const uint8_t *const rows[COLUMN_ROWS], size_t inner,
-                                                            int32_t *sums, uint8_t *output, size_t stride,
-                                                            size_t height) {
+static inline __attribute__((always_inline)) void run_strip(const struct strip *pointer, size_t stride, size_t height) {
+    const struct strip strip = *pointer; /* a copy, which what is stored can't change */
+    const struct cxr_conv *conv = &strip.conv;
     for (size_t x = 0, end; x < conv->out_width; x = end) {
         end = x + PIECE_CELLS < conv->out_width ? x + PIECE_CELLS : conv->out_width;
-        const size_t edge = inner < x ? x : inner < end ? inner : end;
+        const size_t edge = strip.inner < x ? x : strip.inner < end ? strip.inner : end;
         for (size_t c = 0; c < conv->out_channels; c += 8) {
             struct walk walk = {.conv = conv,
-                                .rows = rows,
+                                .rows = strip.rows,
                                 .weights =
                                     (const depthwise_weight *)conv->weights + c / 8 * STRIP_ROWS * DEPTHWISE_BLOCK,
-                                .shared = shared,
+                                .shared = &strip.shared,
                                 .channel = c,
-                                .sums = sums};
-            next_cells(&walk, x * stride - conv->pad_left, sums + (edge - x) * height * 8, stride, height, 1);
-            next_cells(&walk, edge * stride - conv->pad_left, sums + (end - x) * height * 8, stride, height, 0);
-            requantise_piece(conv, shared, c, sums, end - x, output + x * conv->out_channels, height);
+                                .sums = strip.sums};
+            next_cells(&walk, x * stride - conv->pad_left, strip.sums + (edge - x) * height * 8, stride, height, 1);
+            next_cells(&walk, edge * stride - conv->pad_left, strip.sums + (end - x) * height * 8, stride, height, 0);
+            requantise_piece(conv, &strip.shared, c, strip.sums, end - x, strip.output + x * conv->out_channels,
+                             height);
         }
     }
 }
+
+/* Each a function of its own, called by its address: what the first image needs is compiled sooner. */
+static void run_two_rows(const struct strip *strip) { run_strip(strip, 1, STRIP_ROWS); }
+
+static void run_row(const struct strip *strip) { run_strip(strip, 1, 1); }
+
+static void run_row_at_stride_2(const struct strip *strip) { run_strip(strip, 2, 1); }
 
 /* How many cells at a row's beginning have all columns that next_cells takes for `inside` there: the last one is
  * x * stride + 2 - pad_left. At stride 1 whole turns of three. */
@@ -475,28 +492,21 @@ static size_t inner_cells(const struct cxr_conv *conv) {
 }
 
 /* input [H][W][C], output [H'][W'][C] */
-static void depthwise_u7s8_3x3_8(const struct cxr_conv *pointer, const uint8_t *input, const uint8_t *residual,
+static void depthwise_u7s8_3x3_8(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual,
                                  uint8_t *output, void *scratch) {
     (void)residual;
-    const struct cxr_conv conv = *pointer; /* a copy, which stores of bytes can't change */
-    const struct shared shared = shared_of(&conv, NULL);
-    const size_t inner = inner_cells(&conv);
-    int32_t *sums = scratch;
-    uint8_t *zeros = memset(sums + PIECE_SUMS, 0, (size_t)conv.in_width * conv.in_channels);
-    for (size_t y = 0, height; y < conv.out_height; y += height) {
-        const uint8_t *rows[COLUMN_ROWS];
+    struct strip strip = {
+        .conv = *conv, .shared = shared_of(conv, NULL), .inner = inner_cells(conv), .sums = scratch, .output = output};
+    const size_t row_bytes = (size_t)conv->in_width * conv->in_channels;
+    const uint8_t *zeros = memset(strip.sums + PIECE_SUMS, 0, row_bytes);
+    for (size_t y = 0, height; y < conv->out_height; y += height) {
         for (size_t i = 0; i < COLUMN_ROWS; i++) {
-            size_t row = y * conv.stride + i - conv.pad_top; /* above the input wraps to a huge number */
-            rows[i] = row < conv.in_height ? input + row * conv.in_width * conv.in_channels : zeros;
+            size_t row = y * conv->stride + i - conv->pad_top; /* above the input wraps to a huge number */
+            strip.rows[i] = row < conv->in_height ? input + row * row_bytes : zeros;
         }
-        uint8_t *cells = output + y * conv.out_width * conv.out_channels;
-        height = conv.stride == 1 && STRIP_ROWS == 2 && y + 1 < conv.out_height ? 2 : 1;
-        if (height == 2)
-            run_strip(&conv, &shared, rows, inner, sums, cells, 1, STRIP_ROWS);
-        else if (conv.stride == 1)
-            run_strip(&conv, &shared, rows, inner, sums, cells, 1, 1);
-        else
-            run_strip(&conv, &shared, rows, inner, sums, cells, 2, 1);
+        height = conv->stride == 1 && STRIP_ROWS == 2 && y + 1 < conv->out_height ? 2 : 1;
+        (height == 2 ? run_two_rows : conv->stride == 1 ? run_row : run_row_at_stride_2)(&strip);
+        strip.output += height * conv->out_width * conv->out_channels;
     }
 }
 
