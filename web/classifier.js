@@ -82,8 +82,7 @@ const defaultMaxWorkers = 4;
 export async function createClassifier(options = {}) {
   const { workers = defaultWorkers(), workerUrl, eager = false, signal } = options;
   if (!Number.isInteger(workers) || workers < 0) throw new CxrError('argument', '`workers` is not a number of workers.');
-  const load = loadBoth(options).then((both) => ({ type: 'load', ...both }));
-  load.catch(() => {}); // whoever opens a channel is told
+  const load = quiet(loadBoth(options));
   const pool = new Pool(() => (workers === 0 ? openHere() : openWorker(workerUrl)), load, Math.max(workers, 1));
   const stop = () => pool.close(abortedBy(signal));
   signal?.addEventListener('abort', stop);
@@ -111,8 +110,10 @@ function defaultWorkers() {
 }
 
 /**
- * Fetches and checks module and model side by side; if one fails, the other is not waited for.
+ * Fetches module and model side by side; if one fails, the other is not waited for. The first message to an engine, and a
+ * promise that rejects if the model is not the one expected.
  * @param {ClassifierOptions} options
+ * @returns {Promise<[object, Promise<void>|null]>}
  */
 async function loadBoth(options) {
   const ours = new AbortController();
@@ -121,13 +122,13 @@ async function loadBoth(options) {
   if (options.signal?.aborted) stop();
   const shared = { ...options, signal: ours.signal };
   const modelSha256 = expectedModelHash(options);
-  const checked = async () => {
+  const taken = async () => {
     const model = await loadModel(shared);
-    return { model, modelSha256, verified: await verifyModel(model, modelSha256) };
+    return { model, verified: quiet(verifyModel(model, modelSha256)) };
   };
   try {
-    const [module, rest] = await Promise.all([loadModule(shared), checked()]);
-    return { module, ...rest };
+    const [module, { model, verified }] = await Promise.all([loadModule(shared), taken()]);
+    return [{ type: 'load', module, model, modelSha256, verified: !!verified }, verified];
   } finally {
     options.signal?.removeEventListener('abort', stop);
     ours.abort();
@@ -280,7 +281,7 @@ class Pool {
 
   /**
    * @param {() => Channel} start
-   * @param {Promise<object>} load the first message to every channel, which starts while it is made
+   * @param {ReturnType<typeof loadBoth>} load what every channel starts with; it starts while that is made
    * @param {number} size most channels at a time
    */
   constructor(start, load, size) {
@@ -319,7 +320,10 @@ class Pool {
     this.#channels.add(channel);
     this.#opening++;
     try {
-      const { value } = await channel.ask(await this.#load, []);
+      const [message, verified] = await this.#load;
+      const asked = quiet(channel.ask(message, []));
+      await verified; // meanwhile the engine takes the model in; of a wrong one this tells more than the engine
+      const { value } = await asked;
       this.#idle.push(channel);
       return value;
     } catch (error) {
@@ -387,13 +391,19 @@ class Pool {
   }
 }
 
+/**
+ * The promise, of whose failure whoever awaits it later is told: until then nobody need be.
+ * @template {Promise<any>|null} T
+ * @param {T} promise
+ */
+function quiet(promise) {
+  promise?.catch(() => {});
+  return promise;
+}
+
 /** Reads the task's input, once. @param {Task} task */
 function messageOf(task) {
-  if (!task.message) {
-    task.message = task.read();
-    task.message.catch(() => {}); // who awaits it later is told
-  }
-  return task.message;
+  return task.message ??= quiet(task.read());
 }
 
 /** Asks one engine, in a worker or in this thread, one question at a time. */
@@ -458,8 +468,7 @@ function workerFailed(message = 'no details are known', cause) {
 
 /** An engine in this thread; its code is a worker's otherwise, and only then fetched here. */
 function openHere() {
-  const host = import('./wasm.js').then(({ createHost }) => createHost());
-  host.catch(() => {}); // whoever asks is told
+  const host = quiet(import('./wasm.js').then(({ createHost }) => createHost()));
   /** @param {any} message */
   const ask = async (message) => channel.receive({ id: message.id, ...await (await host)(message) });
   const channel = new Channel(

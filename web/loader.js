@@ -103,7 +103,7 @@ export async function loadModule({ wasm, wasmUrl, wasmSha256, signal }) {
   if (signal?.aborted) throw abortedBy(signal);
   if (checked.status === 'rejected') throw asError(checked.reason, 'network', 'The WebAssembly module did not arrive in full');
   if (compiled.status === 'fulfilled') return compiled.value;
-  throw asError(compiled.reason, 'unsupported', 'The WebAssembly module does not compile here');
+  throw asError(compiled.reason, 'unsupported', 'The WebAssembly module does not compile');
 }
 
 /**
@@ -144,15 +144,13 @@ export async function loadModel({ model, modelUrl, signal, onProgress }) {
 }
 
 /**
- * Whether the model is the one expected: true, or an error that says no. False: nothing particular is expected, or the
- * platform can't hash; then the engine checks, by itself and more slowly.
+ * Rejects if the model is not the one expected. Null: nothing particular is expected, or the platform can't hash; then the
+ * engine checks, by itself and more slowly.
  * @param {Uint8Array} model
  * @param {string|null} expected
  */
-export async function verifyModel(model, expected) {
-  const found = expected === null ? null : await sha256(model);
-  checkHash('The model', found, [expected]);
-  return found !== null;
+export function verifyModel(model, expected) {
+  return expected && globalThis.crypto?.subtle ? sha256(model).then((found) => checkHash('The model', found, [expected])) : null;
 }
 
 /**

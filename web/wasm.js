@@ -75,7 +75,7 @@ export class Engine {
    * @param {WebAssembly.Module} module
    * @param {Uint8Array} model copied into the instance's memory, and used there
    * @param {string|null} [modelSha256] what the file has to hash to; null: any model
-   * @param {boolean} [verified] that it does is known: see verifyModel
+   * @param {boolean} [verified] who asks finds that out meanwhile: see verifyModel
    */
   static async create(module, model, modelSha256 = null, verified = false) {
     const imports = { env: { now_ms: () => performance.now() } };
@@ -94,7 +94,7 @@ export class Engine {
    */
   constructor(instance, model, sha256) {
     this.#wasm = instance.exports;
-    if (!this.#wasm.classify_gray16) throw new CxrError('unsupported', 'The WebAssembly module is not an engine of CXR Lens.');
+    if (!this.#wasm.classify_gray16) throw new CxrError('unsupported', 'The WebAssembly module is not of CXR Lens.');
     this.#wasm._initialize?.();
     const known = sha256 && this.#copyIn(Uint8Array.from(sha256.match(/../g) ?? [], (byte) => parseInt(byte, 16)));
     this.#check(this.#wasm.load(this.#copyIn(model), model.length, known ?? 0));
