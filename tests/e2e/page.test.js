@@ -454,16 +454,17 @@ test('the report holds image, figures, model and notice, and prints', async () =
 
 test('cancel keeps what is done, clear can be undone', async () => {
   const { page } = await site.open();
-  await pick(page, Array.from({ length: 40 }, (_, i) => file(`${i}.png`, chest(i, 400))));
+  const made = [1, 2, 3, 4].map((seed) => chest(seed, 400));
+  await pick(page, Array.from({ length: 200 }, (_, i) => file(`${i}.png`, made[i % 4]))); // some seconds: the press must come before the end
   await page.waitForFunction(() => /** @type {any} */ (document.querySelector('cxr-lens')).progress.done > 1);
   await lens(page).getByRole('button', { name: 'Cancel' }).click();
-  await idle(page, 40);
+  await idle(page, 200);
   const progress = await page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).progress);
   assert.ok(progress.done > 1 && progress.cancelled > 0, JSON.stringify(progress));
   await lens(page).getByRole('button', { name: 'Clear all' }).click();
-  await lens(page).getByText('40 images removed.').waitFor();
+  await lens(page).getByText('200 images removed.').waitFor();
   await lens(page).getByRole('button', { name: 'Undo' }).click();
-  await idle(page, 40);
+  await idle(page, 200);
 });
 
 test('a synthetic film is one press away, or all of them', async () => {

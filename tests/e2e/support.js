@@ -96,12 +96,13 @@ export async function stored(page) {
   await page.waitForFunction(() => Boolean(navigator.serviceWorker.controller));
 }
 
-/** Waits until nothing is waiting or running. @param {Page} page @param {number} total */
+/** Waits until nothing is waiting or running, and shown so: the page draws once a frame. @param {Page} page @param {number} total */
 export async function idle(page, total) {
   await page.waitForFunction((n) => {
     const { progress } = /** @type {any} */ (document.querySelector('cxr-lens'));
     return progress.total === n && progress.open === 0;
   }, total, { timeout: PATIENCE * 2 });
+  await page.evaluate(() => document.hidden || new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
 }
 
 /** Picks files through the element's own input. @param {Page} page @param {any} files */
