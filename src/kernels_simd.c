@@ -365,13 +365,21 @@ static size_t depthwise_packed_bytes(const struct cxr_conv *conv) {
     return conv->out_channels / 8 * STRIP_ROWS * DEPTHWISE_BLOCK * sizeof(depthwise_weight);
 }
 
+/* Rows of output cells that are worked together, and what that needs; only `sums` and `output` are written to. */
+struct strip {
+    struct cxr_conv conv;
+    struct shared shared;
+    const uint8_t *rows[COLUMN_ROWS];
+    size_t inner; /* cells at a row's beginning whose windows lie inside the input */
+    int32_t *sums;
+    uint8_t *output;
+};
+
 /* Eight channels of a strip on their way through it. Stride, height and `inside` are constants wherever they are passed
  * on below. */
 struct walk {
-    const struct cxr_conv *conv;
-    const uint8_t *const *rows; /* [COLUMN_ROWS] */
+    const struct strip *strip;
     const depthwise_weight *weights;
-    const struct shared *shared;
     size_t channel; /* the first of the eight */
     size_t column;  /* the next; left of the input it wraps to a huge number */
     size_t at;      /* its offset in a row */
@@ -380,12 +388,12 @@ struct walk {
 
 /* The next column's values, or zeros beside the input. */
 static inline __attribute__((always_inline)) struct column next_column(struct walk *walk, size_t height, int inside) {
-    __asm__(""
-            : "+r"(walk->at)); /* or the compiler makes a moving pointer of each sum, more than there are registers */
+    /* Or the compiler makes a moving pointer of each sum, more than there are registers. */
+    __asm__("" : "+r"(walk->at));
     struct column k = {0};
-    if (inside || walk->column < walk->conv->in_width) k = load_column(walk->rows, walk->at, height);
+    if (inside || walk->column < walk->strip->conv.in_width) k = load_column(walk->strip->rows, walk->at, height);
     walk->column++;
-    walk->at += walk->conv->in_channels;
+    walk->at += walk->strip->conv.in_channels;
     return k;
 }
 
@@ -393,9 +401,10 @@ static inline __attribute__((always_inline)) struct column next_column(struct wa
 static inline __attribute__((always_inline)) void next_cell(struct walk *walk, struct column a, struct column b,
                                                             struct column c, size_t height) {
     const struct column k[3] = {a, b, c};
-    const int32_t *bias = walk->conv->bias + walk->channel;
-    sum_window(walk->weights, bias, k, walk->shared->ones, walk->sums);
-    if (height == 2) sum_window(walk->weights + DEPTHWISE_BLOCK, bias, k, walk->shared->ones, walk->sums + 8);
+    const int32_t *bias = walk->strip->conv.bias + walk->channel;
+    const v128_t ones = walk->strip->shared.ones;
+    sum_window(walk->weights, bias, k, ones, walk->sums);
+    if (height == 2) sum_window(walk->weights + DEPTHWISE_BLOCK, bias, k, ones, walk->sums + 8);
     walk->sums += 8 * height;
 }
 
@@ -405,7 +414,7 @@ static inline __attribute__((always_inline)) void next_cell(struct walk *walk, s
 static inline __attribute__((always_inline)) void next_cells(struct walk *walk, size_t column, const int32_t *end,
                                                              size_t stride, size_t height, int inside) {
     walk->column = column;
-    walk->at = column * walk->conv->in_channels + walk->channel;
+    walk->at = column * walk->strip->conv.in_channels + walk->channel;
     struct column a = next_column(walk, height, 0), b, c;
     if (stride == 1) b = next_column(walk, height, 0);
     while (walk->sums < end) {
@@ -439,16 +448,6 @@ static inline __attribute__((always_inline)) void requantise_piece(const struct 
         }
 }
 
-/* Rows of output cells that are worked together, and what that needs; only `sums` and `output` are written to. */
-struct strip {
-    struct cxr_conv conv;
-    struct shared shared;
-    const uint8_t *rows[COLUMN_ROWS];
-    size_t inner; /* cells at a row's beginning whose windows lie inside the input */
-    int32_t *sums;
-    uint8_t *output;
-};
-
 /* All cells of `height` rows, a piece at a time, so that what its channels share stays in the first-level cache: sums
  * of the first `inner` cells of a row, then of those whose windows may leave the input, then from sums to values, which
  * apart from the others has all that it needs in registers. */
@@ -459,11 +458,9 @@ static inline __attribute__((always_inline)) void run_strip(const struct strip *
         end = x + PIECE_CELLS < conv->out_width ? x + PIECE_CELLS : conv->out_width;
         const size_t edge = strip.inner < x ? x : strip.inner < end ? strip.inner : end;
         for (size_t c = 0; c < conv->out_channels; c += 8) {
-            struct walk walk = {.conv = conv,
-                                .rows = strip.rows,
+            struct walk walk = {.strip = &strip,
                                 .weights =
                                     (const depthwise_weight *)conv->weights + c / 8 * STRIP_ROWS * DEPTHWISE_BLOCK,
-                                .shared = &strip.shared,
                                 .channel = c,
                                 .sums = strip.sums};
             next_cells(&walk, x * stride - conv->pad_left, strip.sums + (edge - x) * height * 8, stride, height, 1);
