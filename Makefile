@@ -62,6 +62,7 @@ fuzz: setup-test fuzzers ## fuzz the image and the model reader, FUZZ_SECONDS ea
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) MAKE='$(MAKE)' node tests/run.js fuzz
 
 install: native ## install command, libraries, header, man page and model under DESTDIR and PREFIX
+	@case '$(PREFIX)' in [!/]* | *[!A-Za-z0-9/._+~-]*) echo "PREFIX is to be an absolute path of letters, digits and / . _ + ~ -"; exit 1;; esac
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig' \
 	    '$(DESTDIR)$(PREFIX)/share/man/man1' '$(DESTDIR)$(PREFIX)/share/cxrlens'
 	install -m 755 $(BUILD)/cxrlens '$(DESTDIR)$(PREFIX)/bin/cxrlens'
@@ -70,14 +71,15 @@ install: native ## install command, libraries, header, man page and model under 
 	install -m 755 $(BUILD)/libcxr.so.0 '$(DESTDIR)$(PREFIX)/lib/libcxr.so.0'
 	ln -sf libcxr.so.0 '$(DESTDIR)$(PREFIX)/lib/libcxr.so'
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' src/cxrlens.pc.in >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/cxrlens.pc'
+	chmod 644 '$(DESTDIR)$(PREFIX)/lib/pkgconfig/cxrlens.pc'
 	install -m 644 src/cxrlens.1 '$(DESTDIR)$(PREFIX)/share/man/man1/cxrlens.1'
 	install -m 644 model/cxrlens.cxrm '$(DESTDIR)$(PREFIX)/share/cxrlens/cxrlens.cxrm'
 	[ -n '$(DESTDIR)' ] || ldconfig 2>/dev/null || true # so that programs find the library
 
 uninstall: ## remove what install put there
-	cd '$(DESTDIR)$(PREFIX)' && rm -f bin/cxrlens include/cxr.h lib/libcxr.a lib/libcxr.so.0 lib/libcxr.so \
-	    lib/pkgconfig/cxrlens.pc share/man/man1/cxrlens.1 share/cxrlens/cxrlens.cxrm
-	-rmdir '$(DESTDIR)$(PREFIX)/share/cxrlens'
+	[ ! -d '$(DESTDIR)$(PREFIX)' ] || { cd '$(DESTDIR)$(PREFIX)' && rm -f bin/cxrlens include/cxr.h lib/libcxr.a \
+	    lib/libcxr.so.0 lib/libcxr.so lib/pkgconfig/cxrlens.pc share/man/man1/cxrlens.1 share/cxrlens/cxrlens.cxrm; }
+	-rmdir '$(DESTDIR)$(PREFIX)/share/cxrlens' 2>/dev/null
 
 clean: ## remove what was built, but not checkpoints and caches of training
 	@[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name train ! -name cache -exec rm -rf {} +
@@ -179,7 +181,7 @@ AR      := ar
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla -Werror
 # -ffp-contract=off: the same bits everywhere; -fwrapv: stb_image counts on it
 BASE    := -std=c11 $(WARN) -ffp-contract=off -Isrc -isystem $(STB)
-NATIVE  := -O3 -g -fPIC -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2 -ffile-prefix-map=$(CURDIR)=. \
+NATIVE  := -O3 -g -fPIC -fvisibility=hidden -fstack-protector-strong $(if $(findstring FORTIFY,$(CFLAGS)),,-D_FORTIFY_SOURCE=2) -ffile-prefix-map=$(CURDIR)=. \
            -DCXR_MODEL_PATH='"$(PREFIX)/share/cxrlens/cxrlens.cxrm"'
 ARCH    := $(if $(filter x86_64,$(MACHINE)),-msse4.2)
 SANITISE := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined

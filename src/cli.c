@@ -333,9 +333,10 @@ static int command_classify(int argc, char **argv) {
     struct cli_inputs inputs = {0};
     code = open_session(&options, &run.session);
     if (code != EXIT_ALL_READ) return code;
-    code = add_inputs(&inputs, argv + optind, argc - optind);
+    code = prepare_maps(&run);
+    inputs.left_out = options.heatmap; /* or its pictures would be films, and have pictures */
+    if (code == EXIT_ALL_READ) code = add_inputs(&inputs, argv + optind, argc - optind);
     run.tally.skipped = inputs.passed_over;
-    if (code == EXIT_ALL_READ) code = prepare_maps(&run);
     if (code == EXIT_ALL_READ) code = classify_all(&run, &inputs);
     cli_inputs_free(&inputs);
     free(run.maps);

@@ -21,6 +21,7 @@ struct cli_inputs {
     struct cli_input *items;
     size_t count, capacity;
     size_t passed_over; /* entries of folders that are no regular files */
+    const char *left_out; /* a folder below the others that is not walked into, or null */
 };
 
 struct cli_bytes {
@@ -32,7 +33,7 @@ struct cli_bytes {
 char *cli_join(const char *folder, const char *name);
 
 /* Adds a file, or all files below a folder in byte order of their names; hidden entries and links to folders
- * are left out. Returns 0, or -1 if there is no memory. */
+ * are left out, and so is `left_out`. Returns 0, or -1 if there is no memory. */
 int cli_inputs_add(struct cli_inputs *inputs, const char *path);
 void cli_inputs_free(struct cli_inputs *inputs);
 
@@ -80,12 +81,12 @@ void cli_print_name(FILE *out, const char *name);
 /* Creates a folder and those above it. Returns 0 or an errno value. */
 int cli_make_folder(const char *path);
 
-/* DIR/STEM-first 12 digits of the digest.png: equal names from different folders keep apart, and no input is
- * overwritten. A long stem is cut to fit. malloc'ed, or null. */
+/* DIR/STEM-first 12 digits of the digest.png: equal names from different folders keep apart. A long stem is cut to fit.
+ * malloc'ed, or null. */
 char *cli_heatmap_path(const char *folder, const char *file, const char *sha256);
 
-/* Lays the map over the image, at most 1024 pixels a side: red speaks for the class, blue against it.
- * Returns 0 or an errno value. */
+/* Lays the map over the image, at most 1024 pixels a side: red speaks for the class, blue against it. The picture is there
+ * in full or not at all, and what was there before stays until then. Returns 0 or an errno value. */
 int cli_heatmap_write(const char *path, const struct cli_bytes *image, const float *map, uint32_t width,
                       uint32_t height);
 

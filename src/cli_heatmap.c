@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STBI_WRITE_NO_STDIO
@@ -130,15 +131,29 @@ static void write_bytes(void *context, void *data, int length) {
     if (fwrite(data, 1, (size_t)length, sink->file) != (size_t)length) sink->error = errno ? errno : EIO;
 }
 
-static int write_png(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height) {
+static int write_png_at(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height) {
     struct sink sink = {fopen(path, "wb"), 0};
     if (!sink.file) return errno;
     errno = 0;
     if (!stbi_write_png_to_func(write_bytes, &sink, (int)width, (int)height, 3, rgb, (int)width * 3) && !sink.error)
         sink.error = ENOMEM;
     if (fclose(sink.file) != 0 && !sink.error) sink.error = errno;
-    if (sink.error) remove(path);
     return sink.error;
+}
+
+/* Beside its place first, under a hidden name of this process's own: a full disk, an interruption or another process that
+ * writes the same picture leaves no part of one. */
+static int write_png(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height) {
+    char leaf[32];
+    snprintf(leaf, sizeof leaf, ".cxrlens-%ld", (long)getpid());
+    const char *slash = strrchr(path, '/');
+    char *folder = strndup(path, slash ? (size_t)(slash - path) + 1 : 0), *temporary = folder ? cli_join(folder, leaf) : NULL;
+    int error = temporary ? write_png_at(temporary, rgb, width, height) : ENOMEM;
+    if (!error && rename(temporary, path) != 0) error = errno;
+    if (error && temporary) remove(temporary);
+    free(temporary);
+    free(folder);
+    return error;
 }
 
 int cli_heatmap_write(const char *path, const struct cli_bytes *image, const float *map, uint32_t map_width,

@@ -41,11 +41,17 @@ static int by_name(const struct dirent **a, const struct dirent **b) { return st
 
 static int walk(struct cli_inputs *inputs, const char *folder);
 
+static int is_left_out(const struct cli_inputs *inputs, const struct stat *folder) {
+    struct stat other;
+    return inputs->left_out && stat(inputs->left_out, &other) == 0 && other.st_dev == folder->st_dev &&
+           other.st_ino == folder->st_ino;
+}
+
 /* Links to files are followed, links to folders are not, so there are no cycles. */
 static int add_entry(struct cli_inputs *inputs, const char *path) {
     struct stat entry, target;
     if (lstat(path, &entry) != 0 || stat(path, &target) != 0 || S_ISREG(target.st_mode)) return append(inputs, path, 1);
-    if (S_ISDIR(entry.st_mode)) return walk(inputs, path);
+    if (S_ISDIR(entry.st_mode)) return is_left_out(inputs, &entry) ? 0 : walk(inputs, path);
     inputs->passed_over++;
     return 0;
 }

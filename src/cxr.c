@@ -27,26 +27,46 @@ struct cxr_model {
     const struct cxr_kernels *kernels;
 };
 
+/* Class ids go into results, file names and terminals as they are, so they are names and nothing else. */
+static const char in_labels[] = "\nabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+/* Whether the class that was read last may be told from the others, and from what is no class. */
+static int is_new(const struct cxr_model *model) {
+    const char *last = model->classes[model->class_count - 1];
+    if (!*last || !strcmp(last, "uncertain") || !strcmp(last, "not-a-chest-x-ray")) return 0;
+    for (uint32_t k = 0; k + 1 < model->class_count; k++)
+        if (!strcmp(model->classes[k], last)) return 0;
+    return 1;
+}
+
 static enum cxr_status read_labels(struct cxr_model *model) {
     size_t length;
     const char *text = cxr_model_file_text(&model->file, "classes", &length);
     if (!text || length == 0 || length >= MAX_LABEL_BYTES) return CXR_E_MODEL_INVALID;
     memcpy(model->labels, text, length);
     model->labels[length] = 0;
-    for (char *at = model->labels; at; model->class_count++) {
-        if (model->class_count == CXR_MAX_CLASSES || *at == '\n' || *at == 0) return CXR_E_MODEL_INVALID;
-        model->classes[model->class_count] = at;
+    if (strspn(model->labels, in_labels) != length) return CXR_E_MODEL_INVALID;
+    for (char *at = model->labels; at;) {
+        if (model->class_count == CXR_MAX_CLASSES) return CXR_E_MODEL_INVALID;
+        model->classes[model->class_count++] = at;
         at = strchr(at, '\n');
         if (at) *at++ = 0;
+        if (!is_new(model)) return CXR_E_MODEL_INVALID;
     }
     return model->class_count >= 2 ? CXR_OK : CXR_E_MODEL_INVALID;
 }
 
-static enum cxr_status open_model(struct cxr_model *model) {
+/* A text that may be printed anywhere: ASCII without control characters. */
+static int has_plain_text(const struct cxr_model *model, const char *key) {
     size_t length;
-    if (!cxr_model_file_text(&model->file, "model.id", &length) ||
-        !cxr_model_file_text(&model->file, "model.version", &length))
-        return CXR_E_MODEL_INVALID;
+    const char *text = cxr_model_file_text(&model->file, key, &length);
+    for (size_t i = 0; text && i < length; i++)
+        if (text[i] < ' ' || text[i] > '~') return 0;
+    return text != NULL;
+}
+
+static enum cxr_status open_model(struct cxr_model *model) {
+    if (!has_plain_text(model, "model.id") || !has_plain_text(model, "model.version")) return CXR_E_MODEL_INVALID;
     enum cxr_status status = read_labels(model);
     if (status == CXR_OK) status = cxr_graph_plan(&model->file, model->kernels, &model->graph);
     if (status != CXR_OK) return status;

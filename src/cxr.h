@@ -149,10 +149,10 @@ CXR_API enum cxr_status cxr_model_load_known(const void *bytes, size_t length, c
 /* Releases a model; null is fine. The bytes it was loaded from are the caller's. */
 CXR_API void cxr_model_free(struct cxr_model *model);
 
-/* Sets the clock that fills in a result's timings; null (the default) turns them off. */
+/* Sets the clock that fills in a result's timings; a null clock (the default) turns them off. `model` must not be null. */
 CXR_API void cxr_model_set_clock(struct cxr_model *model, cxr_clock *now_ms);
 
-/* Fills in `info`, whose strings live as long as the model. */
+/* Fills in `info`, whose strings live as long as the model. Neither may be null. */
 CXR_API void cxr_model_info(const struct cxr_model *model, struct cxr_model_info *info);
 
 /* Classifies an encoded image (PNG or JPEG, told by content).

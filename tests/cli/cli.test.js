@@ -454,6 +454,40 @@ test('heat maps are exact in JSON and drawn for what passes the gate', () => {
   }
 });
 
+test('heat maps do not become films where their folder lies among them', () => {
+  put('study/film.png', good);
+  const study = join(folder, 'study'), maps = join(study, 'maps');
+  for (const path of [maps, maps, `${study}/../study/maps/`]) {
+    const { answers } = classify(['--model', openGate(), '--heatmap', path, study]);
+    assert.deepEqual(answers.map(({ file }) => basename(file)), ['film.png']);
+  }
+  assert.deepEqual(readdirSync(maps), [`film-${sha256(join(study, 'film.png')).slice(0, 12)}.png`], 'and nothing else is left there');
+});
+
+test('a heat map that does not fit on the disk leaves the one before', () => {
+  const maps = join(folder, 'small'), film = put('noisy.png', png(600, 600));
+  const [{ heatmap: { file } }] = classify(['--model', openGate(), '--heatmap', maps, film]).answers;
+  const before = readFileSync(file);
+  assert.ok(before.length > 8192);
+  // A limit for files stands for a disk's end; the answer goes through a pipe, which has none.
+  const { code } = run(['classify', '--model', openGate(), '--heatmap', maps, film], { wrap: ['sh', '-c', 'ulimit -f 8; trap "" XFSZ; exec "$@"', 'sh'] });
+  assert.equal(code, 1);
+  assert.deepEqual(readFileSync(file), before);
+  assert.deepEqual(readdirSync(maps), [basename(file)]);
+});
+
+test('class names that are no names are refused', () => {
+  const text = CLASSES.join('\n');
+  for (const [start, code] of /** @type {[string, number][]} */ ([['A_b.1\n', 0], ['nor\u001b[31m\n', 2], ['a b\n', 2], ['a\0b\n', 2], ['\nab\n', 2], ['aa\naa\n', 2],
+    ['uncertain\n', 2], ['not-a-chest-x-ray\n', 2]])) {
+    const model = readFileSync(openGate());
+    model.write(start.concat('b\nc\nd').slice(0, text.length).padEnd(text.length, 'd'), model.indexOf(text), 'latin1');
+    if (start === 'aa\naa\n') model.write('aa\naa\nc\nd'.padEnd(text.length, 'd'), model.indexOf('aa\naa'), 'latin1');
+    createHash('sha256').update(model.subarray(64)).digest().copy(model, 24);
+    assert.equal(run(['info', '--model', put('named.cxrm', model)]).code, code, JSON.stringify(start));
+  }
+});
+
 test('a name as long as they come gets a heat map', () => {
   const film = put(`${'한'.repeat(80)}.png`, good);
   const { code, answers } = classify(['--model', openGate(), '--heatmap', join(folder, 'long'), film]);

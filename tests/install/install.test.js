@@ -84,6 +84,16 @@ test('DESTDIR is put before PREFIX and not written into any file', () => {
   assert.match(readFileSync(`${stage}/opt/cxr/lib/pkgconfig/cxrlens.pc`, 'utf8'), /^prefix=\/opt\/cxr$/m);
 });
 
+test('a PREFIX that would be written wrong is refused, and a strict umask keeps nobody from reading', () => {
+  for (const wrong of ['relative/place', '/tmp/with space', '/tmp/a&b', '/tmp/a|b']) {
+    assert.equal(spawnSync(process.env.MAKE || 'make', ['install', `DESTDIR=${join(root, 'wrong')}`, `PREFIX=${wrong}`]).status, 2, wrong);
+  }
+  run('sh', ['-c', `umask 077; exec ${process.env.MAKE || 'make'} install DESTDIR=${join(root, 'strict')} PREFIX=/usr`]);
+  for (const path of tree(join(root, 'strict'))) assert.equal(statSync(join(root, path)).mode & 0o444, 0o444, path);
+  rmSync(join(root, 'strict'), { recursive: true });
+  make('uninstall', 'PREFIX=/nowhere/at/all');
+});
+
 test('uninstall leaves nothing', () => {
   make('uninstall', `PREFIX=${prefix}`);
   make('uninstall', `DESTDIR=${join(root, 'stage')}`, 'PREFIX=/opt/cxr');
