@@ -2,7 +2,7 @@
 // engine of its own. Module and model are fetched once; a worker starts when there is work for it.
 import { looksLikeDicom } from './dicom-sniff.js';
 import { absolute, expectedModelHash, loadModel, loadModule, pickBuild, verifyModel } from './loader.js';
-import { abortedBy, asBytes, CxrError, kindOf, nodeBuiltin } from './platform.js';
+import { abortedBy, asBytes, asError, CxrError, kindOf, nodeBuiltin } from './platform.js';
 
 export { CxrError, looksLikeDicom };
 
@@ -89,7 +89,7 @@ export async function createClassifier(options = {}) {
   if (signal?.aborted) stop();
   try {
     const info = await pool.open();
-    if (eager) pool.fill();
+    if (eager) pool.grow(workers);
     /** @type {Build|'custom'} */
     const build = options.wasm || options.wasmUrl ? 'custom' : pickBuild();
     return Object.freeze({
@@ -187,7 +187,7 @@ function readerOf(input, file, choice) {
     if (samples > maxPixels) refuse('image-pixels', 'The image has more than 64 megapixels.');
   };
 
-  if (typeof input?.arrayBuffer === 'function') {
+  if (input?.size >= 0 && typeof input.arrayBuffer === 'function') {
     checkLength(input.size);
     return async () => {
       const atOnce = input.size <= headBytes || /^image/.test(input.type);
@@ -199,21 +199,19 @@ function readerOf(input, file, choice) {
   if (kindOf(input?.data) === 'Uint8ClampedArray') {
     checkPixels(input.data.length / 4);
     const { width, height, data } = input;
-    return async () => copied(data, (data) => ({ rgba: { data, width, height } }));
+    return copied(data, (data) => ({ rgba: { data, width, height } }));
   }
   if (kindOf(input?.pixels) === 'Uint16Array') {
     checkPixels(input.pixels.length);
     const { pixels, width, height, bits, signed, slope, intercept, window, invert, padding } = input;
     const rest = { width, height, bits, signed, slope, intercept, window, invert, padding };
-    return async () => copied(pixels, (pixels) => ({ gray16: { ...rest, pixels } }));
+    return copied(pixels, (pixels) => ({ gray16: { ...rest, pixels } }));
   }
   if (!ArrayBuffer.isView(input) && !/^(Shared)?ArrayBuffer$/.test(kindOf(input)))
     return refuse('argument', 'The input is neither a file nor bytes nor pixels.');
   checkLength(input.byteLength);
-  return async () => {
-    const bytes = asBytes(input).slice();
-    return looksLikeDicom(bytes) ? openDicom(bytes, choice) : encoded(bytes);
-  };
+  const bytes = asBytes(input).slice();
+  return async () => (looksLikeDicom(bytes) ? openDicom(bytes, choice) : encoded(bytes));
 }
 
 /** @param {Blob} blob */
@@ -251,15 +249,15 @@ async function openDicom(source, choice) {
 }
 
 /**
- * The caller's memory stays the caller's: what is sent away is a copy.
+ * The caller's memory stays the caller's, who may write to it as soon as classify returns: what is sent away is a copy.
  * @template {{ slice(): any }} T
  * @param {T} array
  * @param {(copy: T) => Job} wrap
- * @returns {Message}
+ * @returns {() => Promise<Message>}
  */
 function copied(array, wrap) {
   const copy = array.slice();
-  return { job: wrap(copy), transfer: [copy.buffer] };
+  return async () => ({ job: wrap(copy), transfer: [copy.buffer] });
 }
 
 // ---- The pool -------------------------------------------------------------------------------
@@ -324,6 +322,7 @@ class Pool {
       const asked = quiet(channel.ask(message, []));
       await verified; // meanwhile the engine takes the model in; of a wrong one this tells more than the engine
       const { value } = await asked;
+      if (channel.ended) throw channel.ended; // after it had answered
       this.#idle.push(channel);
       return value;
     } catch (error) {
@@ -334,9 +333,14 @@ class Pool {
     }
   }
 
-  /** Opens as many channels as it may. */
-  fill() {
-    while (this.#channels.size < this.#size) this.open().then(() => this.#pump(), () => {});
+  /**
+   * Opens more channels, as far as it may. A failure is not tried again at once, or it would be tried for ever; the queue
+   * must not wait for nobody.
+   * @param {number} count
+   */
+  grow(count) {
+    for (let n = Math.min(count, this.#size - this.#channels.size); n > 0; n--)
+      this.open().then(() => this.#pump(), (error) => this.#channels.size === 0 && this.#rejectQueue(error));
   }
 
   #pump() {
@@ -347,13 +351,7 @@ class Pool {
     }
     // While every channel works, the next files are read: a worker that waits for a file does nothing.
     for (const task of this.#queue.slice(0, this.#channels.size)) messageOf(task);
-    while (this.#opening < this.#queue.length && this.#channels.size < this.#size) {
-      // A failure is not tried again at once, or it would be tried for ever; the queue must not wait for nobody.
-      this.open().then(
-        () => this.#pump(),
-        (error) => this.#channels.size === 0 && this.#rejectQueue(error),
-      );
-    }
+    this.grow(this.#queue.length - this.#opening);
   }
 
   /**
@@ -434,8 +432,12 @@ class Channel {
     return new Promise((resolve, reject) => {
       if (this.ended) return reject(this.ended);
       const id = ++this.#lastId;
-      this.waiting = { id, resolve, reject };
-      this.#post({ id, ...message }, transfer);
+      try {
+        this.#post({ id, ...message }, transfer);
+        this.waiting = { id, resolve, reject };
+      } catch (cause) {
+        reject(asError(cause, 'argument', 'Not sent'));
+      }
     });
   }
 
@@ -486,8 +488,8 @@ function openWorker(url) {
   const worker = startWorker(url);
   const channel = new Channel(
     (message, transfer) => {
-      worker.ref?.(); // Node: stay alive for the answer, but not for an idle worker
       worker.postMessage(message, transfer);
+      worker.ref?.(); // Node: stay alive for the answer, but not for an idle worker
     },
     () => worker.terminate(),
   );

@@ -93,7 +93,7 @@ export async function loadModule({ wasm, wasmUrl, wasmSha256, signal }) {
   const build = pickBuild();
   const url = wasmUrl === undefined ? ownUrl[build]() : absolute(wasmUrl);
   if (url.pathname.endsWith('/')) url.pathname += fileOf[build];
-  const expected = wasmSha256 === undefined ? Object.values(assets) : [wasmSha256];
+  const expected = wasmSha256 === undefined ? Object.values(assets) : [wasmSha256?.toLowerCase() ?? null];
   const response = wasm ? new Response(/** @type {ArrayBuffer} */ (wasm)) : await request(url, signal);
   const copy = response.clone();
   const [checked, compiled] = await Promise.allSettled([
@@ -122,7 +122,7 @@ async function compile(response) {
  * @returns {string|null}
  */
 export function expectedModelHash({ model, modelUrl, modelSha256 }) {
-  if (modelSha256 !== undefined) return modelSha256;
+  if (modelSha256 !== undefined) return modelSha256?.toLowerCase() ?? null;
   return model || modelUrl ? null : assets['cxrlens.cxrm'];
 }
 

@@ -29,7 +29,7 @@ export class CxrError extends Error {
 
 /**
  * @param {any} cause what the platform threw, or one of our own errors, which is kept
- * @param {OwnCode} code
+ * @param {OwnCode|EngineCode} code
  * @param {string} message
  */
 export function asError(cause, code, message) {

@@ -269,6 +269,71 @@ test('a worker that can not start is an error at once', async () => {
   for (const workers of [-1, 1.5, /** @type {any} */ ('2')]) await assert.rejects(createClassifier({ workers }), failsWith('argument'));
 });
 
+test('what is passed in is taken as it is at the call, whatever its owner writes there later', async () => {
+  const one = await createClassifier({ workers: 1 });
+  const busy = one.classify(grayPicture(1));
+  const side = 64;
+  const bytes = Uint8Array.from(grayPicture(2)), pixels = new Uint16Array(side * side).fill(900), data = new Uint8ClampedArray(4 * side * side).fill(200);
+  pixels[0] = data[0] = 0;
+  const inputs = () => [bytes, { pixels, width: side, height: side }, { data, width: side, height: side }];
+  const expected = await Promise.all(inputs().map((input) => cxr.classify(input)));
+  const calls = inputs().map((input) => one.classify(input));
+  bytes.set(grayPicture(3).subarray(0, bytes.length));
+  pixels.fill(7, 0, 99);
+  data.fill(7, 0, 99);
+  assert.deepEqual((await Promise.all(calls)).map(bitsOf), expected.map(bitsOf));
+  await busy;
+  one.dispose();
+});
+
+test('an abort between the engine\'s answer and the model\'s hash ends the loading', async () => {
+  const { subtle } = crypto;
+  const digest = subtle.digest.bind(subtle);
+  const controller = new AbortController();
+  // The model is the larger of the two that are hashed; its hash comes long after the engine has answered.
+  subtle.digest = async (how, bytes) => {
+    const hash = await digest(how, bytes);
+    if (bytes.byteLength < 2 ** 20) return hash;
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    controller.abort();
+    return hash;
+  };
+  try {
+    await assert.rejects(createClassifier({ workers: 1, eager: true, signal: controller.signal }), failsWith('aborted'));
+  } finally {
+    Reflect.deleteProperty(subtle, 'digest');
+  }
+});
+
+test('workers that can not be started: the one there is answers, and nothing spins', async () => {
+  const { nodeBuiltin } = /** @type {any} */ ({ nodeBuiltin: process.getBuiltinModule });
+  const real = nodeBuiltin('node:worker_threads');
+  let started = 0;
+  process.getBuiltinModule = /** @type {any} */ ((/** @type {string} */ name) => (name !== 'node:worker_threads' ? nodeBuiltin(name) : {
+    ...real, Worker: function Worker(/** @type {any[]} */ ...args) {
+      if (started++ > 0) throw new Error('no more threads');
+      return new real.Worker(...args);
+    },
+  }));
+  try {
+    const few = await createClassifier({ workers: 4 });
+    const answers = await Promise.all([1, 2, 3, 4, 5].map((seed) => few.classify(grayPicture(seed))));
+    assert.deepEqual(answers.map(({ sha256 }) => sha256), [1, 2, 3, 4, 5].map((seed) => hashOf(grayPicture(seed))));
+    few.dispose();
+  } finally {
+    process.getBuiltinModule = nodeBuiltin;
+  }
+  assert.ok(started < 100, `${started} starts`);
+});
+
+test('what can not be sent to a worker is an argument\'s error, and the next call is served', async () => {
+  const pixels = new Uint16Array(64 * 64);
+  const window = /** @type {any} */ ({ centre: 1, width: 2, note: () => {} });
+  await assert.rejects(cxr.classify({ pixels, width: 64, height: 64, window }, { file: 'x' }), failsWith('argument', { file: 'x' }));
+  await assert.rejects(cxr.classify(/** @type {any} */ (new Response('x'))), failsWith('argument'));
+  assert.ok(await cxr.classify(grayPicture(3)));
+});
+
 test('two models at once do not mix', async () => {
   const scalar = await createClassifier({ workers: 1, wasmUrl: pathToFileURL(`${web}cxrlens-scalar.wasm`) });
   assert.equal(scalar.info.kernels, 'ref');
@@ -281,10 +346,11 @@ test('two models at once do not mix', async () => {
 test('a program ends by itself, without dispose', () => {
   const code = `import { createClassifier } from ${JSON.stringify(pathToFileURL(`${web}classifier.js`).href)};
     const cxr = await createClassifier({ workers: 2 });
-    await cxr.classify(new Uint8Array(9)).catch((error) => console.log(error.code));`;
+    await cxr.classify(new Uint8Array(9)).catch((error) => console.log(error.code));
+    await cxr.classify({ pixels: new Uint16Array(4096), width: 64, height: 64, window: () => {} }).catch((error) => console.log(error.code));`;
   const { stdout, status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8', timeout: 30_000 });
   assert.equal(status, 0, stderr);
-  assert.equal(stdout.trim(), 'image-format');
+  assert.equal(stdout.trim(), 'image-format\nargument');
 });
 
 test('errors are errors', () => {
