@@ -41,7 +41,7 @@ import { functionalGroup, invertedBy } from './dicom-gray.js';
 export function aboutOf({ tags, syntax }) {
   const text = (/** @type {string} */ key) => tags.text(key) ?? null;
   /** What is no UID names nothing, and whoever wrote it on would write a bad file. @param {string} key */
-  const uid = (key) => text(key)?.match(/^[\d.]{1,64}$/)?.[0] ?? null;
+  const uid = (key) => text(key)?.match(/^(?=.{1,64}$)\d+(\.\d+)+$/)?.[0] ?? null;
   return {
     transferSyntax: { uid: syntax.uid, name: syntax.name },
     modality: text('x00080060'),
@@ -84,64 +84,16 @@ const CHEST = /CHEST|THORA|TORAX|T[OÓ]RAX|LUNG|PULMO|PECHO|BRUST|POUMON|흉|胸
 const CHEST_PARTS = /RIB|STERNUM|CLAVIC|HEART|MEDIASTIN|SHOULDER|SCAPULA|SPINE|BODY|TRUNK/i;
 /** The defined terms of PS3.16 Annex L, and how people write them. */
 const ELSEWHERE = new RegExp(
-  [
-    'HAND',
-    'FINGER',
-    'THUMB',
-    'WRIST',
-    'FOREARM',
-    'ELBOW',
-    'HUMERUS',
-    'ARM',
-    'FOOT',
-    'FEET',
-    'TOE',
-    'ANKLE',
-    'CALCANEUS',
-    'LEG',
-    'TIBIA',
-    'KNEE',
-    'PATELLA',
-    'FEMUR',
-    'THIGH',
-    'HIP',
-    'PELVIS',
-    'SACR',
-    'COCCYX',
-    'ABDOMEN',
-    'KIDNEY',
-    'BLADDER',
-    'COLON',
-    'SKULL',
-    'HEAD',
-    'BRAIN',
-    'FACE',
-    'FACIAL',
-    'SINUS',
-    'ORBIT',
-    'NOSE',
-    'NASAL',
-    'JAW',
-    'MANDIBLE',
-    'MAXILLA',
-    'TOOTH',
-    'TEETH',
-    'TMJ',
-    'NECK',
-    'BREAST',
-    'EXTREMITY',
-    '[CL]SPINE',
-    'LUMBAR',
-    'CERVICAL',
-    'UTERUS',
-    'PROSTATE',
-    'LIVER',
-  ].join('|'),
+  `HAND FINGER THUMB WRIST FOREARM ELBOW HUMERUS ARM FOOT FEET TOE ANKLE CALCANEUS LEG TIBIA KNEE PATELLA FEMUR
+   THIGH HIP PELVIS SACR COCCYX ABDOMEN KIDNEY BLADDER COLON SKULL HEAD BRAIN \\bFACE FACIAL SINUS ORBIT
+   NOSE NASAL JAW MANDIBLE MAXILLA TOOTH TEETH TMJ NECK BREAST EXTREMITY LUMBAR CERVICAL UTERUS PROSTATE LIVER`.split(/\s+/).join('|'),
   'i',
 );
+/** Not the spine behind the lungs. */
+const OTHER_SPINE = /[CL][-_ ]?SPINE/i;
 
 const FRONTAL = /^(PA|AP|A\.?P\.?|P\.?A\.?|FRONTAL.*|.*(POSTERO-?ANTERIOR|ANTERO-?POSTERIOR).*|(AP|PA)[ _-].*)$/i;
-const LATERAL = /^(LL|RL|LAT|LLAT|RLAT|L LAT|R LAT)$|LATERAL/i;
+const LATERAL = /^(LL|RL|LAT|LLAT|RLAT|L LAT|R LAT)$|\bLATERAL/i;
 const DECUBITUS = /^(LLD|RLD)$|DECUB/i;
 const OBLIQUE = /^(RLO|LLO|RAO|LAO|RPO|LPO)$|OBLIQUE/i;
 
@@ -198,7 +150,7 @@ function aboutBodyPart(tags, { bodyPart }) {
   const [tag, keyword] = tags.text('x00180015')
     ? ['(0018,0015)', 'BodyPartExamined']
     : ['(0008,2218)', 'AnatomicRegionSequence'];
-  const elsewhere = ELSEWHERE.test(bodyPart) && !CHEST_PARTS.test(bodyPart.replace(/[CL]-?SPINE/i, ''));
+  const elsewhere = (ELSEWHERE.test(bodyPart) || OTHER_SPINE.test(bodyPart)) && !CHEST_PARTS.test(bodyPart.replace(OTHER_SPINE, ''));
   return elsewhere
     ? finding('refuse', 'body-part', tag, keyword, bodyPart, 'this is not a chest')
     : finding('warn', 'body-part', tag, keyword, bodyPart, 'this may not be a whole chest');
@@ -231,15 +183,16 @@ function aboutOrientation(tags) {
 
 /** @param {Tags} tags @returns {Finding|undefined} */
 function aboutPolarity(tags) {
-  const [shape, photometric] = [tags.text('x20500020'), tags.text('x00280004')];
-  if (photometric !== 'MONOCHROME1' || invertedBy(shape) !== false) return undefined;
+  const [shape, photometric = ''] = [tags.text('x20500020'), tags.text('x00280004')];
+  const inverted = invertedBy(shape);
+  if (inverted === undefined || photometric !== (inverted ? 'MONOCHROME2' : 'MONOCHROME1')) return undefined;
   return finding(
     'warn',
     'polarity',
     '(2050,0020)',
     'PresentationLUTShape',
     shape ?? '',
-    'MONOCHROME1 (0028,0004) says the opposite, so this may be a negative',
+    `${photometric} (0028,0004) says the opposite, so this may be a negative`,
   );
 }
 

@@ -25,80 +25,33 @@ import { decoded } from './dicom-text.js';
  */
 
 // What the engine takes for one file; nothing that inflates beyond it is kept.
-const MAX_FILE_BYTES = 256 * 2 ** 20;
+export const MAX_FILE_BYTES = 256 * 2 ** 20;
 
-// dicom-parser builds one object for each element of a sequence: a hostile file could ask for many millions.
-const MAX_SEQUENCE_BYTES = 16 * 2 ** 20;
+// What is taken apart of one file, pixels left out: dicom-parser builds an object for each element of a sequence, of
+// which a hostile file could ask for many millions.
+const MAX_PARSED_BYTES = 8 * 2 ** 20;
 
 // No text that is read is longer (PS3.5 6.2), and escape sequences without end would take long.
 const MAX_TEXT_BYTES = 65536;
 
 const UNDEFINED_LENGTH = 0xffffffff;
 const PIXEL_DATA = 0x7fe00010;
+const FLOAT_PIXELS = [0x7fe00008, 0x7fe00009];
 const CHARACTER_SET = 'x00080005';
 const MEDIA_DIRECTORY = '1.2.840.10008.1.3.10';
 
 /** All that is read of its own accord, by tag. */
 const WANTED = new Set([
-  'x00020002',
-  'x00020010', // media storage SOP class, transfer syntax
-  CHARACTER_SET,
-  'x00080008',
-  'x00080016',
-  'x00080018',
-  'x00080060',
-  'x00080068',
-  'x00082218', // what it is
-  'x00180015',
-  'x00181164',
-  'x00182010',
-  'x00185101', // body part, spacings, view position
-  'x0020000d',
-  'x0020000e',
-  'x00200020',
-  'x00200060',
-  'x00200062', // UIDs, orientation, laterality
-  'x00280002',
-  'x00280004',
-  'x00280006',
-  'x00280008',
-  'x00280010',
-  'x00280011',
-  'x00280030', // the pixels' layout
-  'x00280a02', // how their spacing was calibrated
-  'x00280100',
-  'x00280101',
-  'x00280102',
-  'x00280103',
-  'x00280120',
-  'x00280121',
-  'x00280301',
-  'x00281050',
-  'x00281051',
-  'x00281052',
-  'x00281053',
-  'x00281055',
-  'x00281056', // rescale and window
-  'x00281101',
-  'x00281102',
-  'x00281103',
-  'x00281201',
-  'x00281202',
-  'x00281203', // palette
-  'x00281221',
-  'x00281222',
-  'x00281223',
-  'x00283000',
-  'x00283010',
-  'x00540220',
-  'x20500020', // LUT sequences, view code, presentation LUT shape
-  'x52009229',
-  'x52009230', // functional groups
-  'x7fe00001',
-  'x7fe00002',
-  'x7fe00008',
-  'x7fe00009', // extended offset table, float pixels
-]);
+  '00020002 00020010', // file meta information: media storage SOP class, transfer syntax
+  '00080005 00080008 00080016 00080018 00080060 00080068 00082218', // character set, image type, SOP class and instance, modality, presentation intent, anatomic region
+  '00180015 00181164 00182010 00185101', // body part, spacings, view position
+  '0020000d 0020000e 00200020 00200060 00200062', // UIDs, orientation, laterality
+  '00280002 00280004 00280006 00280008 00280010 00280011 00280030 00280a02 00280100 00280101 00280102 00280103', // the pixels' layout, spacing and how it was calibrated
+  '00280120 00280121 00280301 00281050 00281051 00281052 00281053 00281055 00281056', // padding, burned-in text, window and rescale
+  '00281101 00281102 00281103 00281201 00281202 00281203 00281221 00281222 00281223', // palette
+  '00283000 00283010 00540220 20500020', // LUT sequences, view code, presentation LUT shape
+  '52009229 52009230 7fe00001 7fe00002', // functional groups, extended offset table
+].flatMap((group) => group.split(' ').map((tag) => `x${tag}`)));
 
 /** @type {any} its types leave out what is used here */
 const parser = dicomParser;
@@ -122,7 +75,7 @@ export async function readDicom(bytes, maxBytes = MAX_FILE_BYTES, wanted = WANTE
 }
 
 /** @param {number} maxBytes */
-const tooLarge = (maxBytes) =>
+export const tooLarge = (maxBytes) =>
   new DicomError(
     'image-file-size',
     `The file is larger than ${Math.floor(maxBytes / 2 ** 20)} MiB, or inflates to more.`,
@@ -164,10 +117,8 @@ function readDataSet(bytes, start, declared, wanted) {
 
 /** @param {Tags} tags */
 function withoutPixels(tags) {
-  if (tags.has('x00280010') && !tags.has('x7fe00008') && !tags.has('x7fe00009'))
+  if (tags.has('x00280010'))
     return new DicomError('dicom-truncated', 'The file ends before its pixel data (7FE0,0010).');
-  if (tags.has('x7fe00008') || tags.has('x7fe00009'))
-    return new DicomError('dicom-unsupported', 'Pixels as floating-point numbers (7FE0,0008) are not read.');
   const modality = tags.text('x00080060');
   return new DicomError(
     'dicom-no-image',
@@ -185,6 +136,8 @@ class ElementReader {
   #explicit;
   #byteParser;
   #wanted;
+  /** Bytes that may still be taken apart. */
+  #left = MAX_PARSED_BYTES;
   position;
 
   /**
@@ -214,8 +167,11 @@ class ElementReader {
     const { key, number, vr, length, offset } = this.#header();
     const known = length !== UNDEFINED_LENGTH;
     if (number === PIXEL_DATA) return { offset, length, encapsulated: !known, vr };
+    if (FLOAT_PIXELS.includes(number))
+      throw new DicomError('dicom-unsupported', 'Pixels as floating-point numbers (7FE0,0008) are not read.');
     if (known && offset + length > this.#bytes.length) throw this.#truncated(key);
     if (known && !this.#wanted.has(key)) this.position = offset + length;
+    else if (known && length > this.#left) throw this.#tooMuch();
     else this.#parse(key);
     return undefined;
   }
@@ -239,7 +195,7 @@ class ElementReader {
   /** @param {string} key */
   #parse(key) {
     const start = this.position;
-    const window = this.#bytes.subarray(0, Math.min(this.#bytes.length, start + MAX_SEQUENCE_BYTES));
+    const window = this.#bytes.subarray(0, start + this.#left);
     const stream = new parser.ByteStream(this.#byteParser, window, start);
     try {
       const element = this.#explicit
@@ -255,8 +211,13 @@ class ElementReader {
       stream.position <= start ||
       stream.warnings.some((/** @type {string} */ w) => w.startsWith('eof'))
     )
-      throw this.#truncated(key);
+      throw window.length < this.#bytes.length ? this.#tooMuch() : this.#truncated(key);
+    this.#left -= stream.position - start;
     this.position = stream.position;
+  }
+
+  #tooMuch() {
+    return new DicomError('dicom-unsupported', `The file holds more than ${MAX_PARSED_BYTES / 2 ** 20} MiB beside its pixels.`);
   }
 
   /** @param {string} key */
@@ -266,7 +227,7 @@ class ElementReader {
 }
 
 /** @param {string} key 'x00280010' @returns {string} '(0028,0010)' */
-export const tagName = (key) => `(${key.slice(1, 5)},${key.slice(5)})`.toUpperCase();
+const tagName = (key) => `(${key.slice(1, 5)},${key.slice(5)})`.toUpperCase();
 
 /** Values of data elements; a value that is damaged counts as absent. */
 export class Tags {
@@ -302,12 +263,14 @@ export class Tags {
     return this.#try(() => this.#set.string(CHARACTER_SET))?.split('\\')[0].trim() ?? this.#inherited;
   }
 
-  /** The numbers of a DS or IS; what is no number is left out. @param {string} key @returns {number[]} */
+  /** The numbers of a DS or IS, each in its place; NaN: none. @param {string} key @returns {number[]} */
+  numbers(key) {
+    return this.texts(key).map((part) => (part === '' ? NaN : Number(part)));
+  }
+
+  /** Those that are numbers. @param {string} key @returns {number[]} */
   decimals(key) {
-    return this.texts(key)
-      .filter((part) => part !== '')
-      .map(Number)
-      .filter(Number.isFinite);
+    return this.numbers(key).filter(Number.isFinite);
   }
 
   /** A US. @param {string} key @param {number} [index] @returns {number|undefined} */

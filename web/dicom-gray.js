@@ -119,13 +119,13 @@ function storedRange({ stored, signed }) {
 
 /** @param {Tags} tags @returns {Voi[]} those that C.11.2.1.2 allows */
 function windowsOf(tags) {
-  const centres = tags.decimals('x00281050');
-  const widths = tags.decimals('x00281051');
+  const centres = tags.numbers('x00281050');
+  const widths = tags.numbers('x00281051');
   const explanations = tags.texts('x00281055');
   const shape = shapeOf(tags.text('x00281056'));
   return centres.flatMap((centre, i) => {
     const width = widths[i];
-    if (!(width > 0) || (shape === 'linear' && width < 1)) return [];
+    if (!Number.isFinite(centre) || !(width > 0 && width < Infinity) || (shape === 'linear' && width < 1)) return [];
     return [
       { kind: /** @type {const} */ ('window'), window: { shape, centre, width }, explanation: explanations[i] || null },
     ];
@@ -343,14 +343,16 @@ export function grayOfColour(tags, samples, layout, little) {
   const { rgbAt, bits } = palette ? paletteReader(tags, samples, layout, little) : colourReader(samples, layout);
   const pixels = new Uint16Array(width * height);
   const rgb = new Uint16Array(3);
-  let coloured = false;
+  const spread = bits === 8 ? 16 : 16 * 257;
+  let coloured = 0;
   for (let i = 0; i < pixels.length; i++) {
     rgbAt(i, rgb);
     // BT.601 in integers, as the engine does it for PNG and JPEG.
     pixels[i] = (77 * rgb[0] + 150 * rgb[1] + 29 * rgb[2] + 128) >> 8;
-    coloured ||= rgb[0] !== rgb[1] || rgb[1] !== rgb[2];
+    if (Math.max(rgb[0], rgb[1], rgb[2]) - Math.min(rgb[0], rgb[1], rgb[2]) >= spread) coloured++;
   }
-  return { gray: ready(pixels, width, height, bits), coloured };
+  // What counts as colour is the engine's own rule too (gray_of in src/image.c).
+  return { gray: ready(pixels, width, height, bits), coloured: coloured > pixels.length >> 8 };
 }
 
 /** @typedef {{ rgbAt: (i: number, rgb: Uint16Array) => void, bits: 8|16 }} ColourReader */

@@ -34,24 +34,8 @@ import { decodeLosslessScan } from './dicom-jpeg-lossless.js';
  * @property {number} transform point transform (lossless)
  */
 
-const SOF_NAMES = [
-  '',
-  '',
-  'progressive',
-  '',
-  '',
-  'hierarchical',
-  'hierarchical',
-  'hierarchical',
-  '',
-  'arithmetic-coded',
-  'arithmetic-coded',
-  'arithmetic-coded',
-  '',
-  'hierarchical',
-  'hierarchical',
-  'hierarchical',
-];
+/** What is not read, by the n of its SOFn. @param {number} n */
+const unreadKind = (n) => (n === 2 ? 'progressive' : n > 8 && n < 12 ? 'arithmetic-coded' : n > 4 ? 'hierarchical' : '');
 
 /** @type {import('./dicom-pixels.js').Decode} */
 export function decode(bytes, expected) {
@@ -134,7 +118,7 @@ class JpegDecoder {
 
   /** @param {number} kind n of SOFn */
   #readFrame(kind) {
-    if (SOF_NAMES[kind]) throw new DicomError('dicom-unsupported', `A ${SOF_NAMES[kind]} JPEG is not read.`);
+    if (unreadKind(kind)) throw new DicomError('dicom-unsupported', `A ${unreadKind(kind)} JPEG is not read.`);
     if (this.#frame) throw new Error('it has two frames');
     const [precision, height, width, count] = [this.#u8(), this.#u16(), this.#u16(), this.#u8()];
     const lossless = kind === 3;

@@ -36,7 +36,7 @@ const LONG = ['OB', 'SQ', 'UC', 'UT'];
  * @param {Result} result
  * @param {SrOptions} options
  * @returns {Uint8Array<ArrayBuffer>} a DICOM file
- * @throws {TypeError} when the source's UIDs are missing or no UIDs
+ * @throws {TypeError} when the source's UIDs are missing or no UIDs, or a text is longer than DICOM can hold
  */
 export function toDicomSr(result, options) {
   const source = sourceOf(result, options);
@@ -62,7 +62,7 @@ function sourceOf({ dicom }, { source }) {
   const { studyUid, seriesUid, instanceUid, sopClass, frames, frame } = source ?? dicom ?? {};
   const uids = { studyUid, seriesUid, instanceUid, sopClass };
   for (const [name, uid] of Object.entries(uids))
-    if (!uid || !/^[\d.]{1,64}$/.test(uid)) throw new TypeError(`The image's ${name} is ${uid ? 'no UID' : 'missing'}.`);
+    if (!uid || !/^(?=.{1,64}$)\d+(\.\d+)+$/.test(uid)) throw new TypeError(`The image's ${name} is ${uid ? 'no UID' : 'missing'}.`);
   return { .../** @type {Source} */ (uids), frames, frame };
 }
 
@@ -257,6 +257,7 @@ function encoded(elements) {
 /** @param {Element} element */
 function encodedElement([tag, vr, value]) {
   const body = bodyOf(vr, value);
+  if (body.length > 0xffff && !LONG.includes(vr)) throw new TypeError(`The ${vr} of tag ${tag.toString(16)} is too long.`);
   const head = new Uint8Array(LONG.includes(vr) ? 12 : 8);
   const view = new DataView(head.buffer);
   view.setUint16(0, tag >>> 16, true);

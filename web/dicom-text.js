@@ -15,6 +15,7 @@ const ENCODINGS = [
   ['166', '-T', 'tis-620'],
   ['13', ')I', 'shift_jis'],
   ['87', '$B', 'iso-2022-jp'],
+  ['159', '$(D', 'euc-jp'],
   ['149', '$)C', 'euc-kr'],
   ['58', '$)A', 'gbk'],
   ['192', '', 'utf-8'],
@@ -45,5 +46,10 @@ function decodedRun(run, initial) {
   const encoding = ENCODINGS.find(([, own]) => escape && own === escape)?.[2] ?? initial;
   // The platform's ISO-2022-JP wants the escape, the others know of none.
   const start = escape && encoding !== 'iso-2022-jp' ? 1 + escape.length : 0;
-  return new TextDecoder(encoding).decode(run.subarray(start));
+  const text = run.subarray(start);
+  return new TextDecoder(encoding).decode(escape === '$(D' ? threeByteCodes(text) : text);
 }
+
+/** JIS X 0212 as EUC-JP writes it: 8F before each two bytes, their high bits set. @param {Uint8Array} pairs */
+const threeByteCodes = (pairs) =>
+  Uint8Array.from([...pairs].flatMap((byte, i) => (i % 2 === 0 ? [0x8f, byte | 0x80] : [byte | 0x80])));

@@ -9,7 +9,7 @@
 //     const shades = toGray8(gray); // width * height bytes
 import { aboutOf, findingsOf } from './dicom-about.js';
 import { DicomError } from './dicom-error.js';
-import { readDicom } from './dicom-file.js';
+import { MAX_FILE_BYTES, readDicom, tooLarge } from './dicom-file.js';
 import { grayOf, grayOfColour, renderingOf, toGray8 } from './dicom-gray.js';
 import { identityOf } from './dicom-identity.js';
 import { jobOf } from './dicom-job.js';
@@ -55,6 +55,7 @@ const opening = new WeakMap();
  * @returns {Promise<Readonly<Dicom>>}
  */
 export function openShared(blob) {
+  if (blob.size > MAX_FILE_BYTES) return Promise.reject(tooLarge(MAX_FILE_BYTES));
   const unreadable = (/** @type {unknown} */ cause) => {
     throw new DicomError('unreadable', 'The file can not be read; it may have been moved or changed.', { cause });
   };
@@ -102,7 +103,7 @@ export async function openDicom(input, { maxBytes } = {}) {
 
   const windowsOf = (index = 0) => (monochrome ? rendering(index).vois.map(choiceOf) : []);
   // Bytes are meant as they are; deeper pixels use an unknown part of their range.
-  const windowless = monochrome && layout.stored > 8 && windowsOf().length === 0;
+  const windowless = monochrome && layout.stored > 8 && windowsOf().length === 0 && !rendering(0).modalityLut;
   return Object.freeze({
     bytes: () => bytes,
     about,

@@ -110,6 +110,20 @@ test('sequences nested without end, and items without number, are refused', asyn
   assert.ok(await survives(many, 'many items'));
 });
 
+test('what a file holds beside its pixels is bounded in all, not each element alone', async () => {
+  const items = Buffer.alloc(3 * 2 ** 20, Buffer.from([0xfe, 0xff, 0x00, 0xe0, 0, 0, 0, 0]));
+  const sequence = (/** @type {number} */ group, /** @type {number} */ element) => {
+    const head = Buffer.from('....SQ\0\0....', 'latin1');
+    head.writeUInt16LE(group, 0);
+    head.writeUInt16LE(element, 2);
+    head.writeUInt32LE(items.length, 8);
+    return Buffer.concat([head, items]);
+  };
+  const bomb = Buffer.concat([dicomFile({ '00080016': ['UI', '1.2'] }),
+    ...[[0x0008, 0x2218], [0x0028, 0x3000], [0x0028, 0x3010], [0x0054, 0x0220]].map(([group, element]) => sequence(group, element))]);
+  await assert.rejects(openDicom(bomb), { code: 'dicom-unsupported' });
+});
+
 test('a deflate bomb stops at the limit', async () => {
   const zeros = deflateRawSync(Buffer.alloc(12 * 2 ** 20), { level: 9 });
   const bomb = Buffer.concat([dicomFile({}, { syntax: '1.2.840.10008.1.2.1.99' }), zeros]);

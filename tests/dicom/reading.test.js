@@ -203,6 +203,8 @@ test('texts are read by the file\'s character set, or by that of their item', as
     }),
   );
   assert.equal(dicom.about.bodyPart, '흉부');
+  const { about } = await openDicom(deep({ '00080005': ['CS', '\\ISO 2022 IR 159'], '00180015': ['LO', Buffer.from('1b24284430271b284221', 'hex')] }));
+  assert.equal(about.bodyPart, '丣!', 'JIS X 0212');
   assert.deepEqual(dicom.windowsOf().map((/** @type {any} */ w) => w.explanation), ['폐', '흉부']);
 });
 
@@ -219,6 +221,28 @@ test('windows that the standard forbids are passed over', async () => {
       expected,
       `${centre} / ${span}`,
     );
+});
+
+test('a window without its centre or its width takes no other\'s', async () => {
+  const { windowsOf } = await openDicom(deep({ '00280031': null, '00280004': ['CS', 'MONOCHROME2'],
+    '00281050': ['DS', '\\200'], '00281051': ['DS', '100\\400'], '00281055': ['LO', 'A\\B'] }));
+  assert.deepEqual(windowsOf().map(({ window, explanation }) => [window?.centre, window?.width, explanation]), [[200, 400, 'B']]);
+});
+
+test('a modality LUT is the whole range, so no window is missed', async () => {
+  const { findings } = await openDicom(deep({ '00283000': ['SQ', lut([0, 255], 0, 8)] }));
+  assert.deepEqual(findings, []);
+});
+
+test('colour is what the engine takes for colour: single odd pixels and rounding are not', async () => {
+  const side = 64;
+  const colours = (/** @type {(i: number) => number} */ more) => openDicom(dicomFile(radiograph(
+    { width: side, height: side, pixels: Uint8Array.from({ length: 3 * side * side }, (_, i) => 100 + (i % 3 ? 0 : more(i / 3))), photometric: 'RGB' },
+    { '00280002': ['US', 3], '00280006': ['US', 0] },
+  ))).then((dicom) => dicom.frame()).then(({ coloured }) => coloured);
+  assert.equal(await colours(() => 15), false);
+  assert.equal(await colours((i) => (i < 16 ? 90 : 0)), false);
+  assert.equal(await colours((i) => (i < 17 ? 16 : 0)), true);
 });
 
 test('frames: windows and rescale of functional groups, native and in fragments', async () => {
@@ -328,6 +352,12 @@ const FINDINGS = [
   ['no modality', { '00080060': null }, ['warn (0008,0060) ']],
   ['a hand', { '00180015': ['CS', 'HAND'] }, ['refuse (0018,0015) HAND']],
   ['an abdomen', { '00180015': ['CS', 'ABDOMEN'] }, ['refuse (0018,0015) ABDOMEN']],
+  ['cervical spine with a dash', { '00180015': ['CS', 'C-SPINE'] }, ['refuse (0018,0015) C-SPINE']],
+  ['lumbar spine', { '00180015': ['CS', 'L SPINE'] }, ['refuse (0018,0015) L SPINE']],
+  ['thoracic spine', { '00180015': ['CS', 'TSPINE'] }, ['warn (0018,0015) TSPINE']],
+  ['a word within a word', { '00180015': ['CS', 'SURFACE'], '00185101': ['CS', 'BILATERAL'] },
+    ['warn (0018,0015) SURFACE', 'warn (0018,5101) BILATERAL']],
+  ['a polarity that contradicts itself', { '20500020': ['CS', 'INVERSE'] }, ['warn (2050,0020) INVERSE']],
   ['cervical spine', { '00180015': ['CS', 'CSPINE'] }, ['refuse (0018,0015) CSPINE']],
   ['ribs', { '00180015': ['CS', 'RIB'] }, ['warn (0018,0015) RIB']],
   ['portable chest', { '00180015': ['CS', 'PORT CHEST'] }, []],

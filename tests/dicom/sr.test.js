@@ -126,6 +126,10 @@ test('the same arguments give the same bytes, others other UIDs', () => {
   assert.ok(uidOf(toDicomSr(read, { date })).length <= 64);
 });
 
+test('a text longer than DICOM can hold is refused, not cut into', () => {
+  assert.throws(() => toDicomSr(read, { date, patient: { name: 'é'.repeat(40_000) } }), TypeError);
+});
+
 test('a picture that is no DICOM needs its source named', () => {
   const { dicom, ...plain } = read;
   assert.throws(() => toDicomSr(plain, { date }), TypeError);
