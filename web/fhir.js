@@ -160,7 +160,7 @@ const classObservation = (result, { id, probability }, shared) => ({
 const verdictObservation = (result, members, shared) => ({
   ...observationOf('verdict', 'Class of the chest X-ray'),
   ...shared,
-  ...(result.verdict in refusals ? { dataAbsentReason: absentReason(result) } : { valueCodeableConcept: conceptOf(result.verdict) }),
+  ...(Object.hasOwn(refusals, result.verdict) ? { dataAbsentReason: absentReason(result) } : { valueCodeableConcept: conceptOf(result.verdict) }),
   note: result.warnings.length > 0 ? [{ text: `About the image: ${result.warnings.join(', ')}.` }] : undefined,
   hasMember: members.map(({ fullUrl }) => ({ reference: fullUrl })),
   component: [{
@@ -201,7 +201,7 @@ function mediaOf({ heatmap }, options) {
   const contents = [];
   if (options.heatmap && heatmap) {
     const classes = heatmap.classes.map((each) => ({ ...each, values: Array.from(each.values) }));
-    const bytes = new TextEncoder().encode(JSON.stringify({ ...heatmap, classes }));
+    const bytes = new TextEncoder().encode(JSON.stringify({ width: heatmap.width, height: heatmap.height, classes }));
     const data = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
     contents.push({ contentType: 'application/json', data, title: 'Class activation maps in logits' });
   }

@@ -59,6 +59,18 @@ test('named files are always answered', () => {
   assert.equal(run(join(folder, 'study/bare')).code, 0);
 });
 
+test('a folder that can not be listed costs only itself', { skip: process.getuid?.() === 0 && 'root may list everything' }, () => {
+  put('locked/film', film());
+  mkdirSync(join(folder, 'locked/inner'), { mode: 0 });
+  assert.deepEqual(run(join(folder, 'locked')).lines.map(({ error }) => error?.code), [undefined, 'file-unreadable']);
+});
+
+test('a reader that has read enough ends it without a word', () => {
+  const films = Array.from({ length: 40 }, () => join(folder, 'study/bare'));
+  const { stderr } = spawnSync('sh', ['-c', '"$@" | head -n 1', 'sh', process.execPath, 'web/bin/cxrlens-dicom.js', ...films], { encoding: 'utf8', timeout: 120_000 });
+  assert.equal(stderr, '');
+});
+
 test('frame and window are counted from 1', () => {
   const path = join(folder, 'study/series/IM000001');
   const { lines: [line] } = run('--frame', '2', '--window', '2', path);

@@ -2,7 +2,7 @@
 // cxrlens-dicom - the command for DICOM files and folders of them. It stands in the npm package, for the reader is
 // JavaScript that runs in pages too; a second one in C could read the same file differently. Prints one JSON object
 // per input in the schema cxrlens.result/1, as `cxrlens classify --format json` does; PNG and JPEG are read as well.
-import { existsSync, lstatSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -23,24 +23,37 @@ Exit status: 0 all were read, 1 some were not, 2 wrong usage.
 
 /** @typedef {{ path: string, found: boolean }} Input found: in a folder, and so not asked for by name */
 
-/** The files of a folder and below, by name; hidden entries and links to folders are left out. @param {string} path @returns {Input[]} */
+/**
+ * The files of a folder and below, by name; hidden entries and links to folders are left out. A folder that can't be listed
+ * stays as it is: reading it says why.
+ * @param {string} path
+ * @returns {Input[]}
+ */
 function walk(path) {
-  const names = readdirSync(path).filter((name) => !name.startsWith('.')).sort();
-  return names.flatMap((name) => {
-    const entry = join(path, name);
-    if (lstatSync(entry).isDirectory()) return walk(entry);
-    return existsSync(entry) && statSync(entry).isDirectory() ? [] : [{ path: entry, found: true }];
-  });
-}
-
-/** @param {string} path @returns {Input[]} what can't be listed stays: reading it says why */
-function inputsOf(path) {
+  let names;
   try {
-    return statSync(path).isDirectory() ? walk(path) : [{ path, found: false }];
+    names = readdirSync(path).filter((name) => !name.startsWith('.')).sort();
   } catch {
     return [{ path, found: false }];
   }
+  return names.flatMap((name) => {
+    const entry = join(path, name);
+    if (isFolder(entry, lstatSync)) return walk(entry);
+    return isFolder(entry) ? [] : [{ path: entry, found: true }];
+  });
 }
+
+/** What can't be asked is taken for a file: reading it says why. @param {string} path @param {typeof statSync | typeof lstatSync} [stat] */
+function isFolder(path, stat = statSync) {
+  try {
+    return /** @type {import('node:fs').Stats} */ (stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/** @param {string} path @returns {Input[]} */
+const inputsOf = (path) => (isFolder(path) ? walk(path) : [{ path, found: false }]);
 
 /** What lies in folders of films and is none, by the code of its error. */
 const PASSED_OVER = { 'image-format': 'neither DICOM nor an image', 'image-empty': 'empty', 'dicom-directory': 'a DICOMDIR' };
@@ -134,4 +147,6 @@ async function main() {
   return failures > 0 ? 1 : 0;
 }
 
+// Whoever reads may have read enough.
+process.stdout.on('error', (error) => process.exit(/** @type {any} */ (error).code === 'EPIPE' ? 0 : 1));
 process.exitCode = (await main()) ?? 0;

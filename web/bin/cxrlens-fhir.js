@@ -67,6 +67,8 @@ async function main() {
   return status;
 }
 
+// Whoever reads may have read enough.
+process.stdout.on('error', (error) => process.exit(/** @type {any} */ (error).code === 'EPIPE' ? 0 : 1));
 main().then((status) => { process.exitCode = status; }, (error) => {
   process.stderr.write(`cxrlens-fhir: ${error.message}\n${String(error.code).startsWith('ERR_PARSE_ARGS') ? `\n${USAGE}` : ''}`);
   process.exitCode = 2;
