@@ -257,7 +257,7 @@ DICOM_BUILT  := $(if $(filter yes,$(DICOM)),$(BUNDLES:%=$(BUILD)/web/%.js) $(BUI
 
 # What nothing but the element imports becomes one file with it; other scripts are made smaller one by one.
 NPM           := $(filter yes,$(DICOM))
-ELEMENT_PARTS := $(if $(NPM),$(patsubst %,web/%.js,element-css pool queue intake layout viewer table guidance))
+ELEMENT_PARTS := $(if $(NPM),$(patsubst %,web/%.js,element-css pool queue intake layout viewer table))
 
 # Each of these becomes one file with what it imports, so that a page's start waits for no chain of requests. What is
 # then part of them only is built for the tests.

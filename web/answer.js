@@ -21,9 +21,17 @@ import { borderShare } from './colormap.js';
 /** A uniform map has .36 of its mass in the outer tenth. */
 const MUCH_AT_BORDER = 0.6;
 
-/** @param {string} verdict whether it names none of the classes */
+/** @param {string} verdict whether there is nothing to say of the image, not even how likely each class is */
 export function isRefusal(verdict) {
   return verdict === 'not-a-chest-x-ray';
+}
+
+/**
+ * Browsers keep the radio buttons of a shadow tree, by their name, longer than the tree has them, and all that they hold.
+ * @param {HTMLElement} panel
+ */
+export function forgetRadios(panel) {
+  for (const radio of panel.querySelectorAll('input')) radio.name = '';
 }
 
 /** The class with the largest probability. @param {Result} result */
@@ -40,6 +48,7 @@ export function topClass(result) {
  */
 export function showAnswer(panel, words, item, options) {
   panel.dataset.state = item?.state ?? 'none';
+  forgetRadios(panel);
   if (!item) fill(panel, h('p', { class: 'muted' }, words.text('answer.none')));
   else if (item.state === 'done' && item.result) fill(panel, ...answer(words, item, item.result, options));
   else if (item.state === 'failed') fill(panel, ...failed(words, item, options));

@@ -109,7 +109,8 @@ function setUpInput() {
   });
   const launched = /** @type {any} */ (window).launchQueue;
   launched?.setConsumer(async (/** @type {{ files: FileSystemFileHandle[] }} */ { files }) => {
-    lens.add(await Promise.all(files.map((handle) => handle.getFile())));
+    const opened = await Promise.allSettled(files.map((handle) => handle.getFile()));
+    lens.add(opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])));
   });
 }
 
@@ -186,7 +187,7 @@ function showKept(trouble) {
 
 function keepNow() {
   writing = writing.then(async () => {
-    if (!keeping) return;
+    if (!keeping || recall('keep') !== 'yes') return;
     const { images } = lens;
     await keep(images);
     keptCount = images.length;
@@ -219,6 +220,12 @@ async function setUpSession() {
   lens.addEventListener('cxr-progress', (event) => {
     if (keeping && /** @type {CustomEvent} */ (event).detail.open === 0) keepNow();
   });
+  // Another tab wiped what is kept: this one must not write it down again.
+  window.addEventListener('storage', ({ key }) => {
+    if (key !== 'cxrlens.keep' || recall('keep') === 'yes') return;
+    keeping = false;
+    showKept();
+  });
   if (recall('keep') !== 'yes') return;
   const images = await load();
   keeping = true;
@@ -233,6 +240,7 @@ async function setUpSession() {
 function showUpdate(running) {
   byId('update').hidden = !startUpdate;
   byId('update-wait').hidden = !running;
+  byId('update-lost').hidden = keeping || lens.progress.total === 0;
   /** @type {HTMLButtonElement} */ (byId('update-go')).disabled = running;
 }
 

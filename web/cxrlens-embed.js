@@ -88,6 +88,7 @@ export class CxrFrame extends EventTarget {
 
   /** @param {Settings} settings */
   async configure(settings) {
+    settings = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)); // as frameworks pass on what was not set
     const answer = await this.ask('cxr.configure', settings);
     this.#settings = { ...this.#settings, ...settings }; // not what the frame refused, or it would refuse all of them after a reload
     return answer;
@@ -128,7 +129,8 @@ export class CxrFrame extends EventTarget {
   }
 
   async #greet() {
-    Object.assign(this, await this.ask('status.handshake', { protocol: 1 }));
+    const { info, error } = await this.ask('status.handshake', { protocol: 1 });
+    Object.assign(this, { info, error });
     await this.configure(this.#settings);
   }
 

@@ -84,13 +84,13 @@ progress::-moz-progress-bar { background: var(--accent) }
 @keyframes spin { to { rotate: 360deg } }
 
 .panes { display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr) }
-.viewers { display: grid; gap: 1rem; align-content: start }
+.viewers { display: grid; gap: 1rem; align-content: start; grid-template-columns: minmax(0, 1fr) }
 @container (min-width: 54rem) {
   .panes { grid-template-columns: minmax(0, 1.15fr) minmax(20rem, 1fr); align-items: start }
   .panes.comparing { grid-template-columns: minmax(0, 1fr) }
   .comparing .viewers { grid-template-columns: 1fr 1fr; align-items: end }
 }
-.second { display: grid; gap: .5rem }
+.second { display: grid; gap: .5rem; grid-template-columns: minmax(0, 1fr) }
 .viewer { display: grid; grid-template-rows: 1fr auto auto; background: #0b0f13; color: #dfe7ec; border-radius: var(--radius); overflow: hidden; border: 1px solid var(--line); color-scheme: dark }
 .stage { position: relative; aspect-ratio: 1; max-height: 78vh; width: 100%; overflow: hidden; display: grid; place-items: center; touch-action: pan-y; cursor: grab; user-select: none }
 .stage.zoomed { touch-action: none }
@@ -181,8 +181,8 @@ td.actions { white-space: nowrap; text-align: end; padding-block: 0 }
 .empty { padding: 1rem }
 @container (max-width: 54rem) { .class, th.time, td.time { display: none } button.open { max-width: 30cqi } }
 @container (max-width: 38rem) {
-  .bar button:not(.primary) span, .bar .menu summary span { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }
-  .bar { gap: .375rem } .bar button:not(.primary), .bar .menu summary { padding: .375rem; min-width: 2.5rem; justify-content: center }
+  .bar > button:not(.primary) span, .menu summary span { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }
+  .bar { gap: .375rem; position: relative } .menu { position: static } .sheetlet { left: 0; width: auto } .bar > button:not(.primary), .menu summary { padding: .375rem; min-width: 2.5rem; justify-content: center }
 }
 @container (max-width: 30rem) {
   .table-bar input, .table-bar select { flex: 1 1 8rem; width: auto }

@@ -22,8 +22,7 @@ import { Layout } from './layout.js';
 import { Viewer, ViewSettings } from './viewer.js';
 import { Table } from './table.js';
 import { Film } from './film.js';
-import { guidance } from './guidance.js';
-import { isRefusal, showAnswer, topClass } from './answer.js';
+import { forgetRadios, isRefusal, showAnswer, topClass } from './answer.js';
 
 /**
  * @typedef {import('./queue.js').Item} Item
@@ -41,7 +40,7 @@ const TYPING = 'input:not([type=radio], [type=checkbox], [type=range]), textarea
 
 export class CxrLens extends HTMLElement {
   static formAssociated = true;
-  static observedAttributes = ['src', 'disabled', 'lang', ...SOURCES, ...LOOKS];
+  static observedAttributes = ['src', 'lang', ...SOURCES, ...LOOKS];
 
   #shadow = this.attachShadow({ mode: 'open' });
   #queue = new Queue((item, signal) => this.#classify(item, signal), () => this.#width());
@@ -61,6 +60,8 @@ export class CxrLens extends HTMLElement {
   #settings = new ViewSettings();
   /** Whether the figures of a refused image are unfolded. */
   #figures = false;
+  /** Made once it is there. @type {typeof import('./guidance.js').guidance | undefined} */
+  #guidance;
   /** Whether the guidance is unfolded, once the user chose. @type {boolean | null} */
   #guidanceOpen = null;
   #words = new Words('en');
@@ -110,7 +111,7 @@ export class CxrLens extends HTMLElement {
   #form = null;
   /** Its value in a form, made when it is asked for. @param {FormDataEvent} event */
   #fillForm = ({ formData }) => {
-    if (!this.name || this.matches(':disabled')) return;
+    if (!this.name || this.#off) return;
     formData.append(this.name, JSON.stringify(this.#queue.items.flatMap((item) => (
       item.result ? { ...item.result, heatmap: undefined, verdict: this.#verdict(item) } : []))));
   };
@@ -120,6 +121,20 @@ export class CxrLens extends HTMLElement {
     this.#form?.removeEventListener('formdata', this.#fillForm);
     this.#form = form;
     form?.addEventListener('formdata', this.#fillForm);
+  }
+
+  formResetCallback() {
+    this.clear();
+    this.#queue.forget();
+  }
+
+  formDisabledCallback() {
+    this.#layout?.setDisabled(this.#off);
+  }
+
+  /** Whether it or a fieldset around it is disabled. */
+  get #off() {
+    return this.matches(':disabled');
   }
 
   disconnectedCallback() {
@@ -135,9 +150,8 @@ export class CxrLens extends HTMLElement {
     if (name === 'src' && after) this.#fetch(after);
     if (name === 'lang' && this.#lease) this.#relabel();
     if (SOURCES.includes(name) && this.#lease) this.#reopen();
-    if (!this.#layout) return;
-    if (name === 'disabled') this.#layout.setDisabled(this.disabled);
-    else if (LOOKS.includes(name)) this.#draw();
+    if (name === 'doubt-threshold' && after !== null && this.doubtThreshold === null) console.warn(`cxr-lens: doubt-threshold="${after}" is no number from 0 to 1.`);
+    if (this.#layout && LOOKS.includes(name)) this.#draw();
   }
 
   // Public: properties
@@ -175,7 +189,7 @@ export class CxrLens extends HTMLElement {
 
   /** Probability below which an answer becomes "not sure"; null for the model's own. */
   get doubtThreshold() {
-    const value = Number.parseFloat(this.getAttribute('doubt-threshold') ?? '');
+    const value = Number(this.getAttribute('doubt-threshold')?.trim() || NaN);
     return value >= 0 && value <= 1 ? value : null;
   }
   set doubtThreshold(value) {
@@ -198,10 +212,9 @@ export class CxrLens extends HTMLElement {
     return this.#queue.items.flatMap(({ result }) => result ?? []);
   }
 
-  /** The images in hand, in order, as files. */
+  /** The images in hand, in order, as files named by their paths. */
   get images() {
-    return this.#queue.items.flatMap(({ name, source }) => (source instanceof File ? [source]
-      : source instanceof Blob ? [new File([source], name, { type: source.type })] : []));
+    return this.#queue.items.flatMap(({ name, source }) => (source instanceof Blob ? [new File([source], name, { type: source.type })] : []));
   }
 
   /** How far the queue has come. */
@@ -212,7 +225,10 @@ export class CxrLens extends HTMLElement {
   /** Settles when the classifier is ready, with what it says of itself. */
   get ready() {
     if (!this.#lease) this.#open();
-    return /** @type {ReturnType<typeof acquire>} */ (this.#lease).ready.then(({ info }) => info);
+    return /** @type {ReturnType<typeof acquire>} */ (this.#lease).ready.then(({ info }) => {
+      if (!this.isConnected) this.#close(); // nothing else would
+      return info;
+    });
   }
 
   // Public: methods
@@ -225,7 +241,8 @@ export class CxrLens extends HTMLElement {
    */
   classify(image, { signal } = {}) {
     if (signal?.aborted) return Promise.reject(refusal({ code: 'aborted', message: 'The image was cancelled.' }));
-    if (this.disabled) return Promise.reject(refusal({ code: 'disabled', message: 'The element is disabled.' }));
+    if (this.#off) return Promise.reject(refusal({ code: 'disabled', message: 'The element is disabled.' }));
+    if (Object(image) !== image) return Promise.reject(refusal({ code: 'argument', message: 'This is no image.' }));
     if (this.#status.state === 'broken') this.#reopen();
     const source = image instanceof Blob || image instanceof ImageData ? image : new Blob([/** @type {BlobPart} */ (image)]);
     const [item] = this.add([source]);
@@ -243,7 +260,7 @@ export class CxrLens extends HTMLElement {
    */
   add(images) {
     const list = this.multiple ? [...images] : [...images].slice(0, 1);
-    if (list.length === 0 || this.disabled) return [];
+    if (list.length === 0 || this.#off) return [];
     if (!this.multiple) this.#queue.remove();
     this.#queue.forget();
     if (this.#trouble) this.#tell('');
@@ -263,7 +280,7 @@ export class CxrLens extends HTMLElement {
     // Pasting text into a field is none of our business; dropping text on us would navigate away.
     if (!mayHold && event.type === 'paste') return;
     event.preventDefault();
-    if (this.disabled) return;
+    if (this.#off) return;
     const found = mayHold ? await filesOf(transfer) : [];
     const files = found.filter((file) => file !== null);
     this.add(files);
@@ -297,7 +314,7 @@ export class CxrLens extends HTMLElement {
    */
   handleKey(event) {
     const target = event.composedPath()[0];
-    if (event.defaultPrevented || this.disabled || this.#help?.open) return;
+    if (event.defaultPrevented || this.#off || this.#help?.open) return;
     if (target instanceof Element && target.matches(TYPING)) return;
     const act = this.#shortcut(event);
     if (!act) return;
@@ -326,18 +343,28 @@ export class CxrLens extends HTMLElement {
       this.#setStatus({ state: 'ready' });
       this.#emit('cxr-ready', classifier.info);
       this.#queue.pump();
+      import('./guidance.js').then(({ guidance }) => {
+        this.#guidance = guidance;
+        if (this.#layout) this.#showGuidance(this.#selected);
+      }, (error) => this.#tellError(error));
     }, (error) => {
       if (this.#lease !== lease) return;
       this.#setStatus({ state: 'broken', why: failure(error) });
       this.#emit('cxr-error', { error: failure(error), file: null });
       // The images stay, for the user may try again; who waits for an answer must not wait for that.
-      for (const { reject } of this.#waiters.values()) reject(refusal(failure(error)));
-      this.#waiters.clear();
+      this.#refuse(failure(error));
     });
   }
 
+  /** @param {import('./queue.js').Failure} why told to all who wait */
+  #refuse(why) {
+    for (const { reject } of this.#waiters.values()) reject(refusal(why));
+    this.#waiters.clear();
+  }
+
   #close() {
-    this.#queue.cancel();
+    this.#queue.restart(); // goes on when the element comes back
+    this.#refuse({ code: 'aborted', message: 'The element was removed.' });
     this.#lease?.release();
     this.#lease = null;
     this.#classifier = null;
@@ -367,9 +394,9 @@ export class CxrLens extends HTMLElement {
   async #relabel() {
     await new Promise((resolve) => setTimeout(resolve)); // a task of its own: a start in one piece keeps input waiting
     const nearest = this.closest('[lang]')?.getAttribute('lang');
-    const language = pickLanguage([this.getAttribute('lang'), nearest, ...navigator.languages]);
+    let language = pickLanguage([this.getAttribute('lang'), nearest, ...navigator.languages]);
     const turn = ++this.#turn;
-    const strings = await loadStrings(language).catch(() => ({}));
+    const strings = await loadStrings(language).catch(() => void (language = 'en'));
     if (this.#turn !== turn) return; // another language was asked for since
     const words = new Words(language, strings, this.#ownStrings);
     const same = words.language === this.#words.language && JSON.stringify(words.strings) === JSON.stringify(this.#words.strings);
@@ -475,31 +502,33 @@ export class CxrLens extends HTMLElement {
   #draw() {
     const words = this.#words;
     for (const viewer of this.#viewers) viewer.dispose();
+    if (this.#layout) forgetRadios(this.#layout.answer);
     this.#layout = new Layout(words, {
-      add: (files) => this.add(files), cancel: () => this.cancel(), clear: () => this.clear(), undo: () => this.undo(),
+      add: (files) => this.add(files), cancel: () => this.cancel(), clear: () => this.clear(), undo: () => this.undo(), resume: () => this.#queue.resume(),
       help: () => this.#showHelp(), restart: () => this.#reopen(), compare: () => this.#toggleCompare(),
       save: (kind, names) => this.#save(kind, names),
-    }, { multiple: this.multiple });
+    }, { multiple: this.multiple, names: this.#layout?.names.checked ?? true });
     this.#table = new Table(words, {
       onselect: (item) => this.#select(item), onretry: (item) => this.#retry(item),
       onremove: (item) => this.#remove([item]), verdict: (item) => this.#verdict(item),
-    });
+    }, this.#table);
     this.#layout.table.append(this.#table.root);
     this.#help = null;
     this.#viewers = [];
     this.#shadow.replaceChildren(this.#layout.root);
     this.#setStatus(this.#status);
-    this.#layout.setDisabled(this.disabled);
+    this.#layout.setDisabled(this.#off);
     this.#table.setItems(this.#queue.items);
     this.#syncStage();
     this.#showSelected();
   }
 
   async #showHelp() {
-    const { helpDialog, helpSheet } = await import('./help.js');
-    this.#shadow.adoptedStyleSheets = [styles(), helpSheet];
+    const help = await import('./help.js').catch((error) => this.#tellError(error));
+    if (!help) return;
+    this.#shadow.adoptedStyleSheets = [styles(), help.helpSheet];
     this.#help?.remove();
-    this.#help = helpDialog(this.#words, { on: !this.noKeys, onchange: (on) => { this.noKeys = !on; } });
+    this.#help = help.helpDialog(this.#words, { on: !this.noKeys, onchange: (on) => { this.noKeys = !on; } });
     this.#shadow.append(this.#help);
     this.#help.showModal();
   }
@@ -510,12 +539,14 @@ export class CxrLens extends HTMLElement {
     if (!this.#layout || !this.#table) return;
     const stale = [...this.#stale];
     this.#stale.clear();
+    const focused = this.#shadow.activeElement;
     if (this.#listStale) this.#table.setItems(this.#queue.items);
     this.#listStale = false;
     this.#table.refresh(stale);
     this.#syncStage();
     if (this.#selected && stale.includes(this.#selected)) this.#showSelected();
     else if (this.#compared && stale.includes(this.#compared)) this.#showScenes();
+    if (focused && !this.#shadow.activeElement?.getClientRects().length) this.#layout.focus();
     this.#emit('cxr-progress', this.#queue.progress);
     this.#announce(stale);
   }
@@ -530,10 +561,11 @@ export class CxrLens extends HTMLElement {
 
   /** One image is told in words, the end of many in one sentence. @param {Item[]} items that changed */
   #announce(items) {
-    const { open, done, total } = this.#queue.progress;
+    const { open, done, failed, total } = this.#queue.progress;
+    const words = this.#words;
     if (open > 1) this.#running = true;
     if (open > 0) return;
-    if (this.#running && total > 1) this.#layout?.announce(this.#words.text('run.end', { n: done }));
+    if (this.#running && total > 1) this.#layout?.announce(words.text('run.end', { n: done }) + (failed ? ` ${words.text('run.failed', { n: failed })}.` : ''));
     else if (this.#selected && items.includes(this.#selected)) this.#layout?.announce(this.#sentence(this.#selected));
     this.#running = false;
   }
@@ -552,7 +584,7 @@ export class CxrLens extends HTMLElement {
   #select(item) {
     this.#selected = item ?? null;
     this.#figures = false;
-    if (this.#compared === item) this.#compared = null;
+    if (this.#compared === item || !this.multiple) this.#compared = null;
     this.#showSelected();
   }
 
@@ -582,8 +614,9 @@ export class CxrLens extends HTMLElement {
   #showAnswer() {
     const item = this.#selected;
     if (!this.#layout) return;
-    const radio = this.#shadow.activeElement instanceof HTMLInputElement && this.#shadow.activeElement.name === 'shown';
-    showAnswer(this.#layout.answer, this.#words, item, {
+    const { answer } = this.#layout;
+    const focused = answer.contains(this.#shadow.activeElement) && this.#shadow.activeElement;
+    showAnswer(answer, this.#words, item, {
       shown: this.#settings.shown, threshold: this.doubtThreshold, figures: this.#figures,
       verdict: item?.result ? this.#verdict(item) : '',
       onshow: (id) => this.#set({ shown: id, map: true }),
@@ -594,12 +627,12 @@ export class CxrLens extends HTMLElement {
       },
     });
     this.#showGuidance(item);
-    if (radio) this.#layout.answer.querySelector(/** @type {'input'} */ ('input[name=shown]:checked'))?.focus();
+    if (focused && !focused.isConnected) (focused instanceof HTMLInputElement && answer.querySelector(/** @type {'input'} */ (':checked')) || answer).focus();
   }
 
   /** Unfolded for one image; among many it would push the table out of sight. @param {Item | null} item */
   #showGuidance(item) {
-    const shown = item?.result && !this.noGuidance ? guidance(this.#words, this.#verdict(item), {
+    const shown = item?.result && !this.noGuidance && this.#guidance ? this.#guidance(this.#words, this.#verdict(item), {
       open: this.#guidanceOpen ?? this.#queue.items.length < 2,
       ontoggle: (open) => { this.#guidanceOpen = open; },
     }) : null;
@@ -664,7 +697,7 @@ export class CxrLens extends HTMLElement {
     const rotated = result?.warnings.includes('rotated');
     const folded = result && isRefusal(this.#verdict(item)) && !this.#figures;
     return {
-      name: item.name, film, inverted: result?.warnings.includes('inverted'),
+      name: item.name, film, failed: item.state === 'failed', inverted: result?.warnings.includes('inverted'),
       heatmap: rotated || folded ? null : result?.heatmap ?? null,
       cover: this.#covers.get(item) ?? null,
       noMap: rotated ? this.#words.text('view.no-map') : undefined,
@@ -751,7 +784,7 @@ export class CxrLens extends HTMLElement {
     const over = event.type === 'dragenter' || event.type === 'dragover';
     if (over) event.preventDefault();
     const leaving = event.type === 'dragleave' && event.relatedTarget !== null;
-    this.#layout?.setOver(!this.disabled && (over || (leaving && this.contains(/** @type {Node} */ (event.relatedTarget)))));
+    this.#layout?.setOver(!this.#off && (over || (leaving && this.contains(/** @type {Node} */ (event.relatedTarget)))));
     if (event.type === 'drop') this.addFrom(event, event.dataTransfer);
   }
 

@@ -1,16 +1,18 @@
 /**
  * What an answer may mean for a visit: neutral information by verdict, never triage. The texts are the
- * `guide.` keys of strings/; a portal replaces them by `element.strings`.
+ * `guide.` keys of strings/; a portal replaces them by `element.strings`. Loaded once the model stands.
  */
 
 import { h } from './dom.js';
+import { laterWords } from './later.js';
 
 /**
- * @param {import('./i18n.js').Words} words
+ * @param {import('./i18n.js').Words} elementWords
  * @param {string} verdict
  * @param {{ open: boolean, ontoggle: (open: boolean) => void }} fold
  */
-export function guidance(words, verdict, fold) {
+export function guidance(elementWords, verdict, fold) {
+  const words = laterWords(elementWords);
   const part = (/** @type {string} */ name, /** @type {string} */ text) => h('div', { class: name },
     h('h3', {}, words.text(`guide.${name}`)), h('p', {}, words.text(text)));
   const details = h('details', { class: 'guidance', part: 'guidance', open: fold.open },

@@ -1,9 +1,7 @@
 /** The help dialogue: how to read an answer, and the keyboard. */
 
 import { button, h } from './dom.js';
-import { Words } from './i18n.js';
-import en from './strings/help.en.js';
-import ko from './strings/help.ko.js';
+import { laterWords } from './later.js';
 
 /** Looks that only the dialogue needs, beside the element's. */
 export const helpSheet = new CSSStyleSheet();
@@ -18,9 +16,6 @@ dialog::backdrop { background: rgb(8 14 18 / .55) }
 kbd { font: 600 .8125rem/1 ui-monospace, monospace; display: inline-block; padding: .25rem .375rem; margin-inline-end: .25rem; min-width: 1.5rem; text-align: center; border: 1px solid var(--strong-line); border-bottom-width: 2px; border-radius: .375rem }
 `);
 
-/** Both languages, as they are short and nothing should be fetched when help is asked for. @type {Record<string, import('./i18n.js').Strings>} */
-const STRINGS = { en, ko };
-
 const KEYS = [
   ['key.open', 'O'], ['key.paste', 'Ctrl V'], ['key.next', 'N P'], ['key.map', 'M'], ['key.cover', 'C'], ['key.class', '1 2 3 4'], ['key.invert', 'I'],
   ['key.zoom', '+ − 0'], ['key.pan', '← ↑ ↓ →'], ['key.window', 'Shift ← ↑ ↓ →'], ['key.full', 'F'], ['key.remove', 'Del Ctrl Z'],
@@ -28,15 +23,15 @@ const KEYS = [
 ];
 
 /**
- * @param {Words} elementWords
+ * @param {import('./i18n.js').Words} elementWords
  * @param {{ on: boolean, onchange: (on: boolean) => void }} singleKeys whether letters alone act: some people
  *   type by voice, and need them off
  * @returns {HTMLDialogElement}
  */
 export function helpDialog(elementWords, singleKeys) {
-  const words = new Words(elementWords.language, { ...(STRINGS[elementWords.language] ?? en), ...elementWords.strings });
+  const words = laterWords(elementWords);
   const toggle = h('input', { type: 'checkbox', checked: singleKeys.on, onchange: () => singleKeys.onchange(toggle.checked) });
-  const dialog = h('dialog', { class: 'help', part: 'help', 'aria-labelledby': 'help-title' },
+  const dialog = h('dialog', { class: 'help', part: 'help', lang: words.language, 'aria-labelledby': 'help-title' },
     h('div', { class: 'dialog-head' }, h('h2', { id: 'help-title' }, words.text('help.title')),
       button(words.text('help.close'), () => dialog.close(), { icon: 'close', bare: true, class: 'tool' })),
     h('h3', {}, words.text('help.how')),

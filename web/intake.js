@@ -28,7 +28,11 @@ async function walkAll(entries) {
  */
 async function walk(entry) {
   if (entry instanceof File) return [entry];
-  if (entry.isFile) return [await fileOf(/** @type {FileSystemFileEntry} */ (entry))];
+  if (entry.isFile) {
+    const file = await fileOf(/** @type {FileSystemFileEntry} */ (entry));
+    // As a picked folder's files have it: two patients' films may bear one name.
+    return [Object.defineProperty(file, 'webkitRelativePath', { value: entry.fullPath.slice(1) })];
+  }
   const children = await childrenOf(/** @type {FileSystemDirectoryEntry} */ (entry));
   return walkAll(children.filter(({ name }) => !CLUTTER.test(name)));
 }

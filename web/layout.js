@@ -12,6 +12,7 @@ import { filesPicked } from './intake.js';
  * @property {() => void} cancel
  * @property {() => void} clear
  * @property {() => void} undo
+ * @property {() => void} resume reading what was cancelled
  * @property {() => void} help
  * @property {() => void} restart after the classifier failed to start
  * @property {() => void} compare
@@ -22,9 +23,9 @@ export class Layout {
   /**
    * @param {Words} words
    * @param {Actions} actions
-   * @param {{ multiple: boolean }} options
+   * @param {{ multiple: boolean, names: boolean }} options names: whether exports hold the files' names
    */
-  constructor(words, actions, { multiple }) {
+  constructor(words, actions, { multiple, names }) {
     this.words = words;
     this.actions = actions;
     this.multiple = multiple;
@@ -36,21 +37,24 @@ export class Layout {
     this.compareButton = button(words.text('view.compare'), actions.compare, { icon: 'compare', class: 'toggle', title: words.text('view.compare') });
     this.cancelButton = button(words.text('bar.cancel'), actions.cancel, { icon: 'close' });
     this.clearButton = button(words.text('bar.clear'), actions.clear, { icon: 'bin', title: words.text('bar.clear') });
+    this.resumeButton = button(words.text('run.resume'), actions.resume, { icon: 'retry' });
+    this.names = h('input', { type: 'checkbox', checked: names });
     this.menu = this.#exportMenu();
     this.bar = this.#toolbar();
     this.meter = h('progress', { max: 1, value: 0, 'aria-label': words.text('run.label') });
     this.progressText = h('span', { class: 'progress-text' });
-    this.progress = h('div', { class: 'progress', part: 'progress', hidden: true }, this.meter, this.progressText, this.cancelButton);
+    this.progress = h('div', { class: 'progress', part: 'progress', hidden: true }, this.meter, this.progressText, this.cancelButton, this.resumeButton);
     this.undoText = h('span', {});
-    this.undo = h('div', { class: 'undo', hidden: true }, this.undoText, button(words.text('bar.undo'), actions.undo, { icon: 'retry' }));
+    this.undoButton = button(words.text('bar.undo'), actions.undo, { icon: 'retry' });
+    this.undo = h('div', { class: 'undo', hidden: true }, this.undoText, this.undoButton);
     this.viewers = h('div', { class: 'viewers' });
-    this.answer = h('section', { class: 'answer', part: 'answer', 'aria-label': words.text('answer.title') });
+    this.answer = h('section', { class: 'answer', part: 'answer', tabindex: '-1', 'aria-label': words.text('answer.title') });
     this.panes = h('div', { class: 'panes' }, this.viewers, this.answer);
     this.guidance = h('div', {});
     this.table = h('div', {});
     this.live = h('div', { class: 'hidden', role: 'status', 'aria-live': 'polite' });
     this.veil = h('div', { class: 'veil', 'aria-hidden': 'true' }, icon('upload'), words.text('drop.release'));
-    this.root = h('div', { class: 'lens', part: 'base', role: 'group', 'aria-label': words.text('lens.label') },
+    this.root = h('div', { class: 'lens', part: 'base', role: 'group', lang: words.language, 'aria-label': words.text('lens.label') },
       this.alert, this.drop, this.bar, this.undo, this.progress, this.panes, this.guidance, this.table,
       h('p', { class: 'notice', part: 'notice' }, h('slot', { name: 'notice' }, words.text('lens.notice'))),
       this.files, this.folder, this.live, this.veil);
@@ -59,6 +63,12 @@ export class Layout {
   /** Says something to people who listen. @param {string} text */
   announce(text) {
     this.live.textContent = text;
+  }
+
+  /** Takes the focus from what is no longer to be seen. */
+  focus() {
+    const places = [this.undoButton, this.resumeButton, this.answer, this.drop.querySelector('button')];
+    places.find((place) => place?.getClientRects().length)?.focus();
   }
 
   /** @param {'empty' | 'work'} stage @param {number} count of images */
@@ -96,9 +106,11 @@ export class Layout {
   /** @param {Progress} progress */
   setProgress(progress) {
     const { words } = this;
-    const ended = progress.total - progress.open;
-    this.progress.hidden = progress.open === 0 || progress.total < 2;
+    const ended = progress.done + progress.failed;
+    this.progress.hidden = !(progress.open || progress.cancelled) || progress.total < 2;
     if (this.progress.hidden) return;
+    this.cancelButton.hidden = progress.open === 0;
+    this.resumeButton.hidden = progress.open > 0;
     this.meter.max = Math.max(progress.total, 1);
     this.meter.value = ended;
     this.progressText.textContent = [
@@ -151,15 +163,15 @@ export class Layout {
 
   #exportMenu() {
     const { words, actions } = this;
-    const names = h('input', { type: 'checkbox', checked: true });
     const item = (/** @type {import('./exports.js').Kind} */ kind) => button(words.text(`export.${kind}`), () => {
+      menu.querySelector('summary')?.focus();
       menu.open = false;
-      actions.save(kind, names.checked);
+      actions.save(kind, this.names.checked);
     }, { icon: kind.startsWith('print') ? 'print' : 'save', class: `item ${kind.replace('.', '-')}` });
     const menu = h('details', { class: 'menu' },
       h('summary', { title: words.text('export.title') }, icon('save'), h('span', {}, words.text('export.title'))),
       h('div', { class: 'sheetlet' }, item('csv'), item('json'), item('sr'), item('print'), item('print.all'),
-        h('label', { class: 'check' }, names, words.text('export.names')),
+        h('label', { class: 'check' }, this.names, words.text('export.names')),
         h('p', { class: 'muted' }, words.text('export.note'))));
     menu.addEventListener('focusout', (event) => {
       const next = /** @type {Node | null} */ (event.relatedTarget);

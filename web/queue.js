@@ -32,6 +32,8 @@ export class Queue extends EventTarget {
   items = [];
   /** @type {Item[]} what the last removal took, for undo */
   #removed = [];
+  /** @type {Set<Item>} those of them that had not been read */
+  #unread = new Set();
   /** @type {Map<Item, AbortController>} */
   #running = new Map();
   #nextId = 1;
@@ -70,6 +72,12 @@ export class Queue extends EventTarget {
     this.pump();
   }
 
+  /** Runs those that were cancelled. @param {Iterable<Item>} [items] all, when left out */
+  resume(items = this.items) {
+    for (const item of items) if (item.state === 'cancelled') this.#set(item, 'waiting');
+    this.pump();
+  }
+
   /** Reads another frame or window of an image. @param {Item} item @param {import('./classifier.js').DicomChoice} choice */
   choose(item, choice) {
     this.#stop(item);
@@ -94,6 +102,7 @@ export class Queue extends EventTarget {
   /** Takes images out; undo() brings them back. @param {readonly Item[]} [items] all, when left out */
   remove(items = [...this.items]) {
     const gone = new Set(items);
+    this.#unread = new Set(items.filter(({ state }) => state === 'waiting' || state === 'running'));
     for (const item of gone) this.#stop(item);
     this.items = this.items.filter((item) => !gone.has(item));
     this.#removed = [...gone];
@@ -106,6 +115,7 @@ export class Queue extends EventTarget {
     this.#removed = [];
     this.items = [...this.items, ...back].sort((a, b) => a.id - b.id);
     this.#changed(null);
+    this.resume(this.#unread);
     return back.length;
   }
 
@@ -117,6 +127,7 @@ export class Queue extends EventTarget {
   /** Lets go of removed images for good. */
   forget() {
     this.#removed = [];
+    this.#unread.clear();
   }
 
   /** @returns {Progress} */

@@ -4,6 +4,7 @@
  */
 
 import { h } from './dom.js';
+import { laterWords } from './later.js';
 import { Film, PLAIN, paintFilm } from './film.js';
 import { MAP_SIDE, paintMap, reach } from './colormap.js';
 import { factsOf, isRefusal, topClass, warningText, warningsOf } from './answer.js';
@@ -42,12 +43,14 @@ const STYLE = `
 
 /**
  * Builds the report and opens the browser's print dialogue.
- * @param {Words} words
+ * @param {Words} elementWords
  * @param {readonly Item[]} items
  * @param {Choice} choice
  */
-export async function printReport(words, items, choice) {
+export async function printReport(elementWords, items, choice) {
+  const words = laterWords(elementWords);
   const done = items.filter(({ state }) => state === 'done');
+  const ended = items.filter(({ state }) => state === 'done' || state === 'failed');
   /** @type {string[]} */
   const urls = [];
   const pages = [];
@@ -56,7 +59,7 @@ export async function printReport(words, items, choice) {
   }
   const frame = openFrame(words);
   const body = /** @type {Document} */ (frame.contentDocument).body;
-  body.append(...head(words, choice), done.length > 1 ? overview(words, done, choice) : '', ...pages,
+  body.append(...head(words, choice), ended.length > 1 || done.length === 0 ? overview(words, ended, choice) : '', ...pages,
     done.length > MOST_PAGES ? h('p', {}, words.text('report.more', { n: done.length - MOST_PAGES })) : '');
   await Promise.all([...body.querySelectorAll('img')].map((image) => image.decode().catch(() => {})));
   printFrame(frame, urls);
@@ -111,11 +114,16 @@ function figureOf(words, item, choice) {
   return named && words.percent(named.probability);
 }
 
+/** The answer, or why there is none. @param {Words} words @param {Item} item @param {Choice} choice */
+function outcomeOf(words, item, choice) {
+  return item.error ? `${words.text('state.failed')}: ${words.error(item.error)}` : words.verdict(choice.verdict(item));
+}
+
 /** @param {Words} words @param {Item[]} items @param {Choice} choice */
 function overview(words, items, choice) {
   return h('table', {},
     h('thead', {}, h('tr', {}, ...['table.file', 'table.verdict', 'table.top'].map((key) => h('th', { scope: 'col' }, words.text(key))))),
-    h('tbody', {}, ...items.map((item) => h('tr', {}, h('td', {}, nameOf(item, choice)), h('td', {}, words.verdict(choice.verdict(item))),
+    h('tbody', {}, ...items.map((item) => h('tr', {}, h('td', {}, nameOf(item, choice)), h('td', {}, outcomeOf(words, item, choice)),
       h('td', { class: 'number' }, figureOf(words, item, choice))))));
 }
 

@@ -10,7 +10,8 @@
 importScripts('./precache.js');
 
 const { version, files } = self.cxrPrecache;
-const PREFIX = 'cxrlens-';
+/** All that share an origin share its store: another installation's files are not ours to delete. */
+const PREFIX = `cxrlens-${new URL(self.registration.scope).pathname}-`;
 const CACHE = `${PREFIX}${version}`;
 /** A stored answer says which content it holds, so that the next version can take it over. */
 const HASH = 'x-cxrlens-sha256';

@@ -27,8 +27,8 @@ export class Table {
   /** @type {Item | null} */
   #selected = null;
 
-  /** @param {Words} words @param {Hooks} hooks */
-  constructor(words, hooks) {
+  /** @param {Words} words @param {Hooks} hooks @param {Table | null} before the one in whose place it comes */
+  constructor(words, hooks, before) {
     this.words = words;
     this.hooks = hooks;
     this.search = h('input', {
@@ -50,6 +50,14 @@ export class Table {
     this.root = h('div', { class: 'table', part: 'table' },
       h('div', { class: 'table-bar' }, h('h2', {}, words.text('table.title')), this.count, h('span', { class: 'gap' }), this.search, this.show),
       this.scroll, this.empty);
+    if (before) this.#resemble(before);
+  }
+
+  /** @param {Table} other whose filter and order it takes over */
+  #resemble(other) {
+    this.search.value = other.search.value;
+    this.show.value = other.show.value;
+    this.#order(other.#sort);
   }
 
   /** Items as the table shows them: filtered and sorted. @returns {Item[]} */
@@ -116,13 +124,18 @@ export class Table {
   /** First click up, second down, third back to the order of arrival. @param {Column} column */
   #sortBy(column) {
     const { column: now, down } = this.#sort;
-    if (now !== column) this.#sort = { column, down: false };
-    else this.#sort = down ? { column: 'id', down: false } : { column, down: true };
+    if (now !== column) this.#order({ column, down: false });
+    else this.#order(down ? { column: 'id', down: false } : { column, down: true });
+    this.#arrange();
+  }
+
+  /** @param {{ column: Column, down: boolean }} sort */
+  #order(sort) {
+    this.#sort = sort;
     for (const [each, header] of this.headers) {
       const order = this.#sort.down ? 'descending' : 'ascending';
       header.setAttribute('aria-sort', each === this.#sort.column ? order : 'none');
     }
-    this.#arrange();
   }
 
   /** @param {Item} a @param {Item} b @param {Column} column */

@@ -16,6 +16,7 @@ import { MAP_SIDE, paintMap, reach } from './colormap.js';
  * @typedef {object} Scene what to show
  * @property {string} name of the file
  * @property {Film | null} film null when the browser cannot show it
+ * @property {boolean} [failed] whether it could not be read either
  * @property {Heatmap | null} heatmap null when there is none to show
  * @property {import('./cover.js').CoverMap | null} cover null while it is being made
  * @property {string} [noMap] why there is no map
@@ -131,7 +132,9 @@ export class Viewer {
       this.choice.hidden = true;
       return;
     }
-    const { Ruler, showChoice } = await import('./choice.js');
+    const choice = await import('./choice.js').catch(() => null);
+    if (!choice) return; // the film is there, without its other frames
+    const { Ruler, showChoice } = choice;
     if (!this.ruler) this.stage.append((this.ruler = new Ruler(this.words)).root);
     this.#place();
     if (film === this.#scene?.film) showChoice(this.choice, this.words, film, (choice) => this.#scene?.onchoose?.(choice));
@@ -173,7 +176,7 @@ export class Viewer {
   /** Turns full screen on or off. */
   full() {
     if (document.fullscreenElement) document.exitFullscreen();
-    else this.root.requestFullscreen?.();
+    else this.root.requestFullscreen?.().catch(() => {}); // a frame may not be allowed to
   }
 
   // Drawing
@@ -283,7 +286,7 @@ export class Viewer {
     this.stage.dataset.drag = settings.drag;
     const values = { name: scene?.name ?? '', class: words.verdict(settings.shown) };
     this.film.setAttribute('aria-label', words.text(grid && settings.map ? 'view.image' : 'view.image.plain', values));
-    const message = scene && !scene.film ? words.text('view.none') : '';
+    const message = scene && !scene.film && !scene.failed ? words.text('view.none') : '';
     this.message.hidden = !message;
     this.message.textContent = message;
     this.#syncLegend(grid);

@@ -93,6 +93,42 @@ test('it has a value in a form', async () => {
   assert.deepEqual(rest, [[], 1, null, null], 'cleared, brought back, disabled, removed');
 });
 
+test('a form that is reset forgets the film, and one that is disabled takes none', async () => {
+  const { page } = await site.open();
+  const seen = await page.evaluate(async (bytes) => {
+    const form = document.createElement('form'), fieldset = document.createElement('fieldset');
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    lens.name = 'film';
+    fieldset.append(lens);
+    form.append(fieldset);
+    document.body.append(form);
+    await lens.classify(new Uint8Array(bytes));
+    form.reset();
+    lens.undo();
+    const left = String(new FormData(form).get('film'));
+    fieldset.disabled = true;
+    const code = await lens.classify(new Uint8Array(bytes)).catch((/** @type {any} */ error) => error.code);
+    const buttons = [...lens.shadowRoot.querySelectorAll('.drop button')].map((button) => button.disabled);
+    fieldset.disabled = false;
+    return [left, code, buttons, (await lens.classify(new Uint8Array(bytes))).schema, await lens.classify('text').catch((/** @type {any} */ error) => error.code)];
+  }, [...chest()]);
+  assert.deepEqual(seen, ['[]', 'disabled', [true], 'cxrlens.result/1', 'argument']);
+});
+
+test('a threshold that is no number is none, and is told of', async () => {
+  const { page } = await site.open();
+  /** @type {string[]} */
+  const warned = [];
+  page.on('console', (message) => warned.push(message.text()));
+  const read = await page.evaluate(() => ['0,95', '95', '95%', '', ' .9 '].map((value) => {
+    const lens = /** @type {Lens} */ (document.querySelector('cxr-lens'));
+    lens.setAttribute('doubt-threshold', value);
+    return lens.doubtThreshold;
+  }));
+  assert.deepEqual(read, [null, null, null, null, 0.9]);
+  assert.equal(warned.filter((text) => /doubt-threshold/.test(text)).length, 4);
+});
+
 test('disabled, it takes nothing', async () => {
   const { page } = await site.open();
   const seen = await page.evaluate((bytes) => {
@@ -160,6 +196,35 @@ test('ten elements share one pool; moving one keeps its work; removing all ends 
   assert.equal(page.workers().length, 0);
 });
 
+test('taken out while it reads, it goes on when it comes back; who waited is told', async () => {
+  const { page } = await site.open();
+  const seen = await page.evaluate(async (bytes) => {
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    lens.multiple = true;
+    document.body.append(lens);
+    await lens.ready;
+    lens.add(Array.from({ length: 20 }, () => new Blob([new Uint8Array(bytes)])));
+    const waiting = lens.classify(new Uint8Array(bytes)).catch((/** @type {any} */ error) => error.code);
+    lens.remove();
+    const told = await waiting;
+    document.body.append(lens);
+    await new Promise((resolve) => lens.addEventListener('cxr-progress', () => lens.progress.open === 0 && resolve(null)));
+    return [told, lens.progress.done];
+  }, [...chest()]);
+  assert.deepEqual(seen, ['aborted', 21]);
+});
+
+test('asked from outside the page whether it is ready, it leaves no worker behind', async () => {
+  const { page } = await site.open();
+  await page.evaluate(async () => {
+    document.querySelector('cxr-lens')?.remove();
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    await lens.ready;
+  });
+  for (let i = 0; i < 100 && page.workers().length > 0; i++) await page.waitForTimeout(50);
+  assert.equal(page.workers().length, 0);
+});
+
 test('taken out and put in again, it shows what it is given', async () => {
   const { page } = await site.open();
   await page.evaluate(async (bytes) => {
@@ -194,6 +259,24 @@ test('a hundred elements come, read a film and go without leaving anything behin
   const grown = (await heap(session) - before) / 1024;
   t.diagnostic(`${grown.toFixed(0)} KB more after 100 elements`);
   assert.ok(grown < 300, `${grown} KB`);
+});
+
+test('a film that was shown is let go once another has taken its place', async () => {
+  const { context, page } = await site.open();
+  const session = await context.newCDPSession(page);
+  await page.evaluate(async (bytes) => {
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    document.body.append(lens);
+    for (let i = 0; i < 12; i++) {
+      await lens.classify(new Uint8Array(bytes));
+      await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    }
+  }, [...chest()]);
+  await heap(session);
+  const { result } = await session.send('Runtime.evaluate', { expression: 'Blob.prototype' });
+  const { objects } = await session.send('Runtime.queryObjects', { prototypeObjectId: String(result.objectId) });
+  const { result: count } = await session.send('Runtime.callFunctionOn', { objectId: objects.objectId, functionDeclaration: 'function () { return this.length }', returnByValue: true });
+  assert.ok(count.value <= 4, `${count.value} films`);
 });
 
 /** @param {import('playwright-core').CDPSession} session */

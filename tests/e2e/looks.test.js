@@ -88,9 +88,9 @@ function reachable(start) {
 }
 
 test('both languages have the same keys and the same blanks', async () => {
-  assert.deepEqual(readdirSync('web/strings').sort(), ['en.js', 'help.en.js', 'help.ko.js', 'ko.js', 'page.en.js', 'page.ko.js']);
+  assert.deepEqual(readdirSync('web/strings').sort(), ['en.js', 'ko.js', 'later.en.js', 'later.ko.js', 'page.en.js', 'page.ko.js']);
   const blanks = (/** @type {string} */ text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
-  for (const part of ['', 'help.', 'page.']) {
+  for (const part of ['', 'later.', 'page.']) {
     const [{ default: en }, { default: ko }] = await Promise.all(['en', 'ko'].map((language) => import(`../../web/strings/${part}${language}.js`)));
     assert.deepEqual(Object.keys(ko), Object.keys(en));
     for (const key of Object.keys(en)) assert.deepEqual(blanks(ko[key]), blanks(en[key]), key);

@@ -63,6 +63,11 @@ test('no image is ever stored', async () => {
   await stored(page);
   await pick(page, [file('secret-name.png', chest())]);
   await idle(page, 1);
+  await holdsNone(page);
+});
+
+/** That the browser stores nothing of the images called secret-name. @param {import('playwright-core').Page} page */
+async function holdsNone(page) {
   const kept = await page.evaluate(async () => {
     const names = await caches.keys();
     const urls = await Promise.all(names.map(async (name) => (await (await caches.open(name)).keys()).map(({ url }) => new URL(url).pathname)));
@@ -72,7 +77,7 @@ test('no image is ever stored', async () => {
   assert.deepEqual(kept.urls.filter((url) => !/\.(js|html|css|wasm|cxrm|svg|png|jpg|json|txt|webmanifest)$/.test(url)), []);
   assert.doesNotMatch(kept.urls.join() + kept.storage, /secret-name/);
   assert.equal(kept.databases, 0);
-});
+}
 
 test('the page can be installed', async () => {
   const { context, page } = await site.open(STORING);
@@ -89,11 +94,12 @@ test('shared images reach the page through the service worker, and are stored no
   await stored(page);
   await page.evaluate(async (bytes) => {
     const form = new FormData();
-    form.append('images', new File([new Uint8Array(bytes)], 'shared.png', { type: 'image/png' }));
+    form.append('images', new File([new Uint8Array(bytes)], 'secret-name.png', { type: 'image/png' }));
     await fetch('share', { method: 'POST', body: form });
   }, [...chest(5)]);
   await page.goto(`${site.url}?shared`);
   await idle(page, 1);
+  await holdsNone(page);
 });
 
 test('a new version waits for the user, never interrupts a run, and then takes over', async () => {
@@ -112,6 +118,18 @@ test('a new version waits for the user, never interrupts a run, and then takes o
   await loaded;
   assert.match(await page.evaluate(async () => (await fetch('app.css')).text()), /next release/);
   assert.equal(await page.evaluate(async () => (await caches.keys()).length), 1);
+});
+
+test('another installation on the same origin keeps its files', async () => {
+  const { page } = await site.open(STORING);
+  await stored(page);
+  await page.evaluate(async () => { await caches.open('cxrlens-/beta/-1'); });
+  release('beside');
+  await page.evaluate(async () => { await (await navigator.serviceWorker.getRegistration())?.update(); });
+  const loaded = page.waitForEvent('load');
+  await page.locator('#update-go').click();
+  await loaded;
+  assert.ok(await page.evaluate(() => caches.has('cxrlens-/beta/-1')));
 });
 
 test('of two tabs both come to the new version: one on request, the other when nothing is in hand', async () => {

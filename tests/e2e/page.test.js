@@ -50,7 +50,12 @@ test('a film dropped anywhere on the page is read', async () => {
 
 test('a pasted image is read; pasted text is left alone', async () => {
   const { page } = await site.open();
-  await transfer(page, 'paste', 'body', []);
+  const left = await page.evaluate(() => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData('text/plain', 'a word');
+    return document.body.dispatchEvent(new ClipboardEvent('paste', { bubbles: true, cancelable: true, clipboardData }));
+  });
+  assert.ok(left, 'nobody took the text');
   await transfer(page, 'paste', 'body', [{ name: 'pasted.png', buffer: chest(1) }]);
   await idle(page, 1);
 });
@@ -74,6 +79,31 @@ test('keyboard alone: choose, read, change the map, remove, undo, help', async (
   await page.keyboard.press('Escape');
   await lens(page).locator('dialog').waitFor({ state: 'hidden' });
   assert.deepEqual(troubles, []);
+});
+
+test('the keyboard keeps its place: clear, undo, export, try again', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('a.png', chest(1)), file('text.png', Buffer.from('no image'))]);
+  await idle(page, 2);
+  const focused = async (/** @type {string} */ selector) => {
+    for (let i = 0; i < 50 && !(await lens(page).locator(selector).first().evaluate((node) => node.matches(':focus'))); i++) await page.waitForTimeout(20);
+    return lens(page).locator(selector).first().evaluate((node) => node.matches(':focus'));
+  };
+  await lens(page).getByRole('button', { name: 'Clear all' }).press('Enter');
+  assert.ok(await focused('.undo button'));
+  await page.keyboard.press('Enter');
+  await idle(page, 2);
+  assert.ok(await focused('.answer'));
+  await lens(page).locator('.menu summary').press('Enter');
+  const download = page.waitForEvent('download');
+  await lens(page).getByRole('button', { name: 'Table (CSV)' }).press('Enter');
+  await download;
+  assert.ok(await focused('.menu summary'));
+  await lens(page).getByRole('button', { name: 'text.png', exact: true }).click();
+  await lens(page).locator('.answer').getByRole('button', { name: 'Try again' }).press('Enter');
+  await idle(page, 2);
+  assert.ok(await focused('.answer'));
+  assert.equal(await lens(page).locator('.stage-message').innerText().catch(() => ''), '', 'that it cannot be shown is not said beside that it cannot be read');
 });
 
 test('Tab reaches the first button, and Enter and Space press it', async () => {
@@ -122,14 +152,16 @@ test('a folder is read though something in it cannot be opened, and a drop of no
   await page.evaluate((bytes) => {
     const entry = (/** @type {string} */ name, /** @type {any} */ more) => ({ name, isFile: true, ...more });
     const good = new File([new Uint8Array(bytes)], 'good.png');
-    const inside = [entry('bad.png', { file: (/** @type {any} */ _, /** @type {any} */ fail) => fail(new DOMException('gone', 'NotFoundError')) }),
-      entry('good.png', { file: (/** @type {any} */ done) => done(good) })];
+    const inside = [entry('bad.png', { fullPath: '/folder/bad.png', file: (/** @type {any} */ _, /** @type {any} */ fail) => fail(new DOMException('gone', 'NotFoundError')) }),
+      entry('good.png', { fullPath: '/folder/good.png', file: (/** @type {any} */ done) => done(good) })];
     const folder = entry('folder', { isFile: false, createReader: () => ({ readEntries: (/** @type {any} */ done) => done(inside.splice(0)) }) });
     const items = [{ kind: 'file', webkitGetAsEntry: () => folder }];
     /** @type {any} */ (document.querySelector('cxr-lens')).addFrom(new DragEvent('drop'), { items });
   }, [...chest(1)]);
   await alert.filter({ hasText: '1 could not be read' }).waitFor();
   await idle(page, 1);
+  const names = () => page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).images.map((/** @type {File} */ { name }) => name));
+  assert.deepEqual(await names(), ['folder/good.png'], 'a name without its folder may be that of two films');
   await pick(page, [file('next.png', chest(2))]);
   await alert.waitFor({ state: 'hidden' });
   assert.deepEqual(troubles, []);
@@ -316,6 +348,23 @@ test('the language changes everything, and is remembered', async () => {
   assert.deepEqual(troubles, []);
 });
 
+test('a change of the language changes nothing else: names left out, filter and order stay', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('a.png', chest(1)), file('b.png', Buffer.from('no image')), file('c.png', Buffer.from('none either'))]);
+  await idle(page, 3);
+  await lens(page).getByLabel('Show', { exact: true }).selectOption('failed');
+  await lens(page).getByRole('button', { name: /^File/ }).click();
+  await lens(page).getByRole('button', { name: /^File/ }).click();
+  await lens(page).locator('.menu summary').click();
+  await lens(page).getByLabel('Include file names').uncheck();
+  await page.locator('#language').selectOption('ko');
+  await lens(page).locator('.bar', { hasText: '내보내기' }).waitFor();
+  assert.equal(await lens(page).locator('.lens').getAttribute('lang'), 'ko');
+  assert.deepEqual(await lens(page).locator('tbody .open').allInnerTexts(), ['c.png', 'b.png']);
+  assert.equal(await lens(page).locator('th[aria-sort=descending]').count(), 1);
+  assert.equal(await lens(page).locator('.sheetlet input').isChecked(), false);
+});
+
 test('a Korean browser gets Korean', async () => {
   const { page } = await site.open({ locale: 'ko-KR' });
   assert.match(await page.locator('h1').innerText(), /내 기기/);
@@ -467,6 +516,56 @@ test('cancel keeps what is done, clear can be undone', async () => {
   await idle(page, 200);
 });
 
+test('what was cancelled, or removed unread, is read after all', async () => {
+  const { page } = await site.open();
+  const many = Array.from({ length: 60 }, (_, i) => file(`${i}.png`, chest(i, 600)));
+  const progress = () => page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).progress);
+  await pick(page, many);
+  await page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).cancel());
+  const { cancelled } = await progress();
+  assert.ok(cancelled > 0);
+  await lens(page).getByRole('button', { name: 'Read the rest' }).click();
+  await idle(page, 60);
+  assert.equal((await progress()).done, 60);
+  assert.ok(await lens(page).locator('.progress').isHidden());
+  await lens(page).getByRole('button', { name: 'Clear all' }).click();
+  await pick(page, many);
+  await page.evaluate(() => {
+    const element = /** @type {any} */ (document.querySelector('cxr-lens'));
+    element.clear();
+    element.undo();
+  });
+  await idle(page, 60);
+  assert.deepEqual([(await progress()).done, (await progress()).cancelled], [60, 0]);
+});
+
+test('reports and the end of a run tell of what could not be read', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('a.png', chest(1)), file('b.png', chest(2)), file('bad.png', Buffer.from('no image'))]);
+  await idle(page, 3);
+  await lens(page).locator('[aria-live]', { hasText: 'Finished: 2 images read. 1 could not be read.' }).waitFor({ state: 'attached' });
+  const all = await print(page, /Report of all images/);
+  assert.match(await all.locator('table').first().innerText(), /bad\.png\s+Could not be read: Not an image/);
+  await page.evaluate(() => document.querySelector('iframe.cxr-report')?.remove());
+  await lens(page).getByRole('button', { name: 'bad.png', exact: true }).click();
+  assert.match(await (await print(page, /Report of this image/)).locator('table').innerText(), /bad\.png\s+Could not be read: Not an image/);
+});
+
+test('on a narrow screen exports have their words, and two images side by side stay within it', async () => {
+  const { page } = await site.open({ viewport: { width: 360, height: 800 } });
+  const long = `${'a-long-name-'.repeat(8)}.png`;
+  await pick(page, [file('a.png', chest(1)), file(long, chest(2))]);
+  await idle(page, 2);
+  await lens(page).locator('.menu summary').click();
+  const item = lens(page).getByRole('button', { name: 'Table (CSV)' });
+  const box = /** @type {{ x: number, width: number }} */ (await item.locator('span').boundingBox());
+  assert.ok(box.width > 50 && box.x >= 0 && box.x + box.width <= 360, JSON.stringify(box));
+  await lens(page).locator('.menu summary').click();
+  await lens(page).getByRole('button', { name: 'Compare with another' }).click();
+  await lens(page).locator('.second canvas.film').waitFor();
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 360);
+});
+
 test('a synthetic film is one press away, or all of them', async () => {
   const { page, troubles } = await site.open();
   const samples = page.locator('[data-sample]:not(.all)');
@@ -510,6 +609,25 @@ test('a session is kept only when asked, comes back, and is wiped by one button'
   await page.reload();
   await page.waitForFunction(() => customElements.get('cxr-lens'));
   await idle(page, 0);
+});
+
+test('what one tab wiped, another does not write down again', async () => {
+  const { context, page } = await site.open();
+  await pick(page, [file('a.png', chest(1))]);
+  await idle(page, 1);
+  await page.getByText('Keep this session').click();
+  await page.locator('#keep').check();
+  await page.getByText('1 image is kept on this device.').waitFor();
+  const other = await context.newPage();
+  await other.goto(site.url);
+  await ready(other);
+  await idle(other, 1);
+  await page.locator('#wipe').click();
+  await other.waitForFunction(() => !(/** @type {HTMLInputElement} */ (document.getElementById('keep')).checked));
+  await pick(other, [file('b.png', chest(2))]);
+  await idle(other, 2);
+  const kept = await other.evaluate(() => import(new URL('./session.js', location.href).href).then(({ load }) => load()));
+  assert.deepEqual(kept, []);
 });
 
 test('the model’s figures are shown where there is a report, and hidden where there is none', async () => {

@@ -107,6 +107,17 @@ test('queue: remove and undo keep the order', async () => {
   assert.equal(queue.undo(), 0);
 });
 
+test('queue: what a removal stopped waits again after undo, what had been cancelled before does not', async () => {
+  const queue = new Queue(() => new Promise(() => {}), () => 1);
+  const [running, cancelled] = queue.add([new Blob(), new Blob()]);
+  queue.cancel([cancelled]);
+  queue.remove();
+  queue.undo();
+  assert.deepEqual([running.state, cancelled.state], ['running', 'cancelled']);
+  queue.resume();
+  assert.equal(cancelled.state, 'waiting');
+});
+
 test('CSV cells: formulas become text, quotes are doubled', () => {
   for (const evil of ['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', ' =1', '＝1']) assert.match(csvCell(evil), /^"?'/, evil);
   assert.equal(csvCell('a"b,c'), '"a""b,c"');

@@ -87,7 +87,7 @@ export async function ready(page) {
 
 /** Waits for what the page fetches once the classifier is ready. @param {Page} page */
 export async function fetched(page) {
-  await page.waitForFunction(() => ['exports', 'report', 'cover', 'strings/help.en', 'strings/help.ko'].every((name) => (
+  await page.waitForFunction(() => ['exports', 'report', 'cover', 'guidance', 'strings/later.en', 'strings/later.ko'].every((name) => (
     performance.getEntriesByName(new URL(`./${name}.js`, location.href).href).length > 0)));
 }
 

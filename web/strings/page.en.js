@@ -19,6 +19,7 @@ export default {
   'page.offline': 'Offline: everything still works',
   'page.stored': 'Works offline',
   'page.update': 'A new version is ready.',
+  'page.update.lost': 'The images and answers in hand are then forgotten: export them first, or keep them.',
   'page.update.go': 'Use it now',
   'page.update.wait': 'It can start when the reading is finished.',
   'page.install': 'Install',

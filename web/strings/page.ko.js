@@ -19,6 +19,7 @@ export default {
   'page.offline': '오프라인: 모두 그대로 작동합니다',
   'page.stored': '오프라인에서도 작동',
   'page.update': '새 버전이 준비되었습니다.',
+  'page.update.lost': '지금 있는 사진과 답은 그때 사라집니다. 먼저 내보내거나 보관하세요.',
   'page.update.go': '지금 사용',
   'page.update.wait': '판독이 끝나면 시작할 수 있습니다.',
   'page.install': '설치',
