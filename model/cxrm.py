@@ -12,7 +12,7 @@ import torch
 from integer import POINTWISE, TOP, Convolution, IntegerNet, Tensor
 from net import Folded
 
-VERSION, ALIGNMENT, HEAD = 1, 64, 4
+VERSION, ALIGNMENT, HEADER, HEAD = 1, 64, 64, 4
 NONE = 0xFFFFFFFF
 Meta = dict[str, Union[str, np.ndarray]]
 
@@ -95,7 +95,7 @@ def _assemble(*sections: tuple[bytes, bytes]) -> bytes:
 def read(path: str) -> tuple[IntegerNet, Meta]:
     """The network and metadata of a file that this project wrote."""
     data = Path(path).read_bytes()
-    magic, version, size, _, digest, _ = struct.unpack_from("<4sIQQ32sQ", data)
+    magic, version, size, _, digest, _ = struct.unpack_from("<4sIQQ32sQ", data.ljust(HEADER, b"\0"))
     if magic != b"CXRM" or version != VERSION or size != len(data) or hashlib.sha256(data[64:]).digest() != digest:
         raise ValueError(f"{path} is not a sound .cxrm file of version {VERSION}")
     section = {}

@@ -11,9 +11,11 @@ import hashlib
 import os
 import struct
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Callable, Iterator
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -28,12 +30,36 @@ FOLDERS = {"Normal": NORMAL, "COVID": COVID, "Viral_Pneumonia": VIRAL, "Lung_Opa
 # Class shares of the database as published, for re-weighted figures.
 PUBLISHED = np.array([10192, 3616, 1345, 6012]) / 21165
 NEGATIVE = -1  # the label of an image that is no frontal chest film
+# Of the published model's data and splits (fit.Sets.fingerprint): what is known of them is said of no others.
+PUBLIC_FINGERPRINT = "6bea9643f5dc18e1cd4009f65f696e4c94af85caa5ac5754148509730f86eac0"
 # What reading a damaged image raises.
 UNREADABLE = (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError)
 
 
 class DataError(Exception):
     """A data set that cannot be used; the message is a sentence for the user."""
+
+
+def run_in_sentences(main: Callable[[], None]) -> None:
+    """Runs `main`; what is wrong with the data or the disk ends it with a sentence."""
+    try:
+        main()
+    except DataError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"A file could not be read or written: {error}.")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` that takes its place once it is whole: a full disk or a kill leaves the last good one."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def file_digest(path: str | Path) -> str:
@@ -61,17 +87,26 @@ def read_films(root: str, cache_dir: str = CACHE) -> list[Record]:
     else:
         import manifest  # it imports this module
         records = read_manifest(manifest.prepare(root, cache_dir), root)
-    check_classes(records)
     check_splits(records)
     return records
 
 
+def read_rows(path: str | Path) -> list[dict[str, str]]:
+    """Rows of a CSV; it may hold file names that are no UTF-8."""
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return list(csv.DictReader(file))
+
+
+def printable(name: str) -> str:
+    """A file's name as text that any report can hold."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def read_manifest(path: str, root: str) -> list[Record]:
     """Records of a manifest CSV whose `file` column is relative to `root`."""
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(path)
     try:
-        return [Record(r["id"], os.path.join(root, r["file"]), FOLDERS[r["class"]], r["split"], r["cluster"],
+        return [Record(printable(r["id"]), os.path.join(root, r["file"]), FOLDERS[r["class"]], r["split"], r["cluster"],
                        r.get("source") or "unknown", r.get("age_group") or "unknown") for r in rows]
     except KeyError as error:
         raise DataError(f"{path} lacks a column or names an unknown class: {error}.") from None
@@ -100,14 +135,12 @@ def read_negatives(root: str) -> list[Record]:
     manifest = Path(root) / "negatives" / "manifest.csv"
     if not manifest.is_file():
         return []
-    with open(manifest, newline="") as file:
-        rows = list(csv.DictReader(file))
     records = []
-    for r in rows:
+    for r in read_rows(manifest):
         try:
-            held = r["split"] == "train" and int(hashlib.sha256(r["file"].encode()).hexdigest(), 16) % 10 == 0
-            records.append(Record(r["file"], os.path.join(root, r["file"]), NEGATIVE, "val" if held else r["split"],
-                                  r["file"], r["kind"], "none"))
+            held = r["split"] == "train" and int(hashlib.sha256(os.fsencode(r["file"])).hexdigest(), 16) % 10 == 0
+            records.append(Record(printable(r["file"]), os.path.join(root, r["file"]), NEGATIVE,
+                                  "val" if held else r["split"], r["file"], r["kind"], "none"))
         except KeyError as error:
             raise DataError(f"{manifest} lacks the column {error}.") from None
     return records
@@ -115,13 +148,14 @@ def read_negatives(root: str) -> list[Record]:
 
 def to_gray(image: Image.Image) -> np.ndarray:
     """Gray levels as the engine sees them: integer BT.601, alpha laid over black, u8 or u16."""
-    if image.mode == "L":
-        return np.asarray(image)
     if image.mode.startswith("I"):
-        return np.asarray(image).astype(np.uint16)
+        gray, key = np.asarray(image).astype(np.uint16), image.info.get("transparency")
+        return gray if key is None else np.where(gray == key, np.uint16(0), gray)
     if "A" in image.mode or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    if image.mode == "L":
+        return np.asarray(image)
     rgb = np.asarray(image.convert("RGB")).astype(np.int32)
     return ((77 * rgb[..., 0] + 150 * rgb[..., 1] + 29 * rgb[..., 2] + 128) >> 8).astype(np.uint8)
 
@@ -188,7 +222,7 @@ def load_images(records: list[Record], cache_dir: str) -> tuple[np.ndarray, list
     key = hashlib.sha256()
     for r in records:
         stat = os.stat(r.path) if os.path.exists(r.path) else None
-        key.update(f"{r.path}:{stat and (stat.st_size, stat.st_mtime_ns)}\n".encode())
+        key.update(os.fsencode(f"{r.path}:{stat and (stat.st_size, stat.st_mtime_ns)}\n"))
     path = Path(cache_dir) / f"images-{key.hexdigest()[:16]}.npz"
     if path.is_file():
         with np.load(path) as cached:
@@ -203,9 +237,8 @@ def load_images(records: list[Record], cache_dir: str) -> tuple[np.ndarray, list
             problems.append(f"{r.path}: {error}")
     array = np.stack(images) if images else np.empty((0, SIZE, SIZE), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, images=array, kept=np.array(kept, np.int64), problems=np.array(problems, str))
-    os.replace(temporary, path)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, images=array, kept=np.array(kept, np.int64), problems=np.array(problems, str))
     return array, [records[i] for i in kept], problems
 
 
@@ -241,8 +274,9 @@ def main() -> None:
     parser.add_argument("--cache", default=CACHE, help="manifest, decoded images, sample grid")
     args = parser.parse_args()
     records = read_films(args.data, args.cache)
-    print(summary(records))
     images, kept = load_or_explain(records, args.cache)
+    check_classes(kept)
+    print(summary(kept))
     if args.report:
         import eda  # it imports this module
         eda.write_report(images, kept, args.report, args.cache)
@@ -250,7 +284,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     import data  # the module that the others import, so that its errors are of one class
-    try:
-        data.main()
-    except data.DataError as error:
-        sys.exit(str(error))
+    data.run_in_sentences(data.main)

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data import CLASS_IDS
+from data import CLASS_IDS, DataError
 
 FILES_PER_CALL = 150
 
 
-class EngineError(Exception):
+class EngineError(DataError):
     """The command line did not do its work; the message is a sentence for the user."""
 
 

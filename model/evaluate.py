@@ -6,7 +6,6 @@ reported apart.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 import time
@@ -20,8 +19,8 @@ import report
 from calibrate import negatives_of
 from corruptions import CORRUPTIONS, MASKS, Change
 from data import (CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, UNREADABLE, VIRAL, DataError, Record, file_digest,
-                  read_image, select)
-from engine import Answers, Engine, EngineError
+                  read_image, read_rows, run_in_sentences, select)
+from engine import Answers, Engine
 from fit import Sets, load_sets, logits_of
 from manifest import NEAR, bits_apart, perceptual_hash
 from metrics import bootstrap, confusion, pr_curve, rates, reliability, risk_coverage, roc_curve
@@ -166,8 +165,7 @@ def external_figures(engine: Engine, root: str, films: np.ndarray) -> tuple[dict
     manifest = Path(root) / "external" / "manifest.csv"
     if not manifest.is_file():
         return {}, 0
-    with open(manifest, newline="") as file:
-        listed = rows = list(csv.DictReader(file))
+    listed = rows = read_rows(manifest)
     missing = {"file", "set", "label"} - set(rows[0] if rows else ())
     if missing:
         raise DataError(f"{manifest} is empty or lacks the column {min(missing)}.")
@@ -258,7 +256,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (DataError, EngineError) as error:
-        sys.exit(str(error))
+    run_in_sentences(main)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import csv
 import hashlib
+import io
 import math
 import os
 import sys
@@ -25,7 +26,7 @@ import torch.nn.functional as F
 
 from batches import BATCH, Batch, Batches, as_batches
 from data import (INPUT, OPACITY, PUBLISHED, DataError, Record, check_classes, file_digest, load_or_explain,
-                  read_films, read_negatives)
+                  read_films, read_negatives, replacing, run_in_sentences)
 from net import CLASSES
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184",
@@ -81,13 +82,10 @@ class Sets:
 
 def run_program(main: Callable[[], None]) -> None:
     """Runs `main` with malloc kept from returning memory, as page faults cost a third of the time: the program starts
-    again for that. What is wrong with the data ends it with a sentence."""
+    again for that."""
     if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
-    try:
-        main()
-    except DataError as error:
-        sys.exit(str(error))
+    run_in_sentences(main)
 
 
 def load_sets(data: str, cache: str, quick: bool = False) -> Sets:
@@ -186,23 +184,21 @@ def score_of(result: dict[str, float]) -> float:
 
 
 def save_atomically(state: object, path: Path) -> None:
-    """Writes beside the target, then renames: a full disk or a kill leaves the last good file."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        torch.save(state, file)
+    """A full disk or a kill leaves the last good file. From memory, as torch ends the program where the disk is full."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(content.getbuffer())
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def write_curves(history: list[dict], out: Path) -> None:
     """curves.csv and curves.png."""
-    temporary = out / "curves.csv.tmp"
-    with open(temporary, "w", newline="") as file:
+    with replacing(out / "curves.csv") as temporary, open(temporary, "w", newline="") as file:
         writer = csv.DictWriter(file, list(history[0]))
         writer.writeheader()
         writer.writerows(history)
-    os.replace(temporary, out / "curves.csv")
     import matplotlib
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt

@@ -1,4 +1,4 @@
-"""Prepares the database as Kaggle publishes it: near-duplicate clusters, seeded splits, one manifest CSV.
+"""Prepares the database as Kaggle publishes it: near-duplicate clusters, splits, one manifest CSV.
 
 Films that look the same (by a perceptual hash) form a cluster, and a cluster lies in one split as a whole.
 """
@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data import FOLDERS, UNREADABLE, DataError, read_image
+from data import FOLDERS, UNREADABLE, DataError, read_image, replacing
 
-SHARES = {"train": 0.80, "val": 0.08, "test": 0.12}
-SEED = 1
+TEST, VAL = 12, 8  # of a hundred clusters; the others train
 HASH_SIDE = 64
 # Of 256 bits. In the database, copies differ in fewer than 25, different films hardly ever in fewer than 40.
 NEAR = 24
@@ -32,9 +31,14 @@ def find_images(root: str) -> dict[str, list[Path]]:
                        if (Path(root) / n / "images").is_dir()), None)
         if folder is None:
             raise DataError(f"The class {name} has no folder {name.replace('_', ' ')}/images in {root}.")
-        found[name] = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
+        entries = sorted(folder.iterdir())
+        files = [p for p in entries if p.is_file()]
+        found[name] = [p for p in files if p.suffix.lower() in (".png", ".jpg", ".jpeg")]
         if not found[name]:
             raise DataError(f"The class {name} has no images in {folder}.")
+        others, folders = len(files) - len(found[name]), sum(p.is_dir() for p in entries)
+        if others or folders:
+            print(f"{others} files in {folder} are no PNG or JPEG; {folders} folders were not entered.", file=sys.stderr)
     return found
 
 
@@ -77,52 +81,62 @@ def clusters_of(count: int, pairs: list[tuple[int, int]]) -> np.ndarray:
     return np.array([root(i) for i in range(count)])
 
 
-def split_clusters(classes: list[str], clusters: np.ndarray) -> list[str]:
-    """A split for every item: by cluster, seeded, in each class by the same shares."""
-    rng = np.random.default_rng(SEED)
+def split_clusters(classes: list[str], clusters: np.ndarray, paths: list[str]) -> list[str]:
+    """A split for every item, by the hash of its cluster's first path: more films move none of those that are there.
+
+    But where a split of a class would be empty, it gets the cluster of the least hash from the class's largest split.
+    """
     split_of: dict[int, str] = {}
     for name in FOLDERS:
-        own = sorted({int(c) for c, n in zip(clusters, classes) if n == name and classes[c] == name})
-        rng.shuffle(own)
-        test, val = (max(1, round(SHARES[s] * len(own))) for s in ("test", "val"))
-        for i, cluster in enumerate(own):
-            split_of[cluster] = "test" if i < test else "val" if i < test + val else "train"
+        splits: dict[str, list[tuple[int, int]]] = {"test": [], "val": [], "train": []}
+        for cluster in {int(c) for c in clusters if classes[c] == name}:
+            number = int(hashlib.sha256(os.fsencode(paths[cluster])).hexdigest(), 16)
+            share = number % 100
+            splits["test" if share < TEST else "val" if share < TEST + VAL else "train"].append((number, cluster))
+        for members in splits.values():
+            largest = max(splits.values(), key=len)
+            if not members and len(largest) > 1:
+                members.append(min(largest))
+                largest.remove(members[0])
+        split_of.update({cluster: split for split, members in splits.items() for _, cluster in members})
     return [split_of[int(c)] for c in clusters]
 
 
 def prepare(root: str, cache_dir: str) -> str:
-    """Path of the manifest of a folder in Kaggle's layout; made once, then found in the cache."""
+    """Path of the manifest of a folder in Kaggle's layout; made once, then found in the cache.
+
+    Files that cannot be read stay in it, each by itself, so that whoever loads it names them.
+    """
     found = find_images(root)
     files = [(name, path) for name, paths in found.items() for path in paths]
-    listing = "\n".join(f"{p.relative_to(root)}:{p.stat().st_size}" for _, p in files)
-    key = hashlib.sha256(listing.encode()).hexdigest()[:16]
+    stats = [path.stat() for _, path in files]
+    listing = "\n".join(f"{p.relative_to(root)}:{s.st_size}:{s.st_mtime_ns}" for (_, p), s in zip(files, stats))
+    key = hashlib.sha256(os.fsencode(listing)).hexdigest()[:16]
     manifest = Path(cache_dir) / f"manifest-{key}.csv"
     if manifest.is_file():
         return str(manifest)
-    kept, hashes, sizes = [], [], Counter()
+    kept, unread, hashes, sizes = [], [], [], Counter()
     for name, path in files:
         try:
             with Image.open(path) as image:
                 sizes[image.size] += 1
             hashes.append(perceptual_hash(read_image(str(path))))
-            kept.append((name, path))
-        except UNREADABLE as error:
-            print(f"skipped: {path}: {error}", file=sys.stderr)
-    if len(kept) < len(files):
-        print(f"{len(files) - len(kept)} of {len(files)} images could not be read and were skipped.", file=sys.stderr)
+            kept.append((name, path.relative_to(root).as_posix()))
+        except UNREADABLE:
+            unread.append((name, path.relative_to(root).as_posix()))
     if len(sizes) > 1:
         print(f"sizes differ: {dict(sizes.most_common(5))}; all are stretched to the network's", file=sys.stderr)
     if not kept:
         raise DataError(f"No image in {root} could be read.")
-    classes = [name for name, _ in kept]
+    classes, paths = [name for name, _ in kept], [path for _, path in kept]
     clusters = clusters_of(len(kept), near_pairs(np.stack(hashes)))
-    splits = split_clusters(classes, clusters)
+    rows = [*zip(kept, split_clusters(classes, clusters, paths), (paths[c] for c in clusters)),
+            *((file, "train", file[1]) for file in unread)]
     manifest.parent.mkdir(parents=True, exist_ok=True)
-    temporary = manifest.with_suffix(".tmp")
-    with open(temporary, "w", newline="") as file:
+    with replacing(manifest) as temporary, open(temporary, "w", newline="", encoding="utf-8",
+                                                errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for (name, path), split, cluster in zip(kept, splits, clusters):
-            writer.writerow((path.stem, path.relative_to(root), name, split, cluster, "unknown", "unknown"))
-    os.replace(temporary, manifest)
+        for (name, path), split, cluster in rows:
+            writer.writerow((Path(path).stem, path, name, split, cluster, "unknown", "unknown"))
     return str(manifest)

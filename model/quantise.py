@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from batches import Batch
-from data import NEGATIVE, read_at_input, select
+from data import NEGATIVE, read_at_input, replacing, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, run_program, scores
 from integer import IntegerNet
 from net import CLASSES, Net
@@ -48,9 +48,8 @@ def quantised(net: Net, sets: Sets, seed: int) -> QuantNet:
 
 
 def save_integer(net: IntegerNet, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(pickle.dumps(net))
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(pickle.dumps(net))
 
 
 def load_integer(path: str) -> IntegerNet:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Iterator
@@ -20,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
-from data import CLASS_IDS, SIZE, DataError, select
-from engine import Engine, EngineError
+from data import CLASS_IDS, SIZE, run_in_sentences, select
+from engine import Engine
 from fit import load_sets
 
 FILMS = 320                # of each class, to fit on
@@ -191,7 +190,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (DataError, EngineError) as error:
-        sys.exit(str(error))
+    run_in_sentences(main)

@@ -56,9 +56,11 @@ class Table:
 
 def _dequantise(tensor: Table, buffers: list[Table]) -> np.ndarray:
     """The tensor's real values; per-channel scales run along its quantised dimension."""
+    quantisation = tensor.table(4)
+    if quantisation is None or not quantisation.vector(2, np.float32).size:
+        raise ValueError("the weights of the TensorFlow Lite file are not quantised")
     values = buffers[tensor.scalar(2, "I")].vector(0, np.uint8).tobytes()
     array = np.frombuffer(values, DTYPES[tensor.scalar(1, "b")]).reshape(tensor.vector(0, np.int32))
-    quantisation = tensor.table(4)
     scale, zero = quantisation.vector(2, np.float32), quantisation.vector(3, np.int64)
     shape = [1] * array.ndim
     shape[quantisation.scalar(6, "i") if scale.size > 1 else 0] = scale.size
