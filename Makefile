@@ -10,7 +10,6 @@ BUILD   := build
 PREFIX  ?= /usr/local
 PORT    ?= 8080
 FUZZ_SECONDS ?= 60
-INIT    ?= model/cxrlens.cxrm
 VERSION := $(shell sed -n 's/^.define CXR_VERSION_STRING "\(.*\)"/\1/p' src/cxr.h)
 PYTHON  ?= /usr/bin/python3
 Q       := $(if $(V),,@)
@@ -38,9 +37,9 @@ bench: setup-node setup-npm native wasm bench-files ## measure speed here, nativ
 	$(BUILD)/cxrlens bench
 	node tests/bench/run.js
 
-train: setup-train ## train, quantise and export model/cxrlens.cxrm from DATA=DIR, starting from INIT; MODEL_VERSION, NOTICE, RESTART=1
+train: setup-train ## train, quantise and export model/cxrlens.cxrm from DATA=DIR, starting from INIT or what ships; MODEL_VERSION, NOTICE, RESTART=1
 	$(call need_data)
-	$(PYTHON) model/train.py --data '$(DATA)' --init '$(INIT)' $(if $(RESTART),--restart)
+	$(PYTHON) model/train.py --data '$(DATA)' $(if $(INIT),--init '$(INIT)') $(if $(RESTART),--restart)
 	$(PYTHON) model/quantise.py --data '$(DATA)' $(if $(RESTART),--restart)
 	$(PYTHON) model/calibrate.py --data '$(DATA)'
 	$(PYTHON) model/export.py $(if $(MODEL_VERSION),--model-version "$$MODEL_VERSION") $(if $(NOTICE),--notice "$$NOTICE")

@@ -220,7 +220,8 @@ def evaluate(args: argparse.Namespace) -> dict:
     labels = np.array([r.label for r in records])
     films = sets.films[test]
     meta = cxrm.read(args.model)[1]
-    same_data = meta.get("training.data") == sets.fingerprint()
+    fingerprint = sets.fingerprint()
+    same_data = meta.get("training.data") == fingerprint and not meta.get("training.seen")
     began = time.time()
     answers = engine.classify([r.path for r in records])
     if not answers.read.all():

@@ -13,21 +13,24 @@ import numpy as np
 import torch
 
 import cxrm
-from data import CLASS_IDS, INPUT, file_digest
+from data import CLASS_IDS, INPUT, PUBLIC_FINGERPRINT, file_digest, replacing
 from golden import write_golden
 from integer import IntegerNet
 from net import CLASSES, Net
+from origin import Origin, origin_of
 from quantise import load_integer
 
-MODEL_ID = "cxrlens-mobilenetv2"
+MODEL_ID, FIRST_VERSION = "cxrlens-mobilenetv2", "1.0.0"
 LICENCE = "see model/CARD.md; research and education only, not a medical device"
-NOTICE = ("Trained on the COVID-19 Radiography Database (Rahman, Chowdhury et al.) and images of the RSNA Pneumonia "
-          "Detection Challenge; started from MobileNetV2 weights of google-coral/test_data (Apache-2.0).")
+PUBLIC_NOTICE = ("Trained on the COVID-19 Radiography Database (Rahman, Chowdhury et al.) and images of the RSNA Pneumonia "
+                 "Detection Challenge; started from MobileNetV2 weights of google-coral/test_data (Apache-2.0).")
+OTHER_NOTICE = "Trained on films that were not described."
 PREPROCESS = f"gray BT.601, whole frame stretched, antialiased bicubic a=-0.5, {INPUT}x{INPUT}, level/255"
 
 
-def metadata(calibration: dict, version: str, notice: str, checkpoint: str) -> cxrm.Meta:
-    """`checkpoint` is the digest of the float network."""
+def metadata(calibration: dict, version: str, notice: str, checkpoint: str, origin: Origin) -> cxrm.Meta:
+    """`checkpoint` is the digest of the float network, `origin` what it has seen before."""
+    past = {"training.start": origin.model, "training.seen": origin.seen}
     return {"model.id": MODEL_ID, "model.version": version, "classes": "\n".join(CLASS_IDS),
             "calibration.scale": np.full(CLASSES, calibration["scale"], np.float32),
             "calibration.bias": np.zeros(CLASSES, np.float32),
@@ -37,7 +40,8 @@ def metadata(calibration: dict, version: str, notice: str, checkpoint: str) -> c
             "operating.sens95": np.array(calibration["operating"]["sens95"], np.float32),
             "operating.spec95": np.array(calibration["operating"]["spec95"], np.float32),
             "preprocess": PREPROCESS, "training.data": calibration["training_data"], "training.float": checkpoint,
-            "training.date": date.today().isoformat(), "licence": LICENCE, "notice": notice}
+            **{key: text for key, text in past.items() if text}, "training.date": date.today().isoformat(),
+            "licence": LICENCE, "notice": notice}
 
 
 def with_calibrated_bias(net: IntegerNet, calibration: dict) -> IntegerNet:
@@ -77,17 +81,18 @@ def main() -> None:
     parser.add_argument("--golden", default="tests/golden", help="folder for the golden vectors")
     parser.add_argument("--onnx", default="build/cxrlens.onnx")
     parser.add_argument("--report", default=str(Path(__file__).with_name("reports")), help="folder for training.json")
-    parser.add_argument("--model-version", default="1.0.0")
-    parser.add_argument("--notice", default=NOTICE, help="where films and first weights come from")
+    parser.add_argument("--model-version")
+    parser.add_argument("--notice", help="where films and first weights come from")
     args = parser.parse_args()
     calibration = json.loads(Path(args.calibration).read_text())
+    if not args.model_version:
+        print(f"note: without --model-version (make train MODEL_VERSION=...) the model is called {FIRST_VERSION}.")
+    public = calibration["training_data"] == PUBLIC_FINGERPRINT
     net = with_calibrated_bias(load_integer(args.integer), calibration)
-    data = cxrm.write(net, metadata(calibration, args.model_version, args.notice, file_digest(args.checkpoint)))
-    temporary = Path(args.out + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, args.out)
+    data = cxrm.write(net, metadata(calibration, args.model_version or FIRST_VERSION,
+                                    args.notice or (PUBLIC_NOTICE if public else OTHER_NOTICE),
+                                    file_digest(args.checkpoint), origin_of(args.checkpoint, calibration["training_data"])))
     digest = hashlib.sha256(data).hexdigest()
-    print(f"{args.out}: {len(data)} bytes, SHA-256 {digest}")
     write_golden(net, digest, Path(args.golden))
     folders = {"float": Path(args.checkpoint).parent, "quantised": Path(args.integer).parent}
     Path(args.report).mkdir(parents=True, exist_ok=True)
@@ -95,6 +100,9 @@ def main() -> None:
     (Path(args.report) / "training.json").write_text(json.dumps(record, indent=1) + "\n")
     Path(args.onnx).parent.mkdir(parents=True, exist_ok=True)
     write_onnx(args.checkpoint, Path(args.onnx))
+    with replacing(Path(args.out)) as temporary:  # last, as the next training starts from it
+        temporary.write_bytes(data)
+    print(f"{args.out}: {len(data)} bytes, SHA-256 {digest}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from batches import BATCH, Batch, Batches, as_batches
 from data import (INPUT, OPACITY, PUBLISHED, DataError, Record, check_classes, file_digest, load_or_explain,
                   read_films, read_negatives, replacing, run_in_sentences)
 from net import CLASSES
+from origin import Origin
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184",
              "MALLOC_TOP_PAD_": "268435456", "GOMP_SPINCOUNT": "0"}
@@ -78,6 +79,10 @@ class Sets:
         """SHA-256 of which image is which class in which split; a model file has that of its training as training.data."""
         lines = sorted(f"{r.id},{r.label},{r.split}" for r in self.records + self.negative_records)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def pixels(self) -> str:
+        """SHA-256 of the films themselves: others may have come under the old names."""
+        return hashlib.sha256(np.ascontiguousarray(self.films)).hexdigest()
 
 
 def run_program(main: Callable[[], None]) -> None:
@@ -219,11 +224,12 @@ class Fit:
     """One training: networks, optimiser, plan and output folder."""
 
     def __init__(self, net: torch.nn.Module, recipe: Recipe, budget: Budget, sets: Sets, out: str, seed: int,
-                 restart: bool, start: str):
-        """`start` is the file that the network comes from: with data and seed it tells which training a checkpoint is of."""
+                 restart: bool, origin: Origin):
+        """`origin` is where the network comes from: with data and seed it tells which training a checkpoint is of."""
         self.recipe, self.budget, self.sets, self.seed = recipe, budget, sets, seed
-        origin = file_digest(start) if start else "random"
-        self.identity = [sets.fingerprint(), origin, seed]
+        self.past = {"data": sets.fingerprint(), "start": origin.model, "seen": origin.seen}
+        digest = file_digest(origin.path) if origin.path else "random"
+        self.identity = [self.past["data"], sets.pixels(), digest, seed]
         self.out, self.plan = Path(out), Plan()
         self.out.mkdir(parents=True, exist_ok=True)
         self.net = net.to(memory_format=torch.channels_last)
@@ -240,8 +246,8 @@ class Fit:
             return
         state = torch.load(self.out / "last.pt", map_location="cpu")
         if state.get("identity") != self.identity:
-            raise DataError(f"{self.out} holds a training of other data, another start or another seed: --restart begins "
-                            "anew there, --out names another folder.")
+            raise DataError(f"{self.out} holds a training of other data, another start or another seed: --restart (make "
+                            "train RESTART=1) begins anew there, --out names another folder.")
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -276,7 +282,7 @@ class Fit:
         """Writes the network down if none before scored better."""
         if score > self.plan.best:
             self.plan.best, self.plan.best_epoch = score, self.plan.epoch
-            save_atomically({"average": net.state_dict(), "plan": asdict(self.plan)}, self.out / "best.pt")
+            save_atomically({"average": net.state_dict(), "plan": asdict(self.plan), **self.past}, self.out / "best.pt")
 
     def _blend(self) -> None:
         """Takes the mean of the last weights and the best, or the first, where validation likes it better than either.
@@ -376,4 +382,5 @@ class Fit:
 
     def _save(self) -> None:
         save_atomically({"net": self.net.state_dict(), "average": self.average.state_dict(), "identity": self.identity,
-                         "optimiser": self.optimiser.state_dict(), "plan": asdict(self.plan)}, self.out / "last.pt")
+                         "optimiser": self.optimiser.state_dict(), "plan": asdict(self.plan), **self.past},
+                        self.out / "last.pt")

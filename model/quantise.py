@@ -14,6 +14,7 @@ from data import NEGATIVE, read_at_input, replacing, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, run_program, scores
 from integer import IntegerNet
 from net import CLASSES, Net
+from origin import origin_of
 from quantnet import QuantNet, to_integer
 from scales import calibrate_scales
 from train import GATE_WEIGHT, common_arguments
@@ -82,7 +83,8 @@ def main() -> None:
     if args.minutes > 0:
         recipe = Recipe(PEAK, EMA_DECAY, imitation(float_net), evaluate)
         budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
-        best = Fit(net, recipe, budget, sets, args.out, args.seed, args.restart, args.checkpoint).run()
+        origin = origin_of(args.checkpoint, sets.fingerprint())
+        best = Fit(net, recipe, budget, sets, args.out, args.seed, args.restart, origin).run()
         net.load_state_dict(torch.load(best, map_location="cpu")["average"])
     save_integer(to_integer(net), out / "integer.pickle")
     print(f"wrote {out / 'integer.pickle'}")

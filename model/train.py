@@ -15,6 +15,7 @@ from batches import Batch, as_batches
 from data import NEGATIVE, DataError, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, run_program, scores
 from net import CLASSES, Net, load_folded
+from origin import origin_of
 
 PEAK, EMA_DECAY, REACH = 3e-4, 0.998, 0.2
 GATE_WEIGHT = 0.3
@@ -36,10 +37,27 @@ def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     return F.cross_entropy(logits[is_film, :CLASSES], wanted) + GATE_WEIGHT * gate + BEYOND_WEIGHT * beyond
 
 
-def start(init: str | None, sets: Sets, seed: int) -> Net:
-    """A new network: from `init`, else from the weights that ship, else from random numbers."""
-    path = init or SHIPPED
-    if not init and not os.path.exists(path):
+def start_file(init: str | None, out: Path, restart: bool) -> str:
+    """The file to start from: `init`, else the weights that ship, else none. A new training takes a copy of it into its
+    folder, by which it is resumed: export puts the new model in the place of the one it started from."""
+    copies = list(out.glob("start.*"))
+    if (out / "last.pt").exists() and not restart:
+        return init or (str(copies[0]) if copies else "")
+    path = init or (SHIPPED if os.path.exists(SHIPPED) else "")
+    content = Path(path).read_bytes() if path else b""
+    for copy in copies:
+        copy.unlink()
+    if not path:
+        return ""
+    out.mkdir(parents=True, exist_ok=True)
+    copy = out / f"start{Path(path).suffix}"
+    copy.write_bytes(content)
+    return str(copy)
+
+
+def start(path: str, sets: Sets, seed: int) -> Net:
+    """A new network, from the file `path` or, without one, from random numbers."""
+    if not path:
         print("starting from random weights: pass --init for a pretrained start")
         return Net()
     net = Net(fixed=True)
@@ -72,14 +90,13 @@ def train(args: argparse.Namespace) -> Path:
     val = select(sets.records, "val")
     labels = np.array([sets.records[i].label for i in val])
     recipe = Recipe(PEAK, EMA_DECAY, loss_of, lambda net: scores(logits_of(net, sets.films[val]), labels), REACH)
-    net = start(args.init, sets, args.seed)
-    init = args.init or SHIPPED
-    if init.endswith(".cxrm") and os.path.exists(init) and not args.quick:
-        if cxrm.read(init)[1].get("training.data") != sets.fingerprint():
-            print(f"note: {init} was trained on another data set or other splits. Films that it has seen may now be in val "
-                  "or test, and flatter their figures; an ImageNet start (--init with a .tflite) rules that out.")
+    path = start_file(args.init, Path(args.out), args.restart)
+    net, origin = start(path, sets, args.seed), origin_of(path, sets.fingerprint())
+    if origin.seen and not args.quick:
+        print(f"note: {path} was trained on another data set or other splits. Films that it has seen may now be in val or "
+              "test, and flatter their figures; an ImageNet start (--init with a .tflite) rules that out.")
     budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
-    return Fit(net, recipe, budget, sets, args.out, args.seed, args.restart, init if os.path.exists(init) else "").run()
+    return Fit(net, recipe, budget, sets, args.out, args.seed, args.restart, origin).run()
 
 
 def common_arguments(description: str, out: str, minutes: float) -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ import { fill, h } from './dom.js';
 /**
  * What is read of model/reports/evaluation.json.
  * @typedef {object} Report
+ * @property {boolean} same_data whether the weights have learned from no other data or splits than those of the test
  * @property {{ films: number, accuracy: Measured, reweighted_accuracy: Measured, ece: number, classes: Record<string, { f1: Measured }> }} test
  * @property {{ films_refused: number }} gate
  * @property {Record<string, { accuracy: number }>} masks
@@ -29,12 +30,14 @@ const percent = (words, share) => new Intl.NumberFormat(words.language, { style:
 const interval = (words, { value, low, high }) => words.text('about.interval', { value: percent(words, value), low: percent(words, low), high: percent(words, high) });
 
 /**
- * Fills `node` with two tables: films of the sources that the model learned from, and films from elsewhere.
+ * Fills `node` with two tables: films of the sources that the model learned from, and films from elsewhere. Figures that
+ * films seen in training may flatter are not shown, and a sentence says so.
  * @param {HTMLElement} node
  * @param {Report} report
  * @param {Words} words
  */
-export function showReport(node, { test, gate, masks, external }, words) {
+export function showReport(node, { same_data: sameData, test, gate, masks, external }, words) {
+  if (!sameData) return fill(node, h('p', {}, words.text('about.seen')));
   const rows = [
     [words.text('about.accuracy'), interval(words, test.accuracy)],
     [words.text('about.reweighted'), interval(words, test.reweighted_accuracy)],

@@ -44,5 +44,6 @@ export default {
   'about.interval': '{value} ({low} to {high})',
   'about.elsewhere': 'Right class on films from elsewhere, by their own labels',
   'about.flatter': 'Brackets are 95% intervals. The first table flatters: each class comes from other hospitals and ages, and part of the answer is the source, not the lung.',
+  'about.seen': 'The model was measured on films of which some may be among those that it, or the model it grew from, learned from. Such figures flatter, so they are not shown.',
   'page.notice': 'For research and education. Not a medical device: its answers can be wrong, and are never a basis for a decision about anyone’s care.',
 };
