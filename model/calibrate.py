@@ -39,8 +39,9 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool) -> 
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        # A weak pull to "no bias": a class has few validation films.
-        loss = F.cross_entropy(x * scale.exp() + bias, y) + 0.5 * bias.square().sum() / len(y)
+        # A weak pull to the logits as they are: a class has few validation films, and of no mistake no scale is the best.
+        pull = 0.5 * (scale.square() + bias.square().sum()) / len(y)
+        loss = F.cross_entropy(x * scale.exp() + bias, y) + pull
         loss.backward()
         return loss
 
@@ -89,12 +90,12 @@ def doubt_threshold(p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     Thresholds are tested from strict to lax and the walk stops at the first failure (fixed-sequence testing),
     so the bound holds for the threshold that is returned. It holds for films drawn like the validation ones, and
     for no others; and only nearly, since the same films chose the weights and fitted the temperature. Where no threshold
-    passes, nearly everything is left open, and `bounded` is false.
+    passes, it is above 1: everything is left open, and `bounded` is false.
     """
     confidence, right = p.max(1), p.argmax(1) == labels
     # Of fewer, even without a mistake, nothing could be said.
     fewest = max(len(p) // 4, math.ceil(math.log(1 - CONFIDENCE) / math.log(1 - RISK)))
-    chosen, bounded = 0.999, False
+    chosen, bounded = float(np.nextafter(np.float32(1), np.float32(2))), False
     for threshold in np.arange(0.99, 0.25, -0.005):
         answered = confidence >= threshold
         if answered.sum() < fewest:
@@ -104,7 +105,7 @@ def doubt_threshold(p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         chosen, bounded = float(threshold), True
     answered = confidence >= chosen
     if not bounded:
-        print(f"note: of {len(p)} validation films, no threshold keeps the risk of answers at {RISK:.0%}; almost all will be "
+        print(f"note: of {len(p)} validation films, no threshold keeps the risk of answers at {RISK:.0%}; all will be "
               "`uncertain`.")
     return {"threshold": chosen, "bounded": bounded, "coverage": float(answered.mean()),
             "accuracy": float(right[answered].mean()) if answered.any() else 0.0}

@@ -129,11 +129,12 @@ def elsewhere(evaluation: dict, ours: bool) -> str:
             f"the most likely one, whatever\nthe verdict.\n\n{external(evaluation)}")
 
 
-def bound(doubt: dict) -> str:
+def doubts(doubt: dict) -> str:
     if not doubt["bounded"]:
-        return (f"No threshold kept the risk among the answers at {percent(RISK, 0)} with {percent(CONFIDENCE, 0)} confidence, so "
-                "almost everything is left open.")
-    return (f"The threshold is the lowest for which the risk among the\nanswers is at most {percent(RISK, 0)} with "
+        return (f"No threshold kept the risk among the\nanswers at {percent(RISK, 0)} with {percent(CONFIDENCE, 0)} "
+                "confidence, so the verdict on every film that is accepted is `uncertain`.")
+    return (f"An answer is given only at a probability of at least\n{doubt['threshold']:.3f}; below it the verdict is "
+            f"`uncertain`. The threshold is the lowest for which the risk among the\nanswers is at most {percent(RISK, 0)} with "
             f"{percent(CONFIDENCE, 0)} confidence, by Clopper-Pearson bounds tested from strict to lax on the\nvalidation films "
             f"(accuracy of answers there {percent(doubt['accuracy'])}, coverage {percent(doubt['coverage'])}). The bound holds for "
             "films drawn like the\nvalidation films: the same sources in the same shares; and only nearly, since the same films "
@@ -205,8 +206,7 @@ Of the test films {percent(evaluation['gate']['films_refused'], 2)} are refused.
 
 ## Calibration and doubt
 
-A temperature{' and class biases were' if calibration['with_bias'] else ' was'} fitted on `val`. An answer is given only at a probability of at least
-{float(meta['doubt.threshold'][0]):.3f}; below it the verdict is `uncertain`. {bound(doubt)}
+A temperature{' and class biases were' if calibration['with_bias'] else ' was'} fitted on `val`. {doubts(doubt)}
 
 ## Who is in the data
 
