@@ -12,14 +12,14 @@ import cxrm
 import report
 from calibrate import CONFIDENCE, RISK
 from corruptions import LUNGS_REMOVED
-from data import CLASS_IDS, INPUT, file_digest
+from data import CLASS_IDS, INPUT, PUBLIC_FINGERPRINT, file_digest
+from explain import after_shuffling
 from report import percent
 
 MODEL = Path(__file__).parent
 NAMES = dict(zip(CLASS_IDS, ("Normal", "COVID-19", "Viral pneumonia", "Lung opacity")))
 
 # What is known of the films that the published model learned from; for others the file's notice stands.
-PUBLIC_FINGERPRINT = "6bea9643f5dc18e1cd4009f65f696e4c94af85caa5ac5754148509730f86eac0"
 PUBLIC_DATA = """COVID-19 Radiography Database (T. Rahman, M. Chowdhury et al., Kaggle), with images of the RSNA Pneumonia Detection
 Challenge added to Lung opacity. The database collects from: RSNA and Kermany et al. (normals), Kermany et al. (viral
 pneumonia), RSNA (lung opacity), BIMCV-COVID19+, COVID-CXNet, ieee8023/covid-chestxray-dataset and others (COVID-19).
@@ -27,6 +27,9 @@ Each source has its own terms, many for research only; none of the images is in 
 manifest's clusters of near-duplicates; a hash of our own finds some more pairs across splits (eda.md).
 The first weights were those of MobileNetV2 for ImageNet (google-coral/test_data, Apache-2.0); each version began from the
 one before."""
+PUBLIC_COUNTS = "Counts, sources and near-duplicates are in [reports/eda.md](reports/eda.md). "
+FAILURES = """ and described in
+[reports/failures.md](reports/failures.md)."""
 TEST_READ = """ `test` was read twice for version 0.3, between
 which only the risk that `uncertain` is set for was raised from 2% to 3%, and once for each version after it."""
 PUBLIC_SOURCES = """COVID-19 films, viral pneumonia films and normal films come from different hospitals, machines and ages. All viral
@@ -57,9 +60,9 @@ def figures(test: dict) -> str:
 def confounding(evaluation: dict) -> str:
     masks, contrasts = evaluation["masks"], evaluation["contrasts"]
     rows = [[name, percent(m["accuracy"]), f"{m['mean_auc']:.3f}"] for name, m in masks.items()]
-    text = table(["test films with", "accuracy", "mean AUC"], rows)
+    text = table(["test films with", "accuracy", "mean AUC"], rows) + f"\n\n{report.OTHER_DECODER}"
     if contrasts:
-        text += "\n\nBetween classes of one source, where source says nothing:\n\n"
+        text += f"\n\n{report.ONE_COLLECTION}\n\n"
         text += table(["contrast", "films", "AUC"], [[n, c["films"], f"{c['auc']:.3f}"] for n, c in contrasts.items()])
     return text
 
@@ -73,7 +76,15 @@ def shortcut(evaluation: dict) -> str:
 def gate(evaluation: dict) -> str:
     rows = [[kind, g["images"], "yes" if g["trained_on"] else "no", percent(g["refused"]), percent(g["righted"])]
             for kind, g in evaluation["gate"]["negatives"].items()]
-    return table(["kind", "images", "kind in training", "refused", "righted and answered"], rows)
+    return (table(["kind", "images", "kind in training", "refused", "righted and answered"], rows)
+            + report.unread(evaluation["gate"]["negatives"]).rstrip("\n"))
+
+
+def gate_data(evaluation: dict) -> str:
+    """What trained the gate, and whether anything else tested it."""
+    unseen = any(not g["trained_on"] for g in evaluation["gate"]["negatives"].values())
+    return ("Images that are no frontal chest films trained the gate; others tested it, "
+            + ("some of them of kinds that training never saw." if unseen else "of the same kinds."))
 
 
 def external(evaluation: dict) -> str:
@@ -104,7 +115,8 @@ def explanation(explain: dict) -> str:
             f"answer a mean probability of {curves['deletion, map']:.2f} (random order {curves['deletion, random']:.2f}, centre "
             f"first {curves['deletion, centre first']:.2f}: lower is better); putting them back first gives "
             f"{curves['insertion, map']:.2f} ({curves['insertion, random']:.2f}, {curves['insertion, centre first']:.2f}: "
-            f"higher is better). Rank correlation with occlusion: {explain['occlusion_rank_correlation']:.2f}.")
+            f"higher is better). Rank correlation with occlusion: {explain['occlusion_rank_correlation']:.2f}. "
+            f"{after_shuffling(explain)}")
 
 
 def training(record: dict) -> str:
@@ -170,9 +182,10 @@ adults or the other way round; monitoring of a patient over time.
 
 {PUBLIC_DATA if ours else meta['notice']}
 
-Counts, sources and near-duplicates are in [reports/eda.md](reports/eda.md). Splits keep near-duplicates together. Training
-on `train`, every choice of weights, calibration and thresholds on `val`.{TEST_READ if ours else ''} Images that are no
-frontal chest films trained the gate; other kinds of them tested it.
+{PUBLIC_COUNTS if ours else ''}Splits keep near-duplicates together. The
+database's layout names no patients, so two films of one may lie in two splits. Training on `train`, every choice of weights,
+calibration and thresholds on `val`.{TEST_READ if ours else ''}
+{gate_data(evaluation)}
 
 ## How good it is on films of the same sources
 {caution}
@@ -228,8 +241,7 @@ depends on, the page's cover test measures: it reads the film again with one par
 
 ## Failures
 
-The most confident mistakes are listed in [reports/evaluation.md](reports/evaluation.md) and described in
-[reports/failures.md](reports/failures.md).
+The most confident mistakes are listed in [reports/evaluation.md](reports/evaluation.md){FAILURES if ours else "."}
 
 ## Training
 

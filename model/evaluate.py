@@ -55,15 +55,16 @@ def _with_interval(value: float, interval: np.ndarray) -> dict[str, float]:
     return {"value": float(value), "low": float(interval[0]), "high": float(interval[1])}
 
 
-def doubt_figures(answers: Answers, labels: np.ndarray) -> dict[str, float]:
+def doubt_figures(answers: Answers, labels: np.ndarray) -> dict[str, float | None]:
     """What `uncertain` does, and accuracy among the 90% of accepted films that are most confident."""
     accepted = answers.accepted & ~answers.turned
     if not accepted.any():
-        return {"answered": 0.0, "accuracy_answered": 0.0, "accuracy_at_90": 0.0, "ece_accepted": 0.0}
+        return {"answered": 0.0, "accuracy_answered": None, "accuracy_at_90": None, "ece_accepted": None}
     answered = accepted & (answers.verdict != "uncertain")
     right = answers.probabilities.argmax(1) == labels
     coverage, accuracy = risk_coverage(answers.probabilities[accepted], labels[accepted])
-    return {"answered": float(answered.mean()), "accuracy_answered": float(right[answered].mean()) if answered.any() else 0.0,
+    return {"answered": float(answered.mean()),
+            "accuracy_answered": float(right[answered].mean()) if answered.any() else None,
             "accuracy_at_90": float(accuracy[np.searchsorted(coverage, 0.9)]),
             "ece_accepted": reliability(answers.probabilities[accepted], labels[accepted])[1]}
 
@@ -83,13 +84,16 @@ def gate_figures(engine: Engine, sets: Sets, films: Answers) -> dict:
     answers = engine.classify_arrays(made)
     for kind in np.unique(made_kinds):
         rows[str(kind)] = {**_refusals(answers.where(made_kinds == kind)), "trained_on": True}
-    return {"films_refused": float((~films.accepted).mean()), "films_turned": float(films.turned.mean()),
+    return {"films_refused": float((films.read & ~films.accepted).mean()), "films_turned": float(films.turned.mean()),
             "negatives": rows}
 
 
 def _refusals(answers: Answers) -> dict[str, float]:
-    return {"images": len(answers.read), "refused": float((~answers.accepted).mean()),
-            "righted": float((answers.accepted & answers.turned).mean())}
+    """Shares of what the engine could read."""
+    images = int(answers.read.sum())
+    return {"images": images, "unread": len(answers.read) - images,
+            "refused": float((answers.read & ~answers.accepted).sum() / max(1, images)),
+            "righted": float((answers.accepted & answers.turned).sum() / max(1, images))}
 
 
 def robustness(engine: Engine, films: np.ndarray, labels: np.ndarray, changes: dict[str, Change]) -> dict:
@@ -107,7 +111,7 @@ def robustness(engine: Engine, films: np.ndarray, labels: np.ndarray, changes: d
 
 
 def contrasts(answers: Answers, records: list[Record]) -> dict:
-    """AUC between classes of one source: no border or scanner tells them apart."""
+    """AUC between classes of one collection, which its border or scanner tells apart the least."""
     labels = np.array([r.label for r in records])
     sources = np.array([r.source for r in records])
     result = {}
@@ -178,7 +182,7 @@ def external_figures(engine: Engine, root: str, films: np.ndarray) -> tuple[dict
         for label in np.unique(labels[names == name]):
             part = answers.where((names == name) & (labels == label))
             counts = np.bincount(part.logits.argmax(1)[part.read], minlength=CLASSES)
-            row = {"images": len(part.read), "refused": float((~part.accepted).mean()),
+            row = {"images": len(part.read), "refused": float((part.read & ~part.accepted).mean()),
                    "uncertain": float((part.verdict == "uncertain").mean()),
                    "argmax": dict(zip(CLASS_IDS, counts.tolist()))}
             if label in EXTERNAL_LABELS:
@@ -227,7 +231,7 @@ def evaluate(args: argparse.Namespace) -> dict:
     if not answers.read.all():
         print(f"the engine could not read {(~answers.read).sum()} test films; they count as wrong", file=sys.stderr)
         answers.unread_are_wrong(labels)
-    result = {"same_data": same_data, "engine_ms_per_film": 1000 * (time.time() - began) / len(records),
+    result = {"data": fingerprint, "same_data": same_data, "engine_ms_per_film": 1000 * (time.time() - began) / len(records),
               "test": test_figures(answers, labels),
               "float": float_agreement(args.checkpoint, meta.get("training.float"), films, answers, labels),
               "gate": gate_figures(engine, sets, answers), "contrasts": contrasts(answers, records),

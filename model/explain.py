@@ -132,6 +132,15 @@ def explain(args: argparse.Namespace) -> dict:
     }
 
 
+def after_shuffling(result: dict) -> str:
+    """How much of the map is left without the class's own weights, in words: where much is, it is no map of the class."""
+    value = result["rank_correlation_after_shuffling_the_head"]
+    if value < 0.5:
+        return f"With the head's weights shuffled, the map's rank correlation with itself falls to {value:.3f}."
+    return (f"With the head's weights shuffled, the map's rank correlation with itself stays at {value:.3f},\nso the map hardly "
+            "depends on the class's weights.")
+
+
 def markdown(result: dict) -> str:
     shares = result["shares"]
     rows = "".join(f"| {name} | " + " | ".join(f"{shares[region][name]:.3f}" for region in shares) + " |\n"
@@ -159,9 +168,8 @@ back (insertion: higher is better), in the map's order and in two others.
 | order | deletion | insertion |
 |---|---|---|
 {table}
-Rank correlation with the logit's fall under occlusion of each cell: {result['occlusion_rank_correlation']:.3f}. With the
-head's weights shuffled, the map's rank correlation with itself falls to
-{result['rank_correlation_after_shuffling_the_head']:.3f}.
+Rank correlation with the logit's fall under occlusion of each cell: {result['occlusion_rank_correlation']:.3f}.
+{after_shuffling(result)}
 """
 
 

@@ -20,14 +20,17 @@ def rates(matrix: np.ndarray) -> dict[str, np.ndarray]:
 
 def bootstrap(labels: np.ndarray, predicted: np.ndarray, classes: int, shares: np.ndarray,
               times: int = 2000, seed: int = 0) -> dict[str, np.ndarray]:
-    """95% intervals [2, ...] of accuracy, re-weighted accuracy, macro F1 and the per-class rates."""
+    """95% intervals [2, ...] of accuracy, re-weighted accuracy, macro F1 and the per-class rates; a resample without films
+    of a class says nothing of its recall and F1."""
     rng = np.random.default_rng(seed)
     cells = confusion(labels, predicted, classes).ravel()
     draws = rng.multinomial(cells.sum(), cells / cells.sum(), times).reshape(times, classes, classes)
     r = rates(draws)
+    absent = draws.sum(-1) == 0
+    r["recall"][absent] = r["f1"][absent] = np.nan
     figures = {"accuracy": np.trace(draws, axis1=1, axis2=2) / cells.sum(), "reweighted": r["recall"] @ shares,
                "macro_f1": r["f1"].mean(1), **r}
-    return {k: np.percentile(v, (2.5, 97.5), axis=0) for k, v in figures.items()}
+    return {k: np.nanpercentile(v, (2.5, 97.5), axis=0) for k, v in figures.items()}
 
 
 def _sorted_counts(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

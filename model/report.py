@@ -10,14 +10,19 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
-from data import CLASS_IDS  # noqa: E402
+from data import CLASS_IDS, PUBLIC_FINGERPRINT  # noqa: E402
 from engine import Answers  # noqa: E402
 from metrics import pr_curve, risk_coverage, roc_curve  # noqa: E402
 
 # The training project this one grew from: one figure for all, F1 of at least this in each class.
 SEED_ACCURACY, SEED_F1 = 0.9396, 0.91
-OTHER_DATA = ("**These are not the data and splits that the model was trained on.** If any of these films was among its "
-              "training films, as most of the COVID-19 Radiography Database's are, the figures flatter.")
+OTHER_DATA = ("**The weights have learnt from other data or splits than these.** If any of these test films was among those "
+              "that they learnt from, as for the weights that ship most of the COVID-19 Radiography Database's were, the "
+              "figures flatter.")
+OTHER_DECODER = ("The changed films, the full image among them, were decoded and stretched to 224 pixels in Python and handed\n"
+                 "on as PNG; the films of the test split are files that the engine decodes by itself. So the full image's\n"
+                 "figures differ a little from those.")
+ONE_COLLECTION = "Between classes of one collection; view (AP or PA) and file path may still differ:"
 
 
 def write(result: dict, answers: Answers, labels: np.ndarray, folder: Path) -> None:
@@ -47,18 +52,31 @@ def _interval(v: dict[str, float]) -> str:
     return f"{v['value']:.4f} ({v['low']:.4f} to {v['high']:.4f})"
 
 
-def percent(value: float, digits: int = 1) -> str:
-    return f"{100 * value:.{digits}f}%"
+def decimal(value: float | None) -> str:
+    """A figure, or a dash where there was nothing to take it of."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """As a percentage, or a dash where there was nothing to take it of."""
+    return "-" if value is None else f"{100 * value:.{digits}f}%"
+
+
+def unread(negatives: dict[str, dict]) -> str:
+    """What is to be added to a table of refusals if the engine could not read some of the images."""
+    count = sum(row.get("unread", 0) for row in negatives.values())
+    return f"\n{count} further images could not be read.\n" if count else ""
 
 
 def markdown(result: dict) -> str:
     """The whole report."""
     parts = ["# Evaluation\n\nWritten by `model/evaluate.py` through the C engine. Classes are the argmax of the four "
              "logits; the gate and `uncertain` are reported apart. Intervals are 95%, by bootstrap.\n",
-             "" if result["same_data"] else f"{OTHER_DATA}\n", _test_section(result), _groups_section(result), _gate_section(result["gate"]), _robustness_section(result)]
+             "" if result["same_data"] else f"\n{OTHER_DATA}\n", _test_section(result), _groups_section(result),
+             _gate_section(result["gate"]), _robustness_section(result)]
     if result["external"]:
         parts.append(_external_section(result["external"], result["external_left_out"]))
-    return "\n".join(parts)
+    return "".join(parts)
 
 
 def _test_section(result: dict) -> str:
@@ -68,17 +86,21 @@ def _test_section(result: dict) -> str:
             ["macro F1", _interval(t["macro_f1"]), "-"],
             ["lowest F1 of a class", f"{min(c['f1']['value'] for c in t['classes'].values()):.4f}", f"{SEED_F1} or more"],
             ["ECE (15 bins)", f"{t['ece']:.4f}", "-"],
-            ["ECE of films the gate accepts", f"{d['ece_accepted']:.4f}", "-"],
+            ["ECE of films the gate accepts", decimal(d["ece_accepted"]), "-"],
             ["films answered (accepted and not `uncertain`)", percent(d["answered"]), "-"],
-            ["accuracy of those answers", f"{d['accuracy_answered']:.4f}", "-"],
-            ["accuracy at 90% coverage", f"{d['accuracy_at_90']:.4f}", "-"]]
+            ["accuracy of those answers", decimal(d["accuracy_answered"]), "-"],
+            ["accuracy at 90% coverage", decimal(d["accuracy_at_90"]), "-"]]
     if f:
         rows += [["float network's accuracy", f"{f['float_accuracy']:.4f}", "-"],
                  ["agreement of engine and float network", percent(f["agreement"]), "-"]]
-    text = f"\n## Test split: {t['films']} films\n\n" + table(["", "this engine", "seed project"], rows)
-    text += ("\nThe seed project's figures are its own, on its own split of the imbalanced data set; they are not from "
-             "the same films.\n\n")
-    text += table(["class", "films", "precision", "recall", "F1", "ROC AUC", "average precision"],
+    text = f"\n## Test split: {t['films']} films\n\n"
+    if result["data"] == PUBLIC_FINGERPRINT:
+        text += table(["", "this engine", "seed project"], rows)
+        text += ("\nThe seed project's figures are its own, on its own split of the imbalanced data set; they are not from "
+                 "the same films.\n")
+    else:
+        text += table(["", "this engine"], [row[:2] for row in rows])
+    text += "\n" + table(["class", "films", "precision", "recall", "F1", "ROC AUC", "average precision"],
                    [[name, c["films"], *(_interval(c[k]) for k in ("precision", "recall", "f1")),
                      f"{c['roc_auc']:.4f}", f"{c['average_precision']:.4f}"] for name, c in t["classes"].items()])
     text += "\nConfusion (rows: truth, columns: engine)\n\n"
@@ -104,7 +126,8 @@ def _gate_section(gate: dict) -> str:
     return (f"\n## Gate\n\nOf the test films {percent(gate['films_refused'])} are refused, and "
             f"{percent(gate['films_turned'])} are accepted only after a turn that they did not need. What is no "
             "upright frontal chest film should be refused, or, if it is a turned or inverted film, righted.\n\n"
-            + table(["kind", "images", "kind in training", "refused", "righted and answered"], rows))
+            + table(["kind", "images", "kind in training", "refused", "righted and answered"], rows)
+            + unread(gate["negatives"]))
 
 
 def _robustness_section(result: dict) -> str:
@@ -112,8 +135,9 @@ def _robustness_section(result: dict) -> str:
     text += table(["films", "accuracy", "re-weighted", "mean AUC", "refused"],
                    [[name, f"{m['accuracy']:.4f}", f"{m['reweighted_accuracy']:.4f}", f"{m['mean_auc']:.4f}",
                      percent(m["refused"])] for name, m in result["masks"].items()])
+    text += f"\n{OTHER_DECODER}\n"
     if result["contrasts"]:
-        text += "\nClasses of one source, which no border or scanner tells apart:\n\n"
+        text += f"\n{ONE_COLLECTION}\n\n"
         text += table(["contrast", "films", "AUC", "accuracy"],
                        [[n, c["films"], f"{c['auc']:.4f}", f"{c['accuracy']:.4f}"]
                         for n, c in result["contrasts"].items()])
