@@ -1,6 +1,8 @@
 """The parts of the model pipeline by themselves."""
 from __future__ import annotations
 
+import json
+import os
 import sys
 import tempfile
 import unittest
@@ -14,20 +16,25 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
+import card  # noqa: E402
 import cxrm  # noqa: E402
 import golden  # noqa: E402
 import made_up  # noqa: E402
-from calibrate import binomial_upper  # noqa: E402
-from data import CLASS_IDS, INPUT, DataError, Record, check_splits, read_image, read_negatives, resize  # noqa: E402
+import tflite  # noqa: E402
+from batches import Batches  # noqa: E402
+from calibrate import binomial_upper, calibrate, doubt_threshold, fit_calibration  # noqa: E402
+from data import (CLASS_IDS, INPUT, NEGATIVE, PUBLISHED, DataError, Record, check_splits, read_image,  # noqa: E402
+                  read_manifest, read_negatives, resize, run_in_sentences, to_gray)
 from engine import _answers  # noqa: E402
-from fit import Sets, logits_of, save_atomically  # noqa: E402
+from fit import Budget, Fit, Recipe, Sets, logits_of, save_atomically, score_of  # noqa: E402
 from integer import DEPTHWISE, POINTWISE, Convolution, IntegerNet, Tensor  # noqa: E402
 from manifest import clusters_of, near_pairs, perceptual_hash, split_clusters  # noqa: E402
-from metrics import confusion, pr_curve, rates, reliability, roc_curve  # noqa: E402
+from metrics import bootstrap, confusion, pr_curve, rates, reliability, risk_coverage, roc_curve  # noqa: E402
 from net import Net, fold, layers, load_folded  # noqa: E402
+from origin import Origin, origin_of  # noqa: E402
 from quantnet import LIGHT, QuantNet, to_integer  # noqa: E402
 from scales import calibrate_scales, first_scales  # noqa: E402
-from train import start  # noqa: E402
+from train import start, start_file  # noqa: E402
 
 SHIPPED = ROOT / "model" / "cxrlens.cxrm"
 GOLDEN = ROOT / "tests" / "golden"
@@ -38,10 +45,15 @@ def samples() -> np.ndarray:
     return np.stack([read_image(str(path), INPUT) for path in sorted((ROOT / "web" / "samples").glob("*.jpg"))])
 
 
+def flat_films(count: int) -> np.ndarray:
+    """Films of one level each."""
+    return np.broadcast_to(np.arange(count, dtype=np.uint8).reshape(-1, 1, 1), (count, 224, 224)).copy()
+
+
 def float_net(films: np.ndarray) -> Net:
     """The shipped network in floats."""
     records = [Record(str(i), "", i, "train", "", "", "") for i in range(len(films))]
-    return start(None, Sets(films, records, films[:0], []), seed=1).eval()
+    return start(str(SHIPPED), Sets(films, records, films[:0], []), seed=1).eval()
 
 
 class Preprocessing(unittest.TestCase):
@@ -56,6 +68,11 @@ class Preprocessing(unittest.TestCase):
         self.assertTrue((resize(np.full((50, 60), 65535, np.uint16)) == 255).all())
         self.assertTrue((resize(np.full((50, 60), 257 * 100, np.uint16)) == 100).all())
 
+    def test_a_transparent_gray_is_black(self) -> None:
+        for dtype, key in ((np.uint8, 200), (np.uint16, 51400)):
+            image = Image.fromarray(np.array([[key, key - 1]], dtype))
+            image.info["transparency"] = key
+            np.testing.assert_array_equal(to_gray(image), [[0, key - 1]])
 
     def test_orientation_is_applied(self) -> None:
         stored = np.arange(40 * 60, dtype=np.uint16).reshape(40, 60).astype(np.uint8)
@@ -76,15 +93,38 @@ class Splits(unittest.TestCase):
         clusters = clusters_of(len(hashes), near_pairs(hashes))
         self.assertEqual(clusters[24], clusters[5])
         classes = [("Normal", "COVID", "Viral_Pneumonia", "Lung_Opacity")[i % 4] for i in range(24)] + ["COVID"]
-        splits = split_clusters(classes, clusters)
+        paths = [f"{name}/{i}.png" for i, name in enumerate(classes)]
+        splits = split_clusters(classes, clusters, paths)
         self.assertEqual(splits[24], splits[5])
         self.assertEqual(set(splits), {"train", "val", "test"})
-        self.assertEqual(splits, split_clusters(classes, clusters))
+        self.assertEqual(splits, split_clusters(classes, clusters, paths))
+
+    def test_more_films_move_none_of_those_that_are_there(self) -> None:
+        def splits_of(each: int) -> dict[str, str]:
+            paths = [f"{name}/{i}.png" for name in made_up.FOLDERS for i in range(each)]
+            classes = [path.split("/")[0].replace(" ", "_") for path in paths]
+            return dict(zip(paths, split_clusters(classes, np.arange(len(paths)), paths)))
+
+        few, more = splits_of(100), splits_of(130)
+        self.assertEqual(few, {path: more[path] for path in few})
+        shares = np.unique(list(more.values()), return_counts=True)[1] / len(more)
+        np.testing.assert_allclose(shares, (0.12, 0.80, 0.08), atol=0.05)
+        for name in made_up.FOLDERS:
+            self.assertEqual({split for path, split in splits_of(3).items() if path.startswith(name)},
+                             {"train", "val", "test"})
 
     def test_a_cluster_in_two_splits_is_an_error(self) -> None:
         records = [Record(str(i), "", 0, split, "7", "", "") for i, split in enumerate(("train", "test"))]
         self.assertRaisesRegex(DataError, "in both train and test", check_splits, records)
 
+    def test_a_name_in_a_manifest_may_be_any_bytes(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = Path(folder) / "manifest.csv"
+            manifest.write_bytes(b"id,file,class,split,cluster\n\xff,\xff.png,COVID,train,1\n")
+            records = read_manifest(str(manifest), folder)
+        self.assertEqual(os.fsencode(records[0].path), os.fsencode(folder) + b"/\xff.png")
+        self.assertEqual(records[0].id, "\\xff")  # which a report can hold
+        self.assertEqual(len(Sets(flat_films(1), records, flat_films(0), []).fingerprint()), 64)
 
     def test_a_manifest_of_negatives_without_a_column_is_an_error(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -100,13 +140,122 @@ class Checkpoints(unittest.TestCase):
             path = Path(folder) / "last.pt"
             save_atomically({"epoch": 1}, path)
 
-            def fail(_state: object, file) -> None:
-                file.write(b"half")
-                raise OSError("No space left on device")
-
-            with mock.patch("fit.torch.save", fail), self.assertRaises(OSError):
+            with mock.patch("fit.os.fsync", side_effect=OSError("No space left on device")), self.assertRaises(OSError):
                 save_atomically({"epoch": 2}, path)
             self.assertEqual(torch.load(path)["epoch"], 1)
+            self.assertEqual([p.name for p in Path(folder).iterdir()], ["last.pt"])
+
+    def test_a_full_disk_ends_a_program_with_a_sentence(self) -> None:
+        with self.assertRaises(SystemExit) as end:
+            run_in_sentences(mock.Mock(side_effect=OSError(28, "No space left on device", "last.pt")))
+        self.assertRegex(str(end.exception), r"could not be read or written: .*No space left on device: 'last.pt'\.$")
+
+    def test_the_lower_loss_is_kept(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            fit = self.fit(folder, flat_films(4))
+            for loss in (0.3, 0.2, 0.25):
+                torch.nn.init.constant_(fit.average.weight, loss)
+                fit._keep_best(fit.average, score_of({"log_loss": loss}))
+            kept = torch.load(Path(folder) / "best.pt")
+            self.assertAlmostEqual(kept["average"]["weight"].item(), 0.2)
+            self.assertEqual((kept["start"], kept["seen"]), ("model", "other"))
+
+    def test_other_films_under_the_old_names_are_another_training(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            self.fit(folder, flat_films(4))._save()
+            self.fit(folder, flat_films(4))
+            self.assertRaisesRegex(DataError, "holds a training of other data", self.fit, folder, flat_films(4) + 1)
+
+    @staticmethod
+    def fit(folder: str, images: np.ndarray) -> Fit:
+        sets = Sets(images, [Record(str(i), "", i % 4, "train", "", "", "") for i in range(len(images))], images[:0], [])
+        return Fit(torch.nn.Linear(1, 1), Recipe(1e-3, 0.9, mock.Mock(), mock.Mock()), Budget(0, 1, 1, 1), sets, folder, 1,
+                   False, Origin("", "model", "other"))
+
+
+class Origins(unittest.TestCase):
+    def test_what_weights_have_seen_is_handed_on(self) -> None:
+        own = str(cxrm.read(str(SHIPPED))[1]["training.data"])
+        self.assertEqual(origin_of(str(SHIPPED), own).seen, "")
+        self.assertEqual(origin_of("mobilenet.tflite", "a"), Origin("mobilenet.tflite"))
+        first = origin_of(str(SHIPPED), "a")
+        self.assertEqual(first.seen, own)
+        self.assertRegex(first.model, r"^cxrlens-mobilenetv2 \S+ [0-9a-f]{64}$")
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "best.pt")
+            torch.save({"data": "a", "start": first.model, "seen": first.seen}, path)
+            self.assertEqual(origin_of(path, "a"), Origin(path, first.model, own))
+            self.assertEqual(origin_of(path, "b").seen, ",".join(sorted((own, "a"))))
+            torch.save({}, path)
+            self.assertEqual(origin_of(path, "b").seen, "unknown")
+
+    def test_a_training_is_resumed_from_the_file_that_it_began_with(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            shipped, out = Path(folder) / "model.cxrm", Path(folder) / "train"
+            with mock.patch("train.SHIPPED", str(shipped)):
+                self.assertEqual(start_file(None, out, False), "")
+                shipped.write_bytes(b"first")
+                begun = start_file(None, out, False)
+                (out / "last.pt").touch()
+                shipped.write_bytes(b"exported")
+                self.assertEqual(start_file(None, out, False), begun)
+                self.assertEqual(Path(begun).read_bytes(), b"first")
+                self.assertEqual(start_file("other.tflite", out, False), "other.tflite")
+                self.assertEqual(Path(start_file(None, out, True)).read_bytes(), b"exported")
+                self.assertEqual(Path(start_file(begun, out, True)).read_bytes(), b"exported")
+
+    def test_a_start_that_cannot_be_read_is_an_error_with_a_sentence(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "short.cxrm"
+            path.write_bytes(b"CXRM")
+            self.assertRaisesRegex(ValueError, "not a sound .cxrm file", cxrm.read, str(path))
+        tensor = mock.Mock(**{"table.return_value": None})
+        self.assertRaisesRegex(ValueError, "not quantised", tflite._dequantise, tensor, [])
+
+
+class Training(unittest.TestCase):
+    def test_batches_are_films_of_train_with_their_own_labels_and_negatives_of_train(self) -> None:
+        images = flat_films(60)[:, :32, :32]
+        splits = ("train", "train", "val", "test", "train")
+        records = [Record(str(i), "", i % 4, splits[i % 5], "", "", "") for i in range(60)]
+        negatives = images[:8] + 200
+        negative_records = [Record(str(i), "", NEGATIVE, "train" if i % 2 else "test", "", "", "") for i in range(8)]
+        batches = Batches(images, records, negatives, negative_records, 32, seed=1)
+        with mock.patch("batches.augment", lambda x, _rng: x), mock.patch("batches.MIXED", 0):
+            drawn = list(batches.epoch(0, 20))
+        for batch in drawn:
+            levels = (batch.images[:, 0, 0, 0] * 255).round().long().numpy()
+            kinds = batch.labels.numpy()
+            for level, label in zip(levels[kinds != NEGATIVE], kinds[kinds != NEGATIVE]):
+                self.assertEqual((records[level].split, records[level].label), ("train", label))
+            self.assertEqual((kinds == NEGATIVE).sum(), 4)
+            self.assertEqual({negative_records[level - 200].split for level in levels[-2:]}, {"train"})
+        self.assertGreater(len({level for batch in drawn for level in batch.images[:, 0, 0, 0].tolist()}), 30)
+
+    def test_calibration_sees_films_of_val_only(self) -> None:
+        levels = 4 * np.arange(60, dtype=np.uint8)
+        made: list[np.ndarray] = []
+        with tempfile.TemporaryDirectory() as folder:
+            records = []
+            for i, level in enumerate(levels):
+                path = str(Path(folder) / f"{i}.png")
+                Image.fromarray(np.full((32, 32), level, np.uint8)).save(path)
+                records.append(Record(str(i), path, i % 4, ("train", "val", "test")[i // 4 % 3], "", "", ""))
+            images = flat_films(60) * 4
+            net = mock.Mock()
+            net.logits.side_effect = lambda x: np.eye(5, dtype=np.float32)[x[:, 0, 0] // 4 % 4] * 3
+
+            def note(x: torch.Tensor, _kinds: np.ndarray, _rng: object) -> torch.Tensor:
+                made.append((x[:, 0, 0, 0] * 255).round().numpy())
+                return x
+
+            with mock.patch("calibrate.make_negatives", note):
+                result = calibrate(net, Sets(images, records, images[:0], []))
+        val = {int(levels[i]) for i, r in enumerate(records) if r.split == "val"}
+        self.assertEqual(set(net.logits.call_args_list[0].args[0][:, 0, 0].tolist()), val)
+        self.assertLessEqual(set(np.concatenate(made).astype(int).tolist()), val)
+        self.assertEqual(result["val"]["films"], len(val))
+        self.assertEqual(result["val"]["accuracy"], 1)
 
 
 class Steps(unittest.TestCase):
@@ -244,8 +393,57 @@ class Figures(unittest.TestCase):
         labels = np.array([0] * 7 + [1] * 3)
         self.assertAlmostEqual(reliability(p, labels)[1], 0.2)
 
+    def test_intervals_are_those_of_the_binomial(self) -> None:
+        labels = np.repeat(np.arange(4), (400, 300, 200, 100))
+        predicted = np.where(np.arange(1000) % 10 == 0, (labels + 1) % 4, labels)
+        found = bootstrap(labels, predicted, 4, PUBLISHED)
+        for got, count in [(found["accuracy"], 1000), *zip(found["recall"].T, (400, 300, 200, 100))]:
+            half = 1.96 * (0.9 * 0.1 / count) ** 0.5
+            np.testing.assert_allclose(got, (0.9 - half, 0.9 + half), atol=half / 5)
+
+    def test_resamples_without_a_class_say_nothing_of_it(self) -> None:
+        labels = np.repeat(np.arange(4), (50, 50, 50, 1))
+        found = bootstrap(labels, labels, 4, PUBLISHED)
+        for name in ("recall", "f1", "macro_f1", "reweighted"):
+            np.testing.assert_allclose(found[name], 1, err_msg=name)
+
+    def test_risk_and_coverage_of_a_known_case(self) -> None:
+        p = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])  # from sure to unsure: 1, 2, 3, 0
+        coverage, accuracy = risk_coverage(p, np.array([0, 0, 0, 0]))
+        np.testing.assert_allclose(coverage, [0.25, 0.5, 0.75, 1])
+        np.testing.assert_allclose(accuracy, [1, 1 / 2, 2 / 3, 3 / 4])
+
+    def test_refusals_are_shares_of_what_was_read(self) -> None:
+        from evaluate import _refusals
+        line = {"classes": [{"logit": 0, "probability": 0.25}] * 4, "warnings": [], "verdict": "normal"}
+        lines = [{**line, "gate": {"score": 0, "accepted": accepted}} for accepted in (True, False)]
+        answers = _answers([*lines, {"error": "corrupt"}])
+        self.assertEqual(_refusals(answers), {"images": 2, "unread": 1, "refused": 0.5, "righted": 0})
+
+    def test_the_doubt_threshold_keeps_the_risk(self) -> None:
+        p = np.repeat([[0.952, 0.016, 0.016, 0.016], [0.602, 0.2, 0.1, 0.098]], 200, axis=0)
+        labels = np.where(np.arange(400) % 5 == 4, 1, 0) * (np.arange(400) >= 200)  # of the unsure, a fifth is wrong
+        found = doubt_threshold(p, labels)
+        self.assertTrue(found["bounded"])
+        self.assertAlmostEqual(found["threshold"], 0.605)
+        self.assertEqual((found["coverage"], found["accuracy"]), (0.5, 1))
+
+    def test_where_no_risk_is_bounded_nothing_is_answered(self) -> None:
+        found = doubt_threshold(np.tile([1.0, 0, 0, 0], (12, 1)), np.zeros(12, int))
+        self.assertEqual((found["bounded"], found["coverage"]), (False, 0))
+        self.assertGreater(np.float32(found["threshold"]), np.float32(1))
+
+    def test_no_mistakes_do_not_make_sure_without_bound(self) -> None:
+        labels = np.arange(12) % 4
+        scale, _ = fit_calibration(5 * np.eye(4)[labels], labels, False)
+        self.assertLess(scale, 2)
+
+    def test_the_card_is_what_its_program_writes(self) -> None:
+        reports = [json.loads((ROOT / "model" / "reports" / f"{name}.json").read_text())
+                   for name in ("evaluation", "explain", "training")]
+        self.assertEqual(card.card(*reports, SHIPPED), (ROOT / "model" / "CARD.md").read_text())
+
     def test_of_too_few_films_no_risk_is_promised(self) -> None:
-        from calibrate import doubt_threshold
         for films, bounded in ((75, False), (76, True)):  # (1 - 3%)^76 is below 10%
             p = np.tile([0.97, 0.01, 0.01, 0.01], (films, 1))
             self.assertEqual(doubt_threshold(p, np.zeros(films, int))["bounded"], bounded)
