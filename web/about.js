@@ -23,11 +23,8 @@ export async function loadReport() {
   return response.ok ? response.json() : null;
 }
 
-/** @param {Words} words @param {number} share */
-const percent = (words, share) => new Intl.NumberFormat(words.language, { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(share);
-
 /** @param {Words} words @param {Measured} measured */
-const interval = (words, { value, low, high }) => words.text('about.interval', { value: percent(words, value), low: percent(words, low), high: percent(words, high) });
+const interval = (words, { value, low, high }) => words.text('about.interval', { value: words.percent(value), low: words.percent(low), high: words.percent(high) });
 
 /**
  * Fills `node` with two tables: films of the sources that the model learned from, and films from elsewhere. Figures that
@@ -42,12 +39,12 @@ export function showReport(node, { same_data: sameData, test, gate, masks, exter
     [words.text('about.accuracy'), interval(words, test.accuracy)],
     [words.text('about.reweighted'), interval(words, test.reweighted_accuracy)],
     ...Object.entries(test.classes).map(([id, { f1 }]) => [words.text('about.f1', { name: words.text(`class.${id}`) }), interval(words, f1)]),
-    [words.text('about.refused'), percent(words, gate.films_refused)],
-    ...(LUNGS_REMOVED in masks ? [[words.text('about.lungs'), percent(words, masks[LUNGS_REMOVED].accuracy)]] : []),
+    [words.text('about.refused'), words.percent(gate.films_refused)],
+    ...(LUNGS_REMOVED in masks ? [[words.text('about.lungs'), words.percent(masks[LUNGS_REMOVED].accuracy)]] : []),
   ];
   const elsewhere = Object.entries(external).flatMap(([set, labels]) => Object.entries(labels)
     .filter(([, row]) => row.recall !== undefined)
-    .map(([label, { images, recall }]) => [`${set}: ${label} (${words.integer.format(images)})`, percent(words, recall ?? 0)]));
+    .map(([label, { images, recall }]) => [`${set}: ${label} (${words.integer.format(images)})`, words.percent(recall ?? 0)]));
   fill(node, table(words.text('about.test', { n: test.films }), rows),
     elsewhere.length > 0 && table(words.text('about.elsewhere'), elsewhere), h('p', {}, words.text('about.flatter')));
 }
