@@ -648,11 +648,14 @@ test('the model’s figures are shown where there is a report, and hidden where 
   assert.equal(await figures.innerText(), '');
   assert.match(await page.locator('#about').innerText(), /viral pneumonia films are all of children/);
   const measured = { value: 0.9123, low: 0.9, high: 0.925 };
-  await serve({
-    test: { films: 1234, accuracy: measured, reweighted_accuracy: measured, ece: 0.01, classes: { normal: { f1: measured } } },
+  const report = {
+    same_data: true, test: { films: 1234, accuracy: measured, reweighted_accuracy: measured, ece: 0.01, classes: { normal: { f1: measured } } },
     gate: { films_refused: 0.004 }, masks: { "lungs' box removed": { accuracy: 0.71 } },
     external: { nih: { 'No Finding': { images: 200, recall: 0.655 }, other: { images: 5 } } },
-  });
+  };
+  await serve({ ...report, same_data: false });
+  assert.match(await figures.innerText(), /^The model was measured on films of which some may be[^%]*$/);
+  await serve(report);
   assert.match(await figures.innerText(), /1,234 films[\s\S]*91\.2% \(90\.0% to 92\.5%\)[\s\S]*71\.0%[\s\S]*nih: No Finding \(200\)\s+65\.5%/);
   await page.locator('#language').selectOption('ko');
   await page.waitForFunction(() => document.getElementById('figures')?.innerText.includes('맞은 분류'));
