@@ -121,7 +121,7 @@ static void test_engine(void **state) {
     free(engine);
 }
 
-/* The Python twin of the preprocessing, within one level. */
+/* The Python twin of the preprocessing, to the last bit. */
 static void test_preprocess(void **state) {
     (void)state;
     FILE *golden = fopen(GOLDEN "preprocess.txt", "r");
@@ -141,7 +141,7 @@ static void test_preprocess(void **state) {
             cxr_image_free(&image);
             free(bytes);
         }
-        for (size_t i = 0; i < 224 * 224; i++) assert_in_range(planes[0][i] + 1 - planes[1][i], 0, 2);
+        assert_memory_equal(planes[0], planes[1], sizeof planes[0]);
         pairs++;
     }
     assert_int_equal(fclose(golden), 0);
