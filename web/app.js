@@ -157,9 +157,9 @@ function showNetwork() {
 
 function setUpCounts() {
   lens.addEventListener('cxr-progress', (event) => {
-    const { open, total } = /** @type {CustomEvent} */ (event).detail;
+    const { total } = /** @type {CustomEvent} */ (event).detail;
     document.body.classList.toggle('working', total > 0);
-    showUpdate(open > 0);
+    showUpdate();
     if (total > 0 && !traffic) countTraffic((now) => { traffic = now; showTraffic(); });
   });
   lens.addEventListener('cxr-ready', (event) => {
@@ -182,6 +182,7 @@ let writing = Promise.resolve();
 function showKept(trouble) {
   /** @type {HTMLInputElement} */ (byId('keep')).checked = keeping;
   byId('wipe').hidden = !keeping;
+  showUpdate(); // which says what it loses
   byId('kept').textContent = trouble ? words.text(trouble) : keeping ? words.text('page.keep.count', { n: keptCount }) : '';
 }
 
@@ -236,8 +237,9 @@ async function setUpSession() {
 
 // Offline use
 
-/** An update never interrupts a run. @param {boolean} running */
-function showUpdate(running) {
+/** An update never interrupts a run. */
+function showUpdate() {
+  const running = lens.progress.open > 0;
   byId('update').hidden = !startUpdate;
   byId('update-wait').hidden = !running;
   byId('update-lost').hidden = keeping || lens.progress.total === 0;
@@ -254,7 +256,7 @@ function setUpOffline() {
     onupdate: (start, begun) => {
       if (begun && lens.progress.total === 0) return start(); // what an old page still has to load would be of the new version
       startUpdate = start;
-      showUpdate(lens.progress.open > 0);
+      showUpdate();
     },
     onshared: (files) => lens.add(files),
   }).catch((error) => console.warn('Offline use is not available:', error));

@@ -368,8 +368,7 @@ export class CxrLens extends HTMLElement {
     this.#lease?.release();
     this.#lease = null;
     this.#classifier = null;
-    for (const viewer of this.#viewers) viewer.dispose();
-    this.#viewers = [];
+    this.#undraw();
     this.#layout = null;
     this.#films.clear();
     cancelAnimationFrame(this.#frame);
@@ -498,11 +497,17 @@ export class CxrLens extends HTMLElement {
 
   // Drawing
 
+  /** Ends what was drawn. */
+  #undraw() {
+    for (const viewer of this.#viewers) viewer.dispose();
+    this.#viewers = [];
+    if (this.#layout) forgetRadios(this.#layout.answer);
+  }
+
   /** Builds everything; the state is elsewhere, so nothing is lost. */
   #draw() {
     const words = this.#words;
-    for (const viewer of this.#viewers) viewer.dispose();
-    if (this.#layout) forgetRadios(this.#layout.answer);
+    this.#undraw();
     this.#layout = new Layout(words, {
       add: (files) => this.add(files), cancel: () => this.cancel(), clear: () => this.clear(), undo: () => this.undo(), resume: () => this.#queue.resume(),
       help: () => this.#showHelp(), restart: () => this.#reopen(), compare: () => this.#toggleCompare(),
@@ -514,7 +519,6 @@ export class CxrLens extends HTMLElement {
     }, this.#table);
     this.#layout.table.append(this.#table.root);
     this.#help = null;
-    this.#viewers = [];
     this.#shadow.replaceChildren(this.#layout.root);
     this.#setStatus(this.#status);
     this.#layout.setDisabled(this.#off);

@@ -102,8 +102,7 @@ export class Queue extends EventTarget {
   /** Takes images out; undo() brings them back. @param {readonly Item[]} [items] all, when left out */
   remove(items = [...this.items]) {
     const gone = new Set(items);
-    this.#unread = new Set(items.filter(({ state }) => state === 'waiting' || state === 'running'));
-    for (const item of gone) this.#stop(item);
+    this.#unread = new Set([...gone].filter((item) => this.#stop(item)));
     this.items = this.items.filter((item) => !gone.has(item));
     this.#removed = [...gone];
     this.#changed(null);
@@ -183,12 +182,13 @@ export class Queue extends EventTarget {
     this.pump();
   }
 
-  /** @param {Item} item */
+  /** @param {Item} item @returns {boolean} whether there was anything to stop */
   #stop(item) {
-    if (item.state !== 'waiting' && item.state !== 'running') return;
+    if (item.state !== 'waiting' && item.state !== 'running') return false;
     this.#running.get(item)?.abort();
     this.#running.delete(item);
     this.#set(item, 'cancelled');
+    return true;
   }
 
   /**

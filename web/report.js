@@ -49,8 +49,8 @@ const STYLE = `
  */
 export async function printReport(elementWords, items, choice) {
   const words = laterWords(elementWords);
-  const done = items.filter(({ state }) => state === 'done');
   const ended = items.filter(({ state }) => state === 'done' || state === 'failed');
+  const done = ended.filter(({ state }) => state === 'done');
   /** @type {string[]} */
   const urls = [];
   const pages = [];
