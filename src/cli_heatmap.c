@@ -1,6 +1,7 @@
 /* cli_heatmap.c - lays a class activation map over its image and writes a PNG. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 
 #define MAX_OVERLAY_SIDE 1024u
 #define DIGEST_DIGITS 12
+#define MAX_ATTEMPTS 1000
 #define MAX_STEM (255 - DIGEST_DIGITS - 5) /* with "-.png", a name of the length that file systems allow */
 
 /* Colours for and against the class, and how much of them the strongest cell gets. */
@@ -131,9 +133,14 @@ static void write_bytes(void *context, void *data, int length) {
     if (fwrite(data, 1, (size_t)length, sink->file) != (size_t)length) sink->error = errno ? errno : EIO;
 }
 
-static int write_png_at(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height) {
-    struct sink sink = {fopen(path, "wb"), 0};
-    if (!sink.file) return errno;
+/* Takes the descriptor over. */
+static int write_png_to(int descriptor, const uint8_t *rgb, uint32_t width, uint32_t height) {
+    struct sink sink = {fdopen(descriptor, "wb"), 0};
+    if (!sink.file) {
+        int error = errno;
+        close(descriptor);
+        return error;
+    }
     errno = 0;
     if (!stbi_write_png_to_func(write_bytes, &sink, (int)width, (int)height, 3, rgb, (int)width * 3) && !sink.error)
         sink.error = ENOMEM;
@@ -141,16 +148,26 @@ static int write_png_at(const char *path, const uint8_t *rgb, uint32_t width, ui
     return sink.error;
 }
 
-/* Beside its place first, under a hidden name of this process's own: a full disk, an interruption or another process that
- * writes the same picture leaves no part of one. */
+/* Beside its place first, under a hidden name that no other file has: a full disk, an interruption or another process that
+ * writes the same picture leaves no part of one under its own name. */
 static int write_png(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height) {
-    char leaf[32];
-    snprintf(leaf, sizeof leaf, ".cxrlens-%ld", (long)getpid());
     const char *slash = strrchr(path, '/');
-    char *folder = strndup(path, slash ? (size_t)(slash - path) + 1 : 0), *temporary = folder ? cli_join(folder, leaf) : NULL;
-    int error = temporary ? write_png_at(temporary, rgb, width, height) : ENOMEM;
-    if (!error && rename(temporary, path) != 0) error = errno;
-    if (error && temporary) remove(temporary);
+    char *folder = strndup(path, slash ? (size_t)(slash - path) + 1 : 0), *temporary = NULL;
+    int error = folder ? EEXIST : ENOMEM, descriptor = -1;
+    /* A process on another machine may have the same number. */
+    for (int attempt = 0; error == EEXIST && attempt < MAX_ATTEMPTS; attempt++) {
+        char leaf[48];
+        snprintf(leaf, sizeof leaf, ".cxrlens-%ld-%d", (long)getpid(), attempt);
+        free(temporary);
+        temporary = cli_join(folder, leaf);
+        descriptor = temporary ? open(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666) : -1;
+        error = !temporary ? ENOMEM : descriptor < 0 ? errno : 0;
+    }
+    if (descriptor >= 0) {
+        error = write_png_to(descriptor, rgb, width, height);
+        if (!error && rename(temporary, path) != 0) error = errno;
+        if (error) remove(temporary);
+    }
     free(temporary);
     free(folder);
     return error;
