@@ -90,10 +90,10 @@ const ELSEWHERE = new RegExp(
   'i',
 );
 /** Not the spine behind the lungs. */
-const OTHER_SPINE = /[CL][-_ ]?SPINE/i;
+const OTHER_SPINE = /(?<![A-Z])(C|L|LS|TL)[-_ ]?SPINE/i;
 
 const FRONTAL = /^(PA|AP|A\.?P\.?|P\.?A\.?|FRONTAL.*|.*(POSTERO-?ANTERIOR|ANTERO-?POSTERIOR).*|(AP|PA)[ _-].*)$/i;
-const LATERAL = /^(LL|RL|LAT|LLAT|RLAT|L LAT|R LAT)$|\bLATERAL/i;
+const LATERAL = /^(LL|RL|LAT|LLAT|RLAT|L LAT|R LAT)$|(?<!BI|UNI|IPSI|CONTRA|COL)LATERAL/i;
 const DECUBITUS = /^(LLD|RLD)$|DECUB/i;
 const OBLIQUE = /^(RLO|LLO|RAO|LAO|RPO|LPO)$|OBLIQUE/i;
 
