@@ -264,7 +264,7 @@ static void csv_answer(FILE *out, const struct cli_answer *answer) {
 
 /* ---- a table ---- */
 
-enum { VERDICT_WIDTH = 17, SHARE_WIDTH = 6 };
+enum { VERDICT_WIDTH = 17, SHARE_WIDTH = 6, GATE_WIDTH = 8 };
 
 static int column_width(const char *name) {
     int length = (int)strlen(name);
@@ -275,14 +275,15 @@ static void text_header(FILE *out, const struct cxr_model_info *model) {
     fprintf(out, "%-*s", VERDICT_WIDTH, "verdict");
     for (uint32_t k = 0; k < model->class_count; k++)
         fprintf(out, "  %*s", column_width(model->classes[k]), model->classes[k]);
-    fprintf(out, "  %*s  file\n", SHARE_WIDTH, "chest");
+    fprintf(out, "  %*s  file\n", GATE_WIDTH, "chest");
 }
 
-/* Never 100% or 0% but where it is exactly that. */
-static void text_share(FILE *out, int width, float share) {
-    if (share >= 0.9995f && share < 1) share = 0.999f;
-    if (share < 0.0005f && share > 0) share = 0.001f;
-    fprintf(out, "  %*.1f%%", width - 1, 100.0 * (double)share);
+/* In percent; never 100% or 0% but where it is exactly that. `least`: 10^-decimals. */
+static void text_share(FILE *out, int width, int decimals, double least, float share) {
+    double percent = 100.0 * (double)share;
+    if (percent >= 100 - least / 2 && share < 1) percent = 100 - least;
+    if (percent < least / 2 && share > 0) percent = least;
+    fprintf(out, "  %*.*f%%", width - 1, decimals, percent);
 }
 
 /* Probabilities of classes mean nothing for what is no chest X-ray, so they are not shown. */
@@ -297,10 +298,10 @@ static void text_answer(FILE *out, const struct cli_answer *answer) {
     fprintf(out, "%-*s", VERDICT_WIDTH, cli_verdict_name(answer->model, result->verdict));
     for (uint32_t k = 0; k < result->class_count; k++) {
         int width = column_width(answer->model->classes[k]);
-        if (result->gate_accepted) text_share(out, width, result->probabilities[k]);
+        if (result->gate_accepted) text_share(out, width, 1, 0.1, result->probabilities[k]);
         else fprintf(out, "  %*s", width, "-");
     }
-    text_share(out, SHARE_WIDTH, result->gate_score);
+    text_share(out, GATE_WIDTH, 3, 0.001, result->gate_score); /* whether it is enough is seen in the third decimal */
     fputs("  ", out);
     cli_print_name(out, answer->file);
     fputs(result->warnings ? "  (" : "", out);

@@ -90,13 +90,14 @@ export class Words {
   }
 
   /**
-   * A share as a percentage: one decimal, and never "100 %" or "0 %" unless it is exactly that.
+   * A share as a percentage, and never "100 %" or "0 %" unless it is exactly that.
    * @param {number} share 0..1
    */
-  percent(share) {
-    const shown = share >= 0.9995 && share < 1 ? 0.999 : share < 0.0005 && share > 0 ? 0.001 : share;
+  percent(share, decimals = 1) {
+    const least = 10 ** (-2 - decimals);
+    const shown = share >= 1 - least / 2 && share < 1 ? 1 - least : share < least / 2 && share > 0 ? least : share;
     return new Intl.NumberFormat(this.language, {
-      style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1,
+      style: 'percent', minimumFractionDigits: decimals, maximumFractionDigits: decimals,
     }).format(shown);
   }
 

@@ -33,11 +33,15 @@ const program = (/** @type {string} */ build) => resolve(build === 'native' ? 'b
 
 /** The model with a gate that lets everything pass. */
 function openGate() {
+  return changed('open-gate.cxrm', { 'gate.threshold': 0 });
+}
+
+/** The model with other numbers. @param {string} name @param {Record<string, number>} numbers */
+function changed(name, numbers) {
   const model = readFileSync(MODEL);
-  const key = 'gate.threshold';
-  model.writeFloatLE(0, model.indexOf(key) + Math.ceil(key.length / 4) * 4);
+  for (const [key, value] of Object.entries(numbers)) model.writeFloatLE(value, model.indexOf(key) + Math.ceil(key.length / 4) * 4);
   createHash('sha256').update(model.subarray(64)).digest().copy(model, 24);
-  return put('open-gate.cxrm', model);
+  return put(name, model);
 }
 
 /**
@@ -418,14 +422,20 @@ function pngSize(path) {
 }
 
 test('the table says 100% or 0% only where it is exactly that', () => {
-  const picture = 'tests/golden/colour-333x180.png'; // far from a film
-  const { answers } = classify([picture, FILM]);
-  const shares = answers.map((/** @type {any} */ { gate }) => gate.score);
-  assert.ok(shares[0] > 0 && shares[0] < 0.0005, `${shares[0]} rounds to 0%`);
-  const { out } = run(['classify', '--format', 'text', picture, FILM]);
-  const shown = out.split('\n').slice(1, 3).map((line) => line.match(/([\d.]+)%  \S/)?.[1]);
-  assert.equal(shown[0], '0.1');
-  assert.equal(shown[1] === '100.0', shares[1] === 1);
+  const sure = changed('sure.cxrm', { 'gate.threshold': 0, 'calibration.scale': 25 });
+  const films = ['--model', sure, ...readdirSync('tests/golden').filter((name) => name.endsWith('.png')).map((name) => `tests/golden/${name}`)];
+  const { answers } = classify(films);
+  const { out } = run(['classify', '--format', 'text', ...films]);
+  /** @param {number} share @param {number} decimals */
+  const shown = (share, decimals) => {
+    const [text, least] = [(100 * share).toFixed(decimals), 10 ** -decimals];
+    return share < 1 && Number(text) === 100 ? (100 - least).toFixed(decimals) : share > 0 && Number(text) === 0 ? least.toFixed(decimals) : text;
+  };
+  const shares = answers.map((/** @type {any} */ { classes }) => classes.map((/** @type {any} */ { probability }) => probability));
+  assert.ok(shares.flat().some((/** @type {number} */ share) => share > 0 && share < 0.0005), 'something rounds to 0%');
+  assert.ok(shares.flat().some((/** @type {number} */ share) => share >= 0.9995 && share < 1), 'something rounds to 100%');
+  assert.deepEqual(out.split('\n').slice(1, 1 + answers.length).map((line) => line.match(/[\d.]+(?=% )/g)),
+    answers.map(({ gate }, i) => [...shares[i].map((/** @type {number} */ share) => shown(share, 1)), shown(gate.score, 3)]));
 });
 
 test('heat maps are exact in JSON and drawn for what passes the gate', () => {
@@ -474,6 +484,17 @@ test('a heat map that does not fit on the disk leaves the one before', () => {
   assert.equal(code, 1);
   assert.deepEqual(readFileSync(file), before);
   assert.deepEqual(readdirSync(maps), [basename(file)]);
+});
+
+test('a heat map leaves alone what another process with its number is writing', () => {
+  const maps = join(folder, 'together');
+  mkdirSync(maps);
+  const { code, answers: [{ heatmap: { file } }] } = classify(['--model', openGate(), '--heatmap', maps, put('alone.png', good)],
+    { wrap: ['sh', '-c', `echo other > '${maps}'/.cxrlens-$$-0; exec "$@"`, 'sh'] });
+  assert.equal(code, 0);
+  assert.deepEqual(pngSize(file), [192, 192]);
+  const [other, ...rest] = readdirSync(maps).sort();
+  assert.deepEqual([readFileSync(join(maps, other), 'utf8'), rest], ['other\n', [basename(file)]]);
 });
 
 test('class names that are no names are refused', () => {
