@@ -126,6 +126,7 @@ export class CxrLens extends HTMLElement {
   formResetCallback() {
     this.clear();
     this.#queue.forget();
+    this.#syncStage();
   }
 
   formDisabledCallback() {
@@ -226,7 +227,7 @@ export class CxrLens extends HTMLElement {
   get ready() {
     if (!this.#lease) this.#open();
     return /** @type {ReturnType<typeof acquire>} */ (this.#lease).ready.then(({ info }) => {
-      if (!this.isConnected) this.#close(); // nothing else would
+      this.#rest();
       return info;
     });
   }
@@ -243,14 +244,18 @@ export class CxrLens extends HTMLElement {
     if (signal?.aborted) return Promise.reject(refusal({ code: 'aborted', message: 'The image was cancelled.' }));
     if (this.#off) return Promise.reject(refusal({ code: 'disabled', message: 'The element is disabled.' }));
     if (Object(image) !== image) return Promise.reject(refusal({ code: 'argument', message: 'This is no image.' }));
-    if (this.#status.state === 'broken') this.#reopen();
+    if (!this.#lease) this.#open(); // also in no document
+    else if (this.#status.state === 'broken') this.#reopen();
     const source = image instanceof Blob || image instanceof ImageData ? image : new Blob([/** @type {BlobPart} */ (image)]);
     const [item] = this.add([source]);
     const stop = () => this.#queue.cancel([item]);
     signal?.addEventListener('abort', stop);
     // The item's waiter must be there before the queue can settle it, which is never in this turn.
     return new Promise((resolve, reject) => this.#waiters.set(item, { resolve, reject }))
-      .finally(() => signal?.removeEventListener('abort', stop));
+      .finally(() => {
+        signal?.removeEventListener('abort', stop);
+        this.#rest();
+      });
   }
 
   /**
@@ -362,6 +367,11 @@ export class CxrLens extends HTMLElement {
     this.#waiters.clear();
   }
 
+  /** In no document nothing else closes it. */
+  #rest() {
+    if (!this.isConnected && this.#waiters.size === 0) this.#close();
+  }
+
   #close() {
     this.#queue.restart(); // goes on when the element comes back
     this.#refuse({ code: 'aborted', message: 'The element was removed.' });
@@ -427,7 +437,7 @@ export class CxrLens extends HTMLElement {
       const name = new URL(src, document.baseURI).pathname.split('/').pop() || src;
       const blob = await response.blob();
       // A slow image must not take the place of the one that was asked for since.
-      if (this.src === src) this.add([new File([blob], name)]);
+      if (this.src === src) this.add([new File([blob], name, { type: blob.type })]);
     } catch (error) {
       if (this.src !== src) return;
       this.#emit('cxr-error', { error: { code: 'network', message: String(error) }, file: src });
@@ -543,14 +553,15 @@ export class CxrLens extends HTMLElement {
     if (!this.#layout || !this.#table) return;
     const stale = [...this.#stale];
     this.#stale.clear();
-    const focused = this.#shadow.activeElement;
+    // Of a slotted child the document knows, and of ours the shadow tree.
+    const focused = this.#shadow.activeElement ?? this.querySelector(':focus');
     if (this.#listStale) this.#table.setItems(this.#queue.items);
     this.#listStale = false;
     this.#table.refresh(stale);
     this.#syncStage();
     if (this.#selected && stale.includes(this.#selected)) this.#showSelected();
     else if (this.#compared && stale.includes(this.#compared)) this.#showScenes();
-    if (focused && !this.#shadow.activeElement?.getClientRects().length) this.#layout.focus();
+    if (focused && !(this.#shadow.activeElement ?? focused).getClientRects().length) this.#layout.focus();
     this.#emit('cxr-progress', this.#queue.progress);
     this.#announce(stale);
   }
@@ -640,7 +651,10 @@ export class CxrLens extends HTMLElement {
       open: this.#guidanceOpen ?? this.#queue.items.length < 2,
       ontoggle: (open) => { this.#guidanceOpen = open; },
     }) : null;
-    fill(/** @type {Layout} */ (this.#layout).guidance, shown);
+    const { guidance, answer } = /** @type {Layout} */ (this.#layout);
+    const held = guidance.contains(this.#shadow.activeElement);
+    fill(guidance, shown);
+    if (held) (guidance.querySelector('summary') ?? answer).focus();
   }
 
   /** @param {Partial<ViewSettings>} change */

@@ -110,11 +110,11 @@ export class Queue extends EventTarget {
 
   /** Brings back what the last removal took. @returns {number} how many came back */
   undo() {
-    const back = this.#removed;
-    this.#removed = [];
+    const back = this.#removed, unread = this.#unread;
+    this.forget();
     this.items = [...this.items, ...back].sort((a, b) => a.id - b.id);
     this.#changed(null);
-    this.resume(this.#unread);
+    this.resume(unread);
     return back.length;
   }
 
@@ -126,7 +126,7 @@ export class Queue extends EventTarget {
   /** Lets go of removed images for good. */
   forget() {
     this.#removed = [];
-    this.#unread.clear();
+    this.#unread = new Set();
   }
 
   /** @returns {Progress} */

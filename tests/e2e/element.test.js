@@ -106,13 +106,17 @@ test('a form that is reset forgets the film, and one that is disabled takes none
     form.reset();
     lens.undo();
     const left = String(new FormData(form).get('film'));
+    await lens.classify(new Uint8Array(bytes));
+    lens.clear();
+    form.reset();
+    const undo = lens.shadowRoot.querySelector('.undo').checkVisibility();
     fieldset.disabled = true;
     const code = await lens.classify(new Uint8Array(bytes)).catch((/** @type {any} */ error) => error.code);
     const buttons = [...lens.shadowRoot.querySelectorAll('.drop button')].map((button) => button.disabled);
     fieldset.disabled = false;
-    return [left, code, buttons, (await lens.classify(new Uint8Array(bytes))).schema, await lens.classify('text').catch((/** @type {any} */ error) => error.code)];
+    return [left, undo, code, buttons, (await lens.classify(new Uint8Array(bytes))).schema, await lens.classify('text').catch((/** @type {any} */ error) => error.code)];
   }, [...chest()]);
-  assert.deepEqual(seen, ['[]', 'disabled', [true], 'cxrlens.result/1', 'argument']);
+  assert.deepEqual(seen, ['[]', false, 'disabled', [true], 'cxrlens.result/1', 'argument']);
 });
 
 test('a threshold that is no number is none, and is told of', async () => {
@@ -221,6 +225,26 @@ test('asked from outside the page whether it is ready, it leaves no worker behin
     const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
     await lens.ready;
   });
+  for (let i = 0; i < 100 && page.workers().length > 0; i++) await page.waitForTimeout(50);
+  assert.equal(page.workers().length, 0);
+});
+
+test('outside of a document it classifies, and leaves no worker behind', async () => {
+  const { page } = await site.open();
+  const seen = await page.evaluate(async (bytes) => {
+    document.querySelector('cxr-lens')?.remove();
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    const asked = lens.classify(new Uint8Array(bytes));
+    await lens.ready;
+    await asked;
+    await lens.classify(new Uint8Array(bytes));
+    document.body.append(lens);
+    await lens.classify(new Uint8Array(bytes));
+    lens.remove();
+    await new Promise((resolve) => setTimeout(resolve));
+    return (await lens.classify(new Uint8Array(bytes))).schema;
+  }, [...chest()]);
+  assert.equal(seen, 'cxrlens.result/1');
   for (let i = 0; i < 100 && page.workers().length > 0; i++) await page.waitForTimeout(50);
   assert.equal(page.workers().length, 0);
 });

@@ -114,6 +114,10 @@ test('queue: what a removal stopped waits again after undo, what had been cancel
   queue.remove();
   queue.undo();
   assert.deepEqual([running.state, cancelled.state], ['running', 'cancelled']);
+  queue.cancel();
+  queue.undo();
+  assert.equal(running.state, 'cancelled', 'nothing is left to undo');
+  queue.resume([running]);
   queue.resume();
   assert.equal(cancelled.state, 'waiting');
 });
