@@ -39,12 +39,13 @@ function recall(key) {
   }
 }
 
-/** @param {string} key @param {string} value */
+/** @param {string} key @param {string} value @returns {boolean} false: the choice lasts as long as the page */
 function remember(key, value) {
   try {
     localStorage.setItem(`cxrlens.${key}`, value);
+    return true;
   } catch {
-    // The choice then lasts as long as the page.
+    return false;
   }
 }
 
@@ -175,6 +176,8 @@ function setUpCounts() {
 /** Whether the user asked for it; remembered with the images. */
 let keeping = false;
 let keptCount = 0;
+/** Whether all images in hand are kept. */
+let allKept = false;
 /** What writes are waiting for: they must not overtake each other. */
 let writing = Promise.resolve();
 
@@ -192,6 +195,7 @@ function keepNow() {
     const { images } = lens;
     await keep(images);
     keptCount = images.length;
+    allKept = keptCount === lens.progress.total;
     showKept();
   }).catch(() => showKept('page.keep.failed'));
 }
@@ -212,14 +216,15 @@ async function setUpSession() {
   const box = /** @type {HTMLInputElement} */ (byId('keep'));
   box.addEventListener('change', () => {
     if (!box.checked) return forget();
-    keeping = true;
+    keeping = remember('keep', 'yes'); // or it would be kept for nobody
+    if (!keeping) return showKept('page.keep.failed');
     navigator.storage?.persist?.(); // or a full disk may take it
-    remember('keep', 'yes');
     keepNow();
   });
   byId('wipe').addEventListener('click', forget);
   lens.addEventListener('cxr-progress', (event) => {
-    if (keeping && /** @type {CustomEvent} */ (event).detail.open === 0) keepNow();
+    if (/** @type {CustomEvent} */ (event).detail.open > 0) allKept = false;
+    else if (keeping) keepNow();
   });
   // Another tab wiped what is kept: this one must not write it down again.
   window.addEventListener('storage', ({ key }) => {
@@ -242,7 +247,7 @@ function showUpdate() {
   const running = lens.progress.open > 0;
   byId('update').hidden = !startUpdate;
   byId('update-wait').hidden = !running;
-  byId('update-lost').hidden = keeping || lens.progress.total === 0;
+  byId('update-lost').hidden = (keeping && allKept) || lens.progress.total === 0;
   /** @type {HTMLButtonElement} */ (byId('update-go')).disabled = running;
 }
 
