@@ -13,6 +13,8 @@ const { version, files } = self.cxrPrecache;
 /** All that share an origin share its store: another installation's files are not ours to delete. */
 const PREFIX = `cxrlens-${new URL(self.registration.scope).pathname}-`;
 const CACHE = `${PREFIX}${version}`;
+/** Names from when they did not tell the scope yet. */
+const SCOPELESS = /^cxrlens-[0-9a-f]{16}$/;
 /** A stored answer says which content it holds, so that the next version can take it over. */
 const HASH = 'x-cxrlens-sha256';
 
@@ -52,8 +54,7 @@ async function store(cache, path, hash) {
 
 /** The same content from the version in use, to spare the network. */
 async function fromOlder(url, hash) {
-  for (const name of await caches.keys()) {
-    if (!name.startsWith(PREFIX) || name === CACHE) continue;
+  for (const name of await older()) {
     const response = await (await caches.open(name)).match(url);
     if (response?.headers.get(HASH) === hash) return response;
   }
@@ -75,9 +76,16 @@ async function fetched(url, hash) {
   return new Response(body, { status: 200, headers });
 }
 
+/** The stores of our versions before. */
+async function older() {
+  const names = (await caches.keys()).filter((name) => name !== CACHE);
+  const ours = await Promise.all(names.map(async (name) => name.startsWith(PREFIX)
+    || (SCOPELESS.test(name) && (await caches.open(name)).match(`${self.registration.scope}index.html`))));
+  return names.filter((_, i) => ours[i]);
+}
+
 async function activate() {
-  const old = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== CACHE);
-  await Promise.all(old.map((name) => caches.delete(name)));
+  await Promise.all((await older()).map((name) => caches.delete(name)));
   await self.clients.claim();
 }
 

@@ -123,13 +123,19 @@ test('a new version waits for the user, never interrupts a run, and then takes o
 test('another installation on the same origin keeps its files', async () => {
   const { page } = await site.open(STORING);
   await stored(page);
-  await page.evaluate(async () => { await caches.open('cxrlens-/beta/-1'); });
+  await page.evaluate(async () => {
+    await caches.open('cxrlens-/beta/-1');
+    for (const [name, path] of [['cxrlens-0123456789abcdef', './'], ['cxrlens-fedcba9876543210', './beta/']]) {
+      await (await caches.open(name)).put(new URL(`${path}index.html`, location.href), new Response());
+    }
+  });
   release('beside');
   await page.evaluate(async () => { await (await navigator.serviceWorker.getRegistration())?.update(); });
   const loaded = page.waitForEvent('load');
   await page.locator('#update-go').click();
   await loaded;
-  assert.ok(await page.evaluate(() => caches.has('cxrlens-/beta/-1')));
+  const left = await page.evaluate(() => caches.keys());
+  assert.deepEqual(left.filter((name) => !/^cxrlens-\/-/.test(name)).sort(), ['cxrlens-/beta/-1', 'cxrlens-fedcba9876543210'], 'ours of older names goes');
 });
 
 test('of two tabs both come to the new version: one on request, the other when nothing is in hand', async () => {
