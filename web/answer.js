@@ -60,6 +60,11 @@ function fileName(words, item) {
   return h('p', { class: 'file-name', title: item.name }, item.name);
 }
 
+/** Whether an image may do better another time: what is wrong with the file itself stays. @param {Item} item */
+export function retryHelps({ state, error }) {
+  return state === 'cancelled' || (state === 'failed' && (error?.code === 'dicom-codec' || !/^(image|dicom)-/.test(error?.code ?? '')));
+}
+
 /** @param {Words} words @param {Item} item @param {Options} options */
 function pending(words, item, options) {
   const cancelled = item.state === 'cancelled';
@@ -76,7 +81,7 @@ function failed(words, item, options) {
     fileName(words, item),
     h('h2', { class: 'verdict' }, icon('warn'), words.text('state.failed')),
     h('p', { class: 'says', part: 'error' }, item.error && words.error(item.error)),
-    button(words.text('table.retry'), options.onretry, { icon: 'retry' }),
+    retryHelps(item) && button(words.text('table.retry'), options.onretry, { icon: 'retry' }),
   ];
 }
 
@@ -200,7 +205,7 @@ export function factsOf(words, item, result) {
     ['fact.image', words.text('fact.image.value', { width: image.width, height: image.height, format: image.format.toUpperCase() })],
     ['fact.sha256', result.sha256],
     ...dicomFacts(words, result),
-    ['fact.gate', words.text('fact.gate.value', { score: words.percent(gate.score), threshold: words.percent(gate.threshold) })],
+    ['fact.gate', words.text('fact.gate.value', { score: words.percent(gate.score, 3), threshold: words.percent(gate.threshold, 3) })],
     ['fact.time', words.text('fact.time.value', {
       decode: words.duration(timings.decode_ms), preprocess: words.duration(timings.preprocess_ms), network: words.duration(timings.network_ms),
     })],

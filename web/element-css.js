@@ -170,13 +170,14 @@ thead button { border-color: transparent; padding: .25rem .375rem; min-height: 2
 th[aria-sort=ascending] button::after { content: '▲' } th[aria-sort=descending] button::after { content: '▼' }
 tbody th, td { text-align: start; font-weight: 400; padding: .25rem .625rem; border-bottom: 1px solid var(--line); vertical-align: middle }
 tbody tr:last-child > * { border-bottom: 0 }
-tbody tr { cursor: pointer }
+tbody tr { cursor: pointer; background: var(--surface) }
 tbody tr:hover { background: var(--sunken) }
 tbody tr.selected { background: color-mix(in oklab, var(--accent) 10%, var(--surface)); box-shadow: inset 3px 0 var(--accent) }
 button.open { border: 0; background: none; padding: .25rem 0; min-height: 2rem; display: block; max-width: 18rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; text-align: start; font-size: .875rem }
 .tag { display: flex; gap: .375rem; align-items: center; white-space: nowrap }
 .reason { display: block; color: var(--muted); font-size: .8125rem; min-width: 12rem; max-width: 28rem }
 td.top, td.class, td.time { font-variant-numeric: tabular-nums; white-space: nowrap }
+.actions { position: sticky; inset-inline-end: 0; background: inherit } thead .actions { z-index: 2; background: var(--surface) }
 td.actions { white-space: nowrap; text-align: end; padding-block: 0 }
 .empty { padding: 1rem }
 @container (max-width: 54rem) { .class, th.time, td.time { display: none } button.open { max-width: 30cqi } }
@@ -197,8 +198,9 @@ td.actions { white-space: nowrap; text-align: end; padding-block: 0 }
   .bar .fill { background: CanvasText; forced-color-adjust: none } .bar.top .fill { background: Highlight } .bar .track { border: 1px solid CanvasText }
   .film, .map, .scale { forced-color-adjust: none }
   tbody tr.selected { outline: 2px solid Highlight; outline-offset: -2px }
-  button[aria-pressed=true] { border: 2px solid Highlight }
+  button[aria-pressed=true], .viewer button[aria-pressed=true] { border: 2px solid Highlight }
 }
+@media print { .scroll { max-height: none; overflow: visible } div.bar, .tools, .table-bar, .actions { display: none } }
 @media (pointer: coarse) { button, summary, select, button.open { min-height: 2.75rem } }
 `;
 

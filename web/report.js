@@ -37,7 +37,7 @@ const STYLE = `
   .pictures { display: flex; gap: 5mm; margin: 3mm 0 } figure { margin: 0; width: 62mm } figure img { width: 100%; display: block }
   figcaption { font-size: 8pt; color: #45535f; margin-top: 1mm }
   table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: 1mm 2mm; border-bottom: .2mm solid #c8d0d6; font-weight: 400; overflow-wrap: anywhere }
-  th { font-weight: 600 } td.number { text-align: right; font-variant-numeric: tabular-nums }
+  th { font-weight: 600 } thead th { overflow-wrap: normal } td.number { text-align: right; font-variant-numeric: tabular-nums }
   dl { display: grid; grid-template-columns: max-content 1fr; gap: .5mm 4mm; font-size: 8.5pt } dt { color: #45535f } dd { margin: 0; overflow-wrap: anywhere }
 `;
 

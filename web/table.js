@@ -1,12 +1,12 @@
 /** The table of all images: sortable, filterable, one row updated at a time. */
 
 import { button, fill, h, icon } from './dom.js';
-import { isRefusal } from './answer.js';
+import { isRefusal, retryHelps } from './answer.js';
 
 /**
  * @typedef {import('./queue.js').Item} Item
  * @typedef {import('./i18n.js').Words} Words
- * @typedef {'id' | 'file' | 'verdict' | 'top' | 'time' | `class.${string}`} Column
+ * @typedef {'id' | 'file' | 'kind' | 'top' | 'time' | `class.${string}`} Column
  *
  * @typedef {object} Hooks
  * @property {(item: Item) => void} onselect
@@ -114,7 +114,7 @@ export class Table {
 
   #headers() {
     /** @type {[Column, string][]} */
-    const columns = [['file', this.words.text('table.file')], ['verdict', this.words.text('table.verdict')], ['top', this.words.text('table.top')],
+    const columns = [['file', this.words.text('table.file')], ['kind', this.words.text('table.verdict')], ['top', this.words.text('table.top')],
       ...CLASSES.map((id) => /** @type {[Column, string]} */ ([`class.${id}`, this.words.verdict(id)])),
       ['time', this.words.text('table.time')]];
     return new Map(columns.map(([column, label]) => [column, h('th', { scope: 'col', class: column.split('.')[0], 'aria-sort': 'none' },
@@ -150,7 +150,7 @@ export class Table {
     const { result } = item;
     if (column === 'id') return item.id;
     if (column === 'file') return item.name;
-    if (column === 'verdict') return this.#kindText(item);
+    if (column === 'kind') return this.#kindText(item);
     if (column === 'time') return item.elapsed;
     if (!result || isRefusal(result.verdict)) return -1;
     if (column === 'top') return this.#named(item)?.probability ?? -1;
@@ -205,7 +205,7 @@ export class Table {
       ...this.#figureCells(item),
       h('td', { class: 'time' }, item.elapsed ? words.duration(item.elapsed) : ''),
       h('td', { class: 'actions' },
-        (item.state === 'failed' || item.state === 'cancelled') && button(words.text('table.retry'), stopping(() => hooks.onretry(item)), { icon: 'retry', bare: true, class: 'tool retry' }),
+        retryHelps(item) && button(words.text('table.retry.name', { name: item.name }), stopping(() => hooks.onretry(item)), { icon: 'retry', bare: true, class: 'tool retry' }),
         button(words.text('table.remove', { name: item.name }), stopping(() => hooks.onremove(item)), { icon: 'close', bare: true, class: 'tool remove' })));
     if (had !== null) ([...row.querySelectorAll('button')].find((b) => b.className === had) ?? row.querySelector('button'))?.focus();
   }

@@ -152,6 +152,7 @@ export default {
   'table.count': '{shown} of {total}',
   'table.none': 'No image matches.',
   'table.retry': 'Try again',
+  'table.retry.name': 'Try again: {name}',
   'table.remove': 'Remove {name}',
   'table.sort': 'Sort by {column}',
 

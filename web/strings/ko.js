@@ -151,6 +151,7 @@ export default {
   'table.count': '{total}장 중 {shown}장',
   'table.none': '맞는 사진이 없습니다.',
   'table.retry': '다시 시도',
+  'table.retry.name': '{name} 다시 시도',
   'table.remove': '{name} 지우기',
   'table.sort': '{column} 순으로 정렬',
 
