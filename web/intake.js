@@ -34,7 +34,7 @@ async function walk(entry) {
     return [Object.defineProperty(file, 'webkitRelativePath', { value: entry.fullPath.slice(1) })];
   }
   const children = await childrenOf(/** @type {FileSystemDirectoryEntry} */ (entry));
-  return walkAll(children.filter(({ name }) => !CLUTTER.test(name)));
+  return walkAll(children.filter(({ name }) => !CLUTTER.test(name)).sort((a, b) => inOrder(a.name, b.name)));
 }
 
 /** @param {FileSystemFileEntry} entry @returns {Promise<File>} */
@@ -56,5 +56,10 @@ async function childrenOf(folder) {
 
 /** The files of a file input, without a folder's clutter. @param {HTMLInputElement} input */
 export function filesPicked(input) {
-  return [...(input.files ?? [])].filter(({ name }) => !CLUTTER.test(name));
+  const files = [...(input.files ?? [])].filter(({ name }) => !CLUTTER.test(name));
+  // A picked folder's come as the file system has them.
+  return files.sort((a, b) => inOrder(a.webkitRelativePath, b.webkitRelativePath));
 }
+
+/** @param {string} a @param {string} b */
+const inOrder = (a, b) => a.localeCompare(b, undefined, { numeric: true });
