@@ -18,7 +18,7 @@ const USAGE = `Usage: cxrlens-dicom [--frame N] [--window N] [--sr FOLDER] [--wo
   --workers N    how many at a time; default: as many as cores, at most 4
 
 For research and education only: not a medical device.
-Exit status: 0 all were read, 1 some were not, 2 wrong usage.
+Exit status: 0 all were read, 1 some were not or a report could not be made, 2 wrong usage.
 `;
 
 /** @typedef {{ path: string, found: boolean }} Input found: in a folder, and so not asked for by name */
@@ -122,12 +122,12 @@ async function main() {
   let options;
   try {
     options = readArguments();
+    if (options.sr) mkdirSync(options.sr, { recursive: true });
   } catch (error) {
     process.stderr.write(`cxrlens-dicom: ${/** @type {Error} */ (error).message}\n${USAGE}`);
     return 2;
   }
   if (options.help) return void process.stdout.write(USAGE);
-  if (options.sr) mkdirSync(options.sr, { recursive: true });
   const inputs = options.paths.flatMap(inputsOf);
   const cxr = await createClassifier({ workers: options.workers });
   // As many are read ahead as there are workers: a folder may be larger than the memory.
@@ -147,6 +147,9 @@ async function main() {
   return failures > 0 ? 1 : 0;
 }
 
-// Whoever reads may have read enough.
-process.stdout.on('error', (error) => process.exit(/** @type {any} */ (error).code === 'EPIPE' ? 0 : 1));
+process.stdout.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
+  if (error.code === 'EPIPE') process.exit(0); // who reads has read enough
+  process.stderr.write(`cxrlens-dicom: cannot write the results: ${error.message}\n`);
+  process.exit(1);
+});
 process.exitCode = (await main()) ?? 0;

@@ -67,8 +67,11 @@ async function main() {
   return status;
 }
 
-// Whoever reads may have read enough.
-process.stdout.on('error', (error) => process.exit(/** @type {any} */ (error).code === 'EPIPE' ? 0 : 1));
+process.stdout.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
+  if (error.code === 'EPIPE') process.exit(0); // who reads has read enough
+  process.stderr.write(`cxrlens-fhir: cannot write the results: ${error.message}\n`);
+  process.exit(1);
+});
 main().then((status) => { process.exitCode = status; }, (error) => {
   process.stderr.write(`cxrlens-fhir: ${error.message}\n${String(error.code).startsWith('ERR_PARSE_ARGS') ? `\n${USAGE}` : ''}`);
   process.exitCode = 2;
