@@ -92,9 +92,10 @@ def read_films(root: str, cache_dir: str = CACHE) -> list[Record]:
 
 
 def read_rows(path: str | Path) -> list[dict[str, str]]:
-    """Rows of a CSV; it may hold file names that are no UTF-8."""
+    """Rows of a CSV; names of files in it, in the column `file`, may be no UTF-8."""
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return list(csv.DictReader(file))
+        return [{key: value if key == "file" or not isinstance(value, str) else printable(value)
+                 for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def printable(name: str) -> str:
@@ -106,7 +107,7 @@ def read_manifest(path: str, root: str) -> list[Record]:
     """Records of a manifest CSV whose `file` column is relative to `root`."""
     rows = read_rows(path)
     try:
-        return [Record(printable(r["id"]), os.path.join(root, r["file"]), FOLDERS[r["class"]], r["split"], r["cluster"],
+        return [Record(r["id"], os.path.join(root, r["file"]), FOLDERS[r["class"]], r["split"], r["cluster"],
                        r.get("source") or "unknown", r.get("age_group") or "unknown") for r in rows]
     except KeyError as error:
         raise DataError(f"{path} lacks a column or names an unknown class: {error}.") from None

@@ -84,8 +84,8 @@ def gate_figures(engine: Engine, sets: Sets, films: Answers) -> dict:
     answers = engine.classify_arrays(made)
     for kind in np.unique(made_kinds):
         rows[str(kind)] = {**_refusals(answers.where(made_kinds == kind)), "trained_on": True}
-    return {"films_refused": float((films.read & ~films.accepted).mean()), "films_turned": float(films.turned.mean()),
-            "negatives": rows}
+    refused = _refusals(films)
+    return {"films_refused": refused["refused"], "films_turned": refused["righted"], "negatives": rows}
 
 
 def _refusals(answers: Answers) -> dict[str, float]:
@@ -182,11 +182,11 @@ def external_figures(engine: Engine, root: str, films: np.ndarray) -> tuple[dict
         for label in np.unique(labels[names == name]):
             part = answers.where((names == name) & (labels == label))
             counts = np.bincount(part.logits.argmax(1)[part.read], minlength=CLASSES)
-            row = {"images": len(part.read), "refused": float((part.read & ~part.accepted).mean()),
-                   "uncertain": float((part.verdict == "uncertain").mean()),
-                   "argmax": dict(zip(CLASS_IDS, counts.tolist()))}
+            row = {**_refusals(part), "argmax": dict(zip(CLASS_IDS, counts.tolist()))}
+            read = max(1, row["images"])
+            row["uncertain"] = float((part.verdict == "uncertain").sum() / read)
             if label in EXTERNAL_LABELS:
-                row["recall"] = float(counts[EXTERNAL_LABELS[label]] / max(1, part.read.sum()))
+                row["recall"] = float(counts[EXTERNAL_LABELS[label]] / read)
             result[str(name)][str(label)] = row
     return result, len(listed) - len(rows)
 

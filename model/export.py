@@ -84,13 +84,15 @@ def main() -> None:
     parser.add_argument("--model-version")
     parser.add_argument("--notice", help="where films and first weights come from")
     args = parser.parse_args()
+    version = args.model_version or FIRST_VERSION
+    if not (version.isascii() and version.isprintable()):
+        parser.error("the version has to be of printable ASCII, or the engine refuses the model")
     calibration = json.loads(Path(args.calibration).read_text())
     if not args.model_version:
         print(f"note: without --model-version (make train MODEL_VERSION=...) the model is called {FIRST_VERSION}.")
     public = calibration["training_data"] == PUBLIC_FINGERPRINT
     net = with_calibrated_bias(load_integer(args.integer), calibration)
-    data = cxrm.write(net, metadata(calibration, args.model_version or FIRST_VERSION,
-                                    args.notice or (PUBLIC_NOTICE if public else OTHER_NOTICE),
+    data = cxrm.write(net, metadata(calibration, version, args.notice or (PUBLIC_NOTICE if public else OTHER_NOTICE),
                                     file_digest(args.checkpoint), origin_of(args.checkpoint, calibration["training_data"])))
     digest = hashlib.sha256(data).hexdigest()
     write_golden(net, digest, Path(args.golden))

@@ -82,9 +82,10 @@ def clusters_of(count: int, pairs: list[tuple[int, int]]) -> np.ndarray:
 
 
 def split_clusters(classes: list[str], clusters: np.ndarray, paths: list[str]) -> list[str]:
-    """A split for every item, by the hash of its cluster's first path: more films move none of those that are there.
+    """A split for every item, by the hash of its cluster's first path.
 
-    But where a split of a class would be empty, it gets the cluster of the least hash from the class's largest split.
+    More films move none of those that are there but near-duplicates of theirs: they may come first in a cluster, or make
+    one of two. Where a split of a class would be empty, it gets the cluster of the least hash from the class's largest.
     """
     split_of: dict[int, str] = {}
     for name in FOLDERS:

@@ -120,8 +120,9 @@ class Splits(unittest.TestCase):
     def test_a_name_in_a_manifest_may_be_any_bytes(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             manifest = Path(folder) / "manifest.csv"
-            manifest.write_bytes(b"id,file,class,split,cluster\n\xff,\xff.png,COVID,train,1\n")
+            manifest.write_bytes(b"id,file,class,split,cluster,source\n\xff,\xff.png,COVID,train,1,\xed\n")
             records = read_manifest(str(manifest), folder)
+        self.assertEqual((records[0].id, records[0].source), ("\\xff", "\\xed"), "text for any report")
         self.assertEqual(os.fsencode(records[0].path), os.fsencode(folder) + b"/\xff.png")
         self.assertEqual(records[0].id, "\\xff")  # which a report can hold
         self.assertEqual(len(Sets(flat_films(1), records, flat_films(0), []).fingerprint()), 64)

@@ -100,6 +100,13 @@ class Pipeline(Commands):
         self.assertIn(str(shipped["model.version"]), str(meta["training.start"]))
         self.assertEqual(meta["notice"], "Trained on films that were not described.")
 
+    def test_a_version_that_the_engine_would_refuse_is_told_before_anything_is_written(self) -> None:
+        done = subprocess.run([sys.executable, MODEL / "export.py", "--model-version", "2.0-\u00e9", "--calibration",
+                               self.work / "quantised" / "calibration.json", "--out", self.work / "none.cxrm"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, (self.work / "none.cxrm").exists()), (2, False))
+        self.assertIn("printable ASCII", done.stderr)
+
     @unittest.skipUnless(CLI.exists(), f"{CLI} is not built")
     def test_the_engines_logits_are_the_references_bit_by_bit(self) -> None:
         files = sorted(str(p) for p in self.data.glob("*/images/*.png"))[::5]
