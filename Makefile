@@ -17,7 +17,7 @@ say      = @printf '  %-8s %s\n' '$(1)' '$(2)'
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all run serve test check-quick test-programs bench train evaluate samples screenshots fuzz install uninstall clean distclean help
+.PHONY: all run test check-quick test-programs bench train evaluate samples screenshots fuzz install uninstall clean distclean help
 .PHONY: setup-native setup-wasm setup-train setup-test setup-node setup-npm
 
 # ---- targets for people --------------------------------------------------------------------------
@@ -232,7 +232,7 @@ $(eval $(call programs,asan,$(CLANG),$(SANITISE) $(ARCH)))
 # ---- native: the command and the libraries -------------------------------------------------------------
 
 .PHONY: native wasm fuzzers test-programs-quick
-native: $(BUILD)/cxrlens $(BUILD)/libcxr.a $(BUILD)/libcxr.so.0
+native: $(BUILD)/cxrlens $(BUILD)/libcxr.a $(BUILD)/libcxr.so.0 ## build the command and the libraries into build/
 
 $(BUILD)/cxrlens: $(BUILD)/obj/native/cxrlens
 	$(Q)ln -f $< $@
@@ -290,7 +290,7 @@ STORED   := $(sort $(filter-out $(UNSERVED:%=$(BUILD)/web/%) %/sw.js %/embed.htm
 # The headers that keep the page's promises, for hosts that read them from the folder, and for the others' settings.
 HEADERS  := $(BUILD)/web/_headers $(BUILD)/web/.htaccess $(BUILD)/headers/nginx.conf $(BUILD)/headers/Caddyfile
 
-wasm: $(PAGE) $(HEADERS) $(BUILD)/web/precache.js
+wasm: $(PAGE) $(HEADERS) $(BUILD)/web/precache.js ## build the page and the WebAssembly modules into build/web/
 
 # $(call size,file): bytes, and bytes over the wire
 size = @printf '  %-8s %s: %d bytes, %d by gzip\n' SIZE '$(1)' $$(wc -c <$(1)) $$(gzip -9c $(1) | wc -c)

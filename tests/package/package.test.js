@@ -14,11 +14,11 @@ after(() => project?.remove());
 
 test('it holds what users need and nothing of the page', () => {
   const { packed } = project;
-  for (const name of ['README.md', 'LICENSE', 'build/web/README.md', 'build/web/classifier.js', 'build/web/classifier.d.ts', 'build/web/define.js',
+  for (const name of ['README.md', 'LICENSE', 'model/CARD.md', 'build/web/README.md', 'build/web/classifier.js', 'build/web/classifier.d.ts', 'build/web/define.js',
     'build/web/element.d.ts', 'build/web/embed.html', 'build/web/cxrlens-embed.js', 'build/web/fhir.js', 'build/web/worker.js', 'build/web/cxrlens.cxrm',
     'build/web/cxrlens-simd.wasm', 'build/web/cxrlens-relaxed.wasm', 'build/web/cxrlens-scalar.wasm', 'build/web/strings/ko.js', 'build/web/examples/node.js'])
     assert.ok(packed.includes(name), name);
-  assert.deepEqual(packed.filter((name) => !/^(LICENSE|README\.md|package\.json|(build\/web|web\/bin)\/.+)$/.test(name)), []);
+  assert.deepEqual(packed.filter((name) => !/^(LICENSE|README\.md|package\.json|model\/CARD\.md|(build\/web|web\/bin)\/.+)$/.test(name)), []);
   assert.deepEqual(packed.filter((name) => /\/(app|sw|precache|serve|offline|session|traffic|page)\.|\.png$|\.test\./.test(name)), []);
   const own = JSON.parse(readFileSync(join(project.folder, 'node_modules/cxrlens/package.json'), 'utf8'));
   assert.equal(own.dependencies, undefined);
