@@ -65,9 +65,9 @@ export { CxrError, looksLikeDicom };
 const maxFileBytes = 256 * 2 ** 20;
 const maxPixels = 64 * 2 ** 20;
 
-// What is read of a file to tell DICOM, which is then read together with the viewer. What is no longer than this, or
-// probably a PNG or JPEG, is read at once.
-const headBytes = 256 * 2 ** 10;
+// What is read of a file to tell DICOM, which is then read together with the viewer. What is probably a PNG or JPEG is read
+// at once: browsers copy whatever is read from one process to another.
+const headBytes = 1024;
 
 // Linear memory never shrinks: an engine that grew beyond this for one huge image is not kept.
 const maxIdleBytes = 128 * 2 ** 20;

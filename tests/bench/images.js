@@ -6,8 +6,8 @@ import { median, summary } from './stats.js';
 
 const web = (/** @type {string} */ file) => import(urlOf(`build/web/${file}`));
 
-/** @param {number} side @returns {Promise<Blob>} */
-const picture = async (side) => new Blob([/** @type {any} */ (await read(`build/bench/${side}.jpg`))]);
+/** As a browser hands a file over: with a name and a type. @param {number} side @returns {Promise<File>} */
+const picture = async (side) => new File([/** @type {any} */ (await read(`build/bench/${side}.jpg`))], `${side}.jpg`, { type: 'image/jpeg' });
 
 /**
  * @param {number} workers
