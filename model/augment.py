@@ -20,10 +20,11 @@ MADE_KINDS = ("upside-down", "sideways", "inverted", "crop", "noise", "blank", "
 HARD = 0.3  # share of films that also go through what fights shortcuts; for all of them, the network underfits
 
 
-def augment(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Augments a float batch N x 1 x S x S in [0, 1]."""
-    x = _some(_levels(_geometry(x, rng), rng), rng, HARD, _hard)
-    return x.clamp_(0, 1)
+def augment(x: torch.Tensor, rng: np.random.Generator, hard: float = HARD) -> tuple[torch.Tensor, torch.Tensor]:
+    """Augments a float batch N x 1 x S x S in [0, 1]: for a network in training, and without what fights shortcuts, for
+    its teachers."""
+    plain = _levels(_geometry(x, rng), rng)
+    return _some(plain.clone(), rng, hard, _hard).clamp_(0, 1), plain
 
 
 def _hard(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from augment import MADE_KINDS, augment, make_negatives
+from augment import HARD, MADE_KINDS, augment, make_negatives
 from data import INPUT, NEGATIVE, Record, select
+from net import CLASSES
 
 BATCH = 32
 REAL_NEGATIVES, MADE_NEGATIVES = 2, 2  # of each batch: the gate's counter-examples, an eighth
@@ -24,9 +25,10 @@ MIXED = 0.5
 
 class Batch(NamedTuple):
     images: torch.Tensor  # N x 1 x S x S in [0, 1]
+    plain: torch.Tensor   # the same, without what covers and degrades
     labels: torch.Tensor  # class index, or NEGATIVE
-    others: torch.Tensor  # that of the film laid over this one
-    share: torch.Tensor   # of the label in what is seen: 1, or less where another film is laid over
+    wanted: torch.Tensor  # N x CLASSES: the probabilities to learn; two classes where another film is laid over
+    single: torch.Tensor  # whether no other film is laid over
 
 
 def film_probabilities(records: list[Record], indices: np.ndarray) -> np.ndarray:
@@ -77,7 +79,7 @@ class Batches:
     """The training set at one image size."""
 
     def __init__(self, films: np.ndarray, film_records: list[Record], negatives: np.ndarray,
-                 negative_records: list[Record], size: int, seed: int):
+                 negative_records: list[Record], size: int, seed: int, hard: float = HARD):
         self.train = select(film_records, "train")
         self.labels = np.array([r.label for r in film_records])
         self.probabilities = film_probabilities(film_records, self.train)
@@ -87,7 +89,7 @@ class Batches:
         kinds = np.array([negative_records[i].source for i in chosen])
         counts = np.array([(kinds == k).sum() for k in kinds], float)
         self.negative_probabilities = counts ** -0.5 / (counts ** -0.5).sum() if len(chosen) else None
-        self.size, self.seed = size, seed
+        self.size, self.seed, self.hard = size, seed, hard
         self.real = REAL_NEGATIVES if len(chosen) else 0
         self.made = REAL_NEGATIVES + MADE_NEGATIVES - self.real
 
@@ -107,18 +109,21 @@ class Batches:
         if self.real:
             negatives = rng.choice(len(self.negatives), self.real, p=self.negative_probabilities)
             images = np.concatenate([images, self.negatives[negatives]])
-        x = augment(torch.from_numpy(images).unsqueeze(1).float() / 255, rng)
+        x, plain = augment(torch.from_numpy(images).unsqueeze(1).float() / 255, rng, self.hard)
         made, films = slice(wanted - self.made, wanted), wanted - self.made
         x[made] = make_negatives(x[made], rng.integers(len(MADE_KINDS), size=self.made), rng)
         labels = np.full(BATCH, NEGATIVE)
         labels[:films] = self.labels[self.train[rows[:films]]]
-        share, others = np.ones(BATCH, np.float32), labels.copy()
         partners = rng.permutation(films)
-        share[:films] = np.where(rng.random(films) < MIXED, rng.uniform(0.5, 1, films), 1)
-        weight = torch.from_numpy(share[:films]).reshape(-1, 1, 1, 1)
-        x[:films] = weight * x[:films] + (1 - weight) * x[:films][partners]
-        others[:films] = labels[:films][partners]
-        return Batch(x, *(torch.from_numpy(a) for a in (labels, others, share)))
+        share = np.where(rng.random(films) < MIXED, rng.uniform(0.5, 1, films), 1)
+        targets, single = np.zeros((BATCH, CLASSES), np.float32), np.ones(BATCH, bool)
+        own = np.eye(CLASSES)[labels[:films]]
+        targets[:films] = share[:, None] * own + (1 - share[:, None]) * own[partners]
+        single[:films] = share == 1
+        weight = torch.from_numpy(share.astype(np.float32)).reshape(-1, 1, 1, 1)
+        for images in (x, plain):
+            images[:films] = weight * images[:films] + (1 - weight) * images[:films][partners]
+        return Batch(x, plain, *(torch.from_numpy(a) for a in (labels, targets, single)))
 
 
 def as_batches(images: np.ndarray, size: int = INPUT, count: int = 64) -> Iterator[torch.Tensor]:

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 import cxrm
 import report
@@ -24,7 +23,7 @@ from engine import Answers, Engine
 from fit import Sets, load_sets, logits_of
 from manifest import NEAR, bits_apart, perceptual_hash
 from metrics import bootstrap, confusion, pr_curve, rates, reliability, risk_coverage, roc_curve
-from net import CLASSES, Net
+from net import CLASSES, load_float
 
 MADE = 60  # made negatives of each kind
 # Labels of the external sets that mean one of our classes.
@@ -196,9 +195,7 @@ def float_agreement(checkpoint: str, made_from: object, films: np.ndarray, answe
     if not Path(checkpoint).exists() or file_digest(checkpoint) != made_from:
         print(f"{checkpoint} is not the float network that the model was made from: the two are not compared")
         return {}
-    net = Net()
-    net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
-    predicted = logits_of(net.to(memory_format=torch.channels_last), films)[:, :CLASSES].argmax(1)
+    predicted = logits_of(load_float(checkpoint), films)[:, :CLASSES].argmax(1)
     recall = rates(confusion(labels, predicted, CLASSES))["recall"]
     return {"float_accuracy": float((predicted == labels).mean()), "float_reweighted": float(recall @ PUBLISHED),
             "float_opacity_f1": float(rates(confusion(labels, predicted, CLASSES))["f1"][OPACITY]),

@@ -16,7 +16,7 @@ import cxrm
 from data import CLASS_IDS, INPUT, PUBLIC_FINGERPRINT, file_digest, replacing
 from golden import write_golden
 from integer import IntegerNet
-from net import CLASSES, Net
+from net import CLASSES, load_float
 from origin import Origin, origin_of
 from quantise import load_integer
 
@@ -55,18 +55,17 @@ def training_record(folders: dict[str, Path], calibration: dict) -> dict:
     """What the runs in `folders` did, epoch by epoch, and what was chosen on the validation split."""
     runs = {}
     for name, folder in folders.items():
-        plan, best = (torch.load(folder / file, map_location="cpu")["plan"] for file in ("last.pt", "best.pt"))
+        last, kept = (torch.load(folder / file, map_location="cpu") for file in ("last.pt", "best.pt"))
+        plan, best = last["plan"], kept["plan"]
         # The means at a run's end come after the last checkpoint: only the best one knows whether one of them was better.
         runs[name] = {"minutes": round(plan["seconds"] / 60, 1), "epochs": plan["epoch"],
-                      "best_epoch": best["best_epoch"], "history": plan["history"]}
+                      "best_epoch": best["best_epoch"], "teachers": last.get("teachers", 0), "history": plan["history"]}
     return {"date": date.today().isoformat(), "cores": os.cpu_count(), "runs": runs, "calibration": calibration}
 
 
 def write_onnx(checkpoint: str, path: Path) -> None:
     """The float network, for other runtimes: input N x 1 x INPUT x INPUT in [0, 1], five outputs."""
-    net = Net()
-    net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
-    net.eval()
+    net = load_float(checkpoint)
     warnings.filterwarnings("ignore", module="torch.onnx")  # about shape inference of the padding; harmless
     torch.onnx.export(net, torch.zeros(1, 1, INPUT, INPUT), str(path), input_names=["image"],
                       output_names=["outputs"], dynamic_axes={"image": {0: "n"}, "outputs": {0: "n"}})

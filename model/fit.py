@@ -24,6 +24,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from augment import HARD
 from batches import BATCH, Batch, Batches, as_batches
 from data import (INPUT, OPACITY, PUBLISHED, DataError, Record, check_classes, file_digest, load_or_explain,
                   read_films, read_negatives, replacing, run_in_sentences)
@@ -43,6 +44,8 @@ class Recipe:
     loss: Callable[[torch.Tensor, Batch], torch.Tensor]
     evaluate: Callable[[torch.nn.Module], dict[str, float]]  # figures of the averaged network on val
     reach: float = 0.0            # of `climb`; 0: plain steps
+    hard: float = HARD            # share of films that also go through what fights shortcuts
+    prepare: Callable[[Batch], Batch] = lambda batch: batch  # done once to each batch
 
 
 @dataclass
@@ -227,9 +230,9 @@ class Fit:
                  restart: bool, origin: Origin):
         """`origin` is where the network comes from: with data and seed it tells which training a checkpoint is of."""
         self.recipe, self.budget, self.sets, self.seed = recipe, budget, sets, seed
-        self.past = {"data": sets.fingerprint(), "start": origin.model, "seen": origin.seen}
-        digest = file_digest(origin.path) if origin.path else "random"
-        self.identity = [self.past["data"], sets.pixels(), digest, seed]
+        self.past = {"data": sets.fingerprint(), "start": origin.model, "seen": origin.seen, "teachers": len(origin.teachers)}
+        digests = [file_digest(path) for path in (origin.path or os.devnull, *origin.teachers)]
+        self.identity = [self.past["data"], sets.pixels(), *digests, seed, recipe.peak, recipe.reach, recipe.hard]
         self.out, self.plan = Path(out), Plan()
         self.out.mkdir(parents=True, exist_ok=True)
         self.net = net.to(memory_format=torch.channels_last)
@@ -246,7 +249,7 @@ class Fit:
             return
         state = torch.load(self.out / "last.pt", map_location="cpu")
         if state.get("identity") != self.identity:
-            raise DataError(f"{self.out} holds a training of other data, another start or another seed: --restart (make "
+            raise DataError(f"{self.out} holds a training of other data, another start or other settings: --restart (make "
                             "train RESTART=1) begins anew there, --out names another folder.")
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
@@ -261,7 +264,7 @@ class Fit:
             print(f"finished before: {self.out / 'best.pt'} (--restart to train again)", flush=True)
             return self.out / "best.pt"
         batches = Batches(self.sets.films, self.sets.records, self.sets.negatives, self.sets.negative_records, INPUT,
-                          self.seed)
+                          self.seed, self.recipe.hard)
         steps = self.budget.steps or batches.steps()
         self._replan(0.0 if self.budget.epochs else self._measure(batches, steps))
         print(f"{plan.left} epochs of {steps} steps", flush=True)
@@ -323,6 +326,7 @@ class Fit:
     def _step(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
         """Returns the loss before the step."""
         learnt = [p for p in net.parameters() if p.requires_grad]
+        batch = self.recipe.prepare(batch)
         if not self.recipe.reach:
             loss = self._backward(net, optimiser, batch)
         else:

@@ -95,6 +95,13 @@ class Net(nn.Module):
             return self.head(self.dropout(pooled.float()))
 
 
+def load_float(checkpoint: str) -> Net:
+    """The averaged network of a checkpoint, for use."""
+    net = Net(fixed=True)
+    net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
+    return net.to(memory_format=torch.channels_last).eval()
+
+
 class Folded(NamedTuple):
     """A convolution with its batch normalisation folded in."""
     weight: torch.Tensor

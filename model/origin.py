@@ -20,18 +20,24 @@ class Origin:
     path: str = ""   # none: random numbers
     model: str = ""  # id, version and SHA-256 of the model file that the chain of trainings came by last, if any
     seen: str = ""   # fingerprints of other data that the weights have seen, with commas between
+    teachers: tuple[str, ...] = ()
 
 
-def origin_of(path: str, data: str) -> Origin:
-    """Of a training that starts from the file `path`, on data of the fingerprint `data`; ImageNet has no films."""
+def origin_of(path: str, data: str, teachers: list[str] | None = None) -> Origin:
+    """Of a training that starts from the file `path`, on data of the fingerprint `data`; what its teachers have seen, it
+    learns of."""
+    pasts = [_past_of(each) for each in (path, *(teachers or ()))]
+    seen = {fingerprint for _, text in pasts for fingerprint in text.split(",")} - {"", data}
+    return Origin(path, pasts[0][0], ",".join(sorted(seen)), tuple(teachers or ()))
+
+
+def _past_of(path: str) -> tuple[str, str]:
+    """Model file that the weights come from, and all data that they have seen; ImageNet has no films."""
     if path.endswith(".cxrm"):
         meta = cxrm.read(path)[1]
-        model = f"{meta['model.id']} {meta['model.version']} {file_digest(path)}"
-        before = meta.get("training.data", UNKNOWN), meta.get("training.seen", "")
-    elif path.endswith(".pt"):
+        return (f"{meta['model.id']} {meta['model.version']} {file_digest(path)}",
+                f"{meta.get('training.data', UNKNOWN)},{meta.get('training.seen', '')}")
+    if path.endswith(".pt"):
         state = torch.load(path, map_location="cpu")
-        model, before = state.get("start", ""), (state.get("data", UNKNOWN), state.get("seen", ""))
-    else:
-        return Origin(path)
-    seen = {fingerprint for text in before for fingerprint in str(text).split(",")} - {"", data}
-    return Origin(path, model, ",".join(sorted(seen)))
+        return state.get("start", ""), f"{state.get('data', UNKNOWN)},{state.get('seen', '')}"
+    return "", ""

@@ -13,7 +13,7 @@ from batches import Batch
 from data import NEGATIVE, read_at_input, replacing, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, run_program, scores
 from integer import IntegerNet
-from net import CLASSES, Net
+from net import CLASSES, Net, load_float
 from origin import origin_of
 from quantnet import QuantNet, to_integer
 from scales import calibrate_scales
@@ -26,7 +26,6 @@ PEAK, EMA_DECAY = 3e-5, 0.998
 def imitation(net: Net) -> Callable[[torch.Tensor, Batch], torch.Tensor]:
     """Squared distance from the float network's class logits, less their mean, which says nothing; cross-entropy with
     what it says of the gate. The labels would draw the rounded network elsewhere."""
-    net = net.to(memory_format=torch.channels_last)
 
     def loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         with torch.no_grad():
@@ -75,9 +74,7 @@ def main() -> None:
     def evaluate(net: torch.nn.Module) -> dict[str, float]:
         return scores(to_integer(net).logits(films), labels)
 
-    float_net = Net()
-    float_net.load_state_dict(torch.load(args.checkpoint, map_location="cpu")["average"])
-    float_net.eval()
+    float_net = load_float(args.checkpoint)
     net = quantised(float_net, sets, args.seed)
     print("after calibration alone:", {k: round(v, 4) for k, v in evaluate(net).items()}, flush=True)
     if args.minutes > 0:

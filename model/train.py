@@ -11,30 +11,48 @@ import torch.nn.functional as F
 
 import cxrm
 import tflite
+from augment import HARD
 from batches import Batch, as_batches
 from data import NEGATIVE, DataError, select
-from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, run_program, scores
-from net import CLASSES, Net, load_folded
+from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, mixed_precision, run_program, scores
+from net import CLASSES, Net, load_float, load_folded
 from origin import origin_of
 
 PEAK, EMA_DECAY, REACH = 3e-4, 0.998, 0.2
 GATE_WEIGHT = 0.3
 LARGEST, BEYOND_WEIGHT = 20.0, 0.01
 KEPT_BLOCKS = 3
+TAUGHT = 0.8  # weight of the teachers' answers; the rest is the labels'
 SHIPPED = str(Path(__file__).with_name("cxrlens.cxrm"))
 
 
 def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of the classes on films, each counting by its share of what is seen; binary cross-entropy of the
-    gate on all that is not two films at once. Outputs beyond LARGEST are pulled back: what is no film drives them to
+    """Cross-entropy of the classes on films; binary cross-entropy of the gate on all that is not two films at once. Outputs beyond LARGEST are pulled back: what is no film drives them to
     hundreds, from where a few hundred steps made a hundred million, and now and then a film went along."""
-    is_film, single = batch.labels != NEGATIVE, batch.share == 1
-    share = batch.share[is_film].unsqueeze(1)
-    wanted = (share * F.one_hot(batch.labels[is_film], CLASSES)
-              + (1 - share) * F.one_hot(batch.others[is_film], CLASSES))
+    is_film, single = batch.labels != NEGATIVE, batch.single
     gate = F.binary_cross_entropy_with_logits(logits[single, CLASSES], is_film[single].float())
     beyond = (logits.abs() - LARGEST).clamp_min(0).mean()
-    return F.cross_entropy(logits[is_film, :CLASSES], wanted) + GATE_WEIGHT * gate + BEYOND_WEIGHT * beyond
+    return F.cross_entropy(logits[is_film, :CLASSES], batch.wanted[is_film]) + GATE_WEIGHT * gate + BEYOND_WEIGHT * beyond
+
+
+class Teachers:
+    """Trained networks whose mean answer is learned beside the labels. They see what the network in training sees, two films
+    at once among it ("function matching" of Beyer et al., 2022), but before anything is covered or degraded."""
+
+    def __init__(self, paths: list[str]):
+        self.nets = [load_float(path) for path in paths]
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> Batch:
+        if not self.nets:
+            return batch
+        is_film = batch.labels != NEGATIVE
+        films = batch.plain[is_film].contiguous(memory_format=torch.channels_last)
+        with mixed_precision():
+            logits = torch.stack([net(films)[:, :CLASSES].float() for net in self.nets]).mean(0)
+        wanted = batch.wanted.clone()
+        wanted[is_film] = TAUGHT * logits.softmax(1) + (1 - TAUGHT) * wanted[is_film]
+        return batch._replace(wanted=wanted)
 
 
 def start_file(init: str | None, out: Path, restart: bool) -> str:
@@ -86,14 +104,18 @@ def train(args: argparse.Namespace) -> Path:
     torch.manual_seed(args.seed)
     if args.init and not os.path.exists(args.init):
         raise DataError(f"There is no {args.init} to start from.")
+    for path in args.teacher:
+        if not os.path.exists(path) or Path(path).resolve().parent == Path(args.out).resolve():
+            raise DataError(f"{path} cannot teach: it is not there, or lies in {args.out}, where the training writes.")
     sets = load_sets(args.data, args.cache, args.quick)
     val = select(sets.records, "val")
     labels = np.array([sets.records[i].label for i in val])
-    recipe = Recipe(PEAK, EMA_DECAY, loss_of, lambda net: scores(logits_of(net, sets.films[val]), labels), REACH)
+    recipe = Recipe(args.peak, EMA_DECAY, loss_of, lambda net: scores(logits_of(net, sets.films[val]), labels), args.reach,
+                    args.hard, Teachers(args.teacher))
     path = start_file(args.init, Path(args.out), args.restart)
-    net, origin = start(path, sets, args.seed), origin_of(path, sets.fingerprint())
+    net, origin = start(path, sets, args.seed), origin_of(path, sets.fingerprint(), args.teacher)
     if origin.seen and not args.quick:
-        print(f"note: {path} was trained on another data set or other splits. Films that it has seen may now be in val or "
+        print(f"note: {' or '.join([path, *args.teacher])} was trained on another data set or other splits. Films that it has seen may now be in val or "
               "test, and flatter their figures; an ImageNet start (--init with a .tflite) rules that out.")
     budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
     return Fit(net, recipe, budget, sets, args.out, args.seed, args.restart, origin).run()
@@ -119,6 +141,11 @@ def common_arguments(description: str, out: str, minutes: float) -> argparse.Arg
 def main() -> None:
     parser = common_arguments(__doc__, "build/train", 72)
     parser.add_argument("--init", help="what to start from: .tflite (ImageNet MobileNetV2), .cxrm or a checkpoint")
+    parser.add_argument("--teacher", action="append", default=[], help="a checkpoint whose answers are learned beside the "
+                        "labels; given more than once, their mean")
+    parser.add_argument("--peak", type=float, default=PEAK, help="highest learning rate")
+    parser.add_argument("--reach", type=float, default=REACH, help="how far uphill each gradient is taken; 0: plain steps")
+    parser.add_argument("--hard", type=float, default=HARD, help="share of films that are covered, erased and degraded")
     args = parser.parse_args()
     if args.quick:
         args.minutes, args.steps = 2, args.steps or 25

@@ -21,7 +21,7 @@ import cxrm  # noqa: E402
 import golden  # noqa: E402
 import made_up  # noqa: E402
 import tflite  # noqa: E402
-from batches import Batches  # noqa: E402
+from batches import Batch, Batches  # noqa: E402
 from calibrate import binomial_upper, calibrate, doubt_threshold, fit_calibration  # noqa: E402
 from data import (CLASS_IDS, INPUT, NEGATIVE, PUBLISHED, DataError, Record, check_splits, read_image,  # noqa: E402
                   read_manifest, read_negatives, resize, run_in_sentences, to_gray)
@@ -34,7 +34,7 @@ from net import Net, fold, layers, load_folded  # noqa: E402
 from origin import Origin, origin_of  # noqa: E402
 from quantnet import LIGHT, QuantNet, to_integer  # noqa: E402
 from scales import calibrate_scales, first_scales  # noqa: E402
-from train import start, start_file  # noqa: E402
+from train import TAUGHT, Teachers, start, start_file  # noqa: E402
 
 SHIPPED = ROOT / "model" / "cxrlens.cxrm"
 GOLDEN = ROOT / "tests" / "golden"
@@ -187,6 +187,8 @@ class Origins(unittest.TestCase):
             torch.save({"data": "a", "start": first.model, "seen": first.seen}, path)
             self.assertEqual(origin_of(path, "a"), Origin(path, first.model, own))
             self.assertEqual(origin_of(path, "b").seen, ",".join(sorted((own, "a"))))
+            taught = origin_of("mobilenet.tflite", "b", [path])
+            self.assertEqual((taught.model, taught.seen), ("", ",".join(sorted((own, "a")))))
             torch.save({}, path)
             self.assertEqual(origin_of(path, "b").seen, "unknown")
 
@@ -222,8 +224,17 @@ class Training(unittest.TestCase):
         negatives = images[:8] + 200
         negative_records = [Record(str(i), "", NEGATIVE, "train" if i % 2 else "test", "", "", "") for i in range(8)]
         batches = Batches(images, records, negatives, negative_records, 32, seed=1)
-        with mock.patch("batches.augment", lambda x, _rng: x), mock.patch("batches.MIXED", 0):
+        with mock.patch("batches.augment", lambda x, _rng, _hard: (x, x.clone())), mock.patch("batches.MIXED", 0):
             drawn = list(batches.epoch(0, 20))
+        with mock.patch("batches.MIXED", 1):
+            mixed = next(batches.epoch(0, 1))
+        for batch in (drawn[0], mixed):
+            is_film = batch.labels != NEGATIVE
+            self.assertEqual(batch.wanted[~is_film].abs().sum(), 0)
+            torch.testing.assert_close(batch.wanted[is_film].sum(1), torch.ones(28))
+            self.assertTrue((batch.wanted[is_film].argmax(1) == batch.labels[is_film]).all())
+        self.assertTrue(drawn[0].single.all() and not mixed.single[mixed.labels != NEGATIVE].any())
+        self.assertEqual(set(drawn[0].wanted.unique().tolist()), {0, 1})
         for batch in drawn:
             levels = (batch.images[:, 0, 0, 0] * 255).round().long().numpy()
             kinds = batch.labels.numpy()
@@ -232,6 +243,21 @@ class Training(unittest.TestCase):
             self.assertEqual((kinds == NEGATIVE).sum(), 4)
             self.assertEqual({negative_records[level - 200].split for level in levels[-2:]}, {"train"})
         self.assertGreater(len({level for batch in drawn for level in batch.images[:, 0, 0, 0].tolist()}), 30)
+
+    def test_teachers_answer_for_films_that_nothing_covers_and_leave_labels_a_share(self) -> None:
+        labels = torch.tensor([2, NEGATIVE, 0])
+        wanted = torch.tensor([[0, 0, 1.0, 0], [0, 0, 0, 0], [1.0, 0, 0, 0]])
+        plain = torch.tensor([1.0, 2, 3]).reshape(3, 1, 1, 1)
+        batch = Batch(plain * 0, plain, labels, wanted, torch.ones(3, dtype=torch.bool))
+        teachers = Teachers([])
+        self.assertIs(teachers(batch), batch)
+        # One is sure of class 3 by the film's level, the other of nothing: the mean of their logits is half as sure.
+        teachers.nets = [lambda x: torch.cat([torch.zeros(len(x), 3), x.reshape(-1, 1), torch.full((len(x), 1), 9.0)], 1),
+                         lambda x: torch.zeros(len(x), 5)]
+        taught = teachers(batch)
+        mean = torch.tensor([[0, 0, 0, 0.5], [0, 0, 0, 1.5]]).softmax(1)
+        torch.testing.assert_close(taught.wanted[[0, 2]], TAUGHT * mean + (1 - TAUGHT) * wanted[[0, 2]])
+        torch.testing.assert_close(taught.wanted[1], wanted[1])
 
     def test_calibration_sees_films_of_val_only(self) -> None:
         levels = 4 * np.arange(60, dtype=np.uint8)

@@ -179,11 +179,20 @@ class Resume(Commands):
         out = self.work / "other"
         self.succeed("train", "--out", out, "--epochs", 1, "--steps", 1)
         last = (out / "last.pt").read_bytes()
-        for options in (("--seed", 2), ("--init", out / "best.pt")):
+        shutil.copy(out / "best.pt", self.work / "teacher.pt")
+        for options in (("--seed", 2), ("--init", out / "best.pt"), ("--peak", 1e-4), ("--teacher", self.work / "teacher.pt")):
             done = self.run_step("train", "--out", out, "--epochs", 2, "--steps", 1, *options)
             self.assertEqual(done.returncode, 1)
             self.assertRegex(done.stderr, r"holds a training of other data, .* --restart")
         self.assertEqual((out / "last.pt").read_bytes(), last)
+
+    def test_a_network_learns_from_another(self) -> None:
+        teacher, taught = self.work / "teaches", self.work / "taught"
+        self.succeed("train", "--out", teacher, "--epochs", 1, "--steps", 1, "--reach", 0, "--hard", 0)
+        self.succeed("train", "--out", taught, "--epochs", 1, "--steps", 2, "--teacher", teacher / "best.pt")
+        self.assertEqual(torch.load(taught / "last.pt")["teachers"], 1)
+        done = self.run_step("train", "--out", teacher, "--teacher", teacher / "best.pt")
+        self.assertRegex(done.stderr, r"best\.pt cannot teach: .* where the training writes\.\n$")
 
 
 class BadInput(Commands):
@@ -222,6 +231,9 @@ class BadInput(Commands):
     def test_a_class_of_damaged_images_and_a_missing_start_stop_with_a_sentence(self) -> None:
         done = self.run_step("train", "--init", self.work / "none.tflite", "--out", self.work / "nothing")
         self.assertEqual((done.returncode, done.stderr), (1, f"There is no {self.work / 'none.tflite'} to start from.\n"))
+        done = self.run_step("train", "--teacher", self.work / "none.pt", "--out", self.work / "nothing")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"^.*none\.pt cannot teach: it is not there, .*\.\n$")
         data = made_up.make(self.work / "damaged", each=6)
         self.assertEqual(self.run_step("data", data=data).returncode, 0)
         for image in (data / "COVID" / "images").iterdir():
