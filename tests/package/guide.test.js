@@ -1,5 +1,6 @@
 /** The portal guide says what the code does: every public name is in it, and it names no other. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 
@@ -58,4 +59,15 @@ test('links lead somewhere, and the policy is the one that is tested', () => {
   for (const target of found(guide, /\]\(([^)]+)\)/g)) assert.ok(target.startsWith('#') ? anchors.includes(target) : existsSync(`web/${target}`), target);
   const policy = guide.match(/^Content-Security-Policy: (default-src .*)$/m)?.[1];
   assert.ok(policy && readFileSync('tests/e2e/embed.test.js', 'utf8').includes(`"${policy}"`));
+});
+
+test('the changelog names the model that ships', () => {
+  const bytes = readFileSync('model/cxrlens.cxrm');
+  const digest = createHash('sha256').update(bytes).digest('hex');
+  /** The value of a metadata entry (src/README.md). @param {string} key */
+  const text = (key) => {
+    const at = bytes.indexOf(key), start = at + Math.ceil(key.length / 4) * 4;
+    return bytes.toString('latin1', start, start + bytes.readUInt32LE(at - 4));
+  };
+  assert.ok(readFileSync('CHANGELOG.md', 'utf8').includes(`\`${text('model.id')}\` ${text('model.version')}, SHA-256 ${digest.slice(0, 16)}`));
 });
