@@ -6,7 +6,7 @@ export default {
   'page.lead': 'Drop a film and see which of four groups it resembles, how sure the model is, and what its answer rests on. Nothing is uploaded.',
   'page.language': 'Language',
   'page.theme': 'Appearance',
-  'page.theme.auto': 'As the system',
+  'page.theme.auto': 'System',
   'page.theme.light': 'Light',
   'page.theme.dark': 'Dark',
   'page.sent.zero': '0 bytes sent',
