@@ -27,8 +27,9 @@ SHIPPED = str(Path(__file__).with_name("cxrlens.cxrm"))
 
 
 def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of the classes on films; binary cross-entropy of the gate on all that is not two films at once. Outputs beyond LARGEST are pulled back: what is no film drives them to
-    hundreds, from where a few hundred steps made a hundred million, and now and then a film went along."""
+    """Cross-entropy of the classes on films; binary cross-entropy of the gate on all that is not two films at once. Outputs
+    beyond LARGEST are pulled back: what is no film drives them to hundreds, from where a few hundred steps made a hundred
+    million, and now and then a film went along."""
     is_film, single = batch.labels != NEGATIVE, batch.single
     gate = F.binary_cross_entropy_with_logits(logits[single, CLASSES], is_film[single].float())
     beyond = (logits.abs() - LARGEST).clamp_min(0).mean()
@@ -105,8 +106,9 @@ def train(args: argparse.Namespace) -> Path:
     if args.init and not os.path.exists(args.init):
         raise DataError(f"There is no {args.init} to start from.")
     for path in args.teacher:
-        if not os.path.exists(path) or Path(path).resolve().parent == Path(args.out).resolve():
-            raise DataError(f"{path} cannot teach: it is not there, or lies in {args.out}, where the training writes.")
+        if not os.path.exists(path) or not path.endswith(".pt") or Path(path).resolve().parent == Path(args.out).resolve():
+            raise DataError(f"{path} cannot teach: it is not there, no checkpoint (.pt), or in {args.out}, where the training "
+                            "writes.")
     sets = load_sets(args.data, args.cache, args.quick)
     val = select(sets.records, "val")
     labels = np.array([sets.records[i].label for i in val])
@@ -115,8 +117,9 @@ def train(args: argparse.Namespace) -> Path:
     path = start_file(args.init, Path(args.out), args.restart)
     net, origin = start(path, sets, args.seed), origin_of(path, sets.fingerprint(), args.teacher)
     if origin.seen and not args.quick:
-        print(f"note: {' or '.join([path, *args.teacher])} was trained on another data set or other splits. Films that it has seen may now be in val or "
-              "test, and flatter their figures; an ImageNet start (--init with a .tflite) rules that out.")
+        print(f"note: {' or '.join([path, *args.teacher])} was trained on another data set or other splits. Films that it has "
+              "seen may now be in val or test, and flatter their figures; an ImageNet start (--init with a .tflite) without "
+              "teachers rules that out.")
     budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
     return Fit(net, recipe, budget, sets, args.out, args.seed, args.restart, origin).run()
 

@@ -192,7 +192,7 @@ class Resume(Commands):
         self.succeed("train", "--out", taught, "--epochs", 1, "--steps", 2, "--teacher", teacher / "best.pt")
         self.assertEqual(torch.load(taught / "last.pt")["teachers"], 1)
         done = self.run_step("train", "--out", teacher, "--teacher", teacher / "best.pt")
-        self.assertRegex(done.stderr, r"best\.pt cannot teach: .* where the training writes\.\n$")
+        self.assertRegex(done.stderr, r"best\.pt cannot teach: .*, where the training writes\.\n$")
 
 
 class BadInput(Commands):
