@@ -598,6 +598,7 @@ test('a synthetic film is one press away, or all of them', async () => {
   const results = () => page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results);
   assert.equal(await samples.count(), 4);
   for (let i = 0; i < 4; i++) {
+    await samples.nth(i).waitFor(); // a press waits for nothing
     await samples.nth(i).press('Enter');
     await idle(page, 1);
     await lens(page).locator('.answer:focus').waitFor();
