@@ -5,6 +5,7 @@ Checkpoints and model files hand it on, from training to training.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Sequence
 
 import torch
 
@@ -23,12 +24,12 @@ class Origin:
     teachers: tuple[str, ...] = ()
 
 
-def origin_of(path: str, data: str, teachers: list[str] | None = None) -> Origin:
+def origin_of(path: str, data: str, teachers: Sequence[str] = ()) -> Origin:
     """Of a training that starts from the file `path`, on data of the fingerprint `data`; what its teachers have seen, it
     learns of."""
-    pasts = [_past_of(each) for each in (path, *(teachers or ()))]
+    pasts = [_past_of(each) for each in (path, *teachers)]
     seen = {fingerprint for _, text in pasts for fingerprint in text.split(",")} - {"", data}
-    return Origin(path, pasts[0][0], ",".join(sorted(seen)), tuple(teachers or ()))
+    return Origin(path, pasts[0][0], ",".join(sorted(seen)), tuple(teachers))
 
 
 def _past_of(path: str) -> tuple[str, str]:
