@@ -3,7 +3,7 @@
  * Classifies a frontal chest X-ray as normal, COVID-19, viral pneumonia or lung opacity, or refuses.
  * For research and education; not a medical device.
  *
- *     struct cxr_model *model;
+ *     struct cxr_model *model = NULL;
  *     enum cxr_status status = cxr_model_load(bytes, length, &model);
  *     struct cxr_result result;
  *     if (status == CXR_OK) status = cxr_classify(model, image, image_length, &result);
@@ -91,7 +91,7 @@ struct cxr_result {
     float gate_score;       /* 0..1, larger is more like a chest X-ray */
     float gate_threshold;   /* accepted at and above it */
     float logits[CXR_MAX_CLASSES];        /* raw outputs of the network, by class */
-    float probabilities[CXR_MAX_CLASSES]; /* calibrated, they sum to 1 */
+    float probabilities[CXR_MAX_CLASSES]; /* calibrated, they sum to 1; of no meaning where the gate refused */
     double decode_ms, preprocess_ms, network_ms; /* 0 unless a clock is set */
     uint32_t passes;        /* how often the network ran: more than once if the gate refused the film as it lay */
 };

@@ -16,8 +16,9 @@ int main(int argc, char **argv) {
     if (argc != 3) return 2;
     enum cxr_status status = cxr_model_load(weights, load(argv[1], weights, sizeof weights), &model);
     if (status == CXR_OK) status = cxr_classify(model, picture, load(argv[2], picture, sizeof picture), &result);
-    if (status == CXR_OK) printf("verdict %d, COVID-19 %.3f\n", result.verdict, (double)result.probabilities[1]);
-    else fprintf(stderr, "%s\n", cxr_strerror(status));
+    if (status != CXR_OK) fprintf(stderr, "%s\n", cxr_strerror(status));
+    else if (!result.gate_accepted) puts("not a frontal chest X-ray");
+    else printf("verdict %d, COVID-19 %.3f\n", result.verdict, (double)result.probabilities[1]);
     cxr_model_free(model);
     return status != CXR_OK;
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-const FILM = 'tests/golden/phantom.png';
+const FILM = 'web/samples/synthetic-covid-19-1.jpg', NO_FILM = 'tests/golden/phantom.png';
 const EXAMPLE = 'tests/install/example.c';
 const STRICT = ['-std=c11', '-Wall', '-Wextra', '-Wshadow', '-Wconversion', '-Werror'];
 const root = mkdtempSync(join(tmpdir(), 'cxrlens-install-'));
@@ -60,10 +60,13 @@ for (const [kind, flags] of /** @type {[string, string[]][]} */ ([['shared', []]
     const program = join(root, `example-${kind}`);
     const libraries = pkgConfig('--cflags', '--libs', ...(flags.length ? ['--static'] : [])).split(' ');
     run('gcc', [...STRICT, ...flags, EXAMPLE, '-o', program, ...libraries]);
-    const out = run(program, [pkgConfig('--variable=model'), FILM], { LD_LIBRARY_PATH: `${prefix}/lib` });
-    const answer = JSON.parse(run(`${prefix}/bin/cxrlens`, ['classify', '-f', 'json', FILM], { CXRLENS_MODEL: '' }));
-    assert.match(out, /^verdict -?\d, COVID-19 [01]\.\d{3}$/);
-    assert.equal(out.split(' ').pop(), answer.classes[1].probability.toFixed(3));
+    for (const film of [FILM, NO_FILM]) {
+      const out = run(program, [pkgConfig('--variable=model'), film], { LD_LIBRARY_PATH: `${prefix}/lib` });
+      const { gate, classes } = JSON.parse(run(`${prefix}/bin/cxrlens`, ['classify', '-f', 'json', film], { CXRLENS_MODEL: '' }));
+      assert.equal(gate.accepted, film === FILM);
+      if (gate.accepted) assert.match(out, new RegExp(`^verdict -?\\d, COVID-19 ${classes[1].probability.toFixed(3)}$`));
+      else assert.equal(out, 'not a frontal chest X-ray');
+    }
   });
 }
 

@@ -85,7 +85,7 @@ test('esbuild: the example with React; the worker is a second entry, module and 
   const { page, troubles } = await open(out, '');
   await reads(page);
   const lens = page.locator('cxr-lens');
-  assert.deepEqual(await lens.evaluate((lens) => [lens.hasAttribute('multiple'), lens.getAttribute('doubt-threshold')]), [true, '0.6']);
+  assert.deepEqual(await lens.evaluate((lens) => [lens.hasAttribute('multiple'), lens.getAttribute('doubt-threshold')]), [true, '0.95']);
   assert.deepEqual(troubles, []);
 });
 

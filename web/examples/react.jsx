@@ -9,7 +9,7 @@ function Film() {
     <>
       <cxr-lens
         multiple
-        doubtThreshold={0.6}
+        doubtThreshold={0.95}
         oncxr-result={({ detail }) => setAnswer(`${detail.file}: ${detail.verdict}`)}
         oncxr-error={({ detail }) => setAnswer(`${detail.error.message} [${detail.error.code}]`)}
       />
