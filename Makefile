@@ -94,7 +94,7 @@ need_data = @[ -n '$(DATA)' ] || { echo 'Say where the images are: make $@ DATA=
 
 # ---- set-up: named packages of Debian 12 or later; only what is missing is installed ---------------
 
-NATIVE_PACKAGES = gcc libc6-dev libsimde-dev
+NATIVE_PACKAGES = gcc libc6-dev libsimde-dev zlib1g-dev
 WASM_PACKAGES   = emscripten clang-19 lld-19 $(if $(shell command -v node),,nodejs)
 NPM_PACKAGES    = ca-certificates $(if $(shell command -v npm),,npm)
 TRAIN_PACKAGES  = python3 python3-numpy python3-pil python3-torch python3-torchvision python3-onnx python3-matplotlib
@@ -206,7 +206,7 @@ comma := ,
 define programs
 $(BUILD)/obj/$(1)/cxrlens: $(CLI:src/%.c=$(BUILD)/obj/$(1)/%.o) $(BUILD)/obj/$(1)/libcxr.a
 	$$(call say,LINK,$$@)
-	$(Q)$(2) $(3) $$^ -o $$@ -lm
+	$(Q)$(2) $(3) $$^ -o $$@ -lz -lm
 
 $(BUILD)/tests/$(1)/test_%: tests/unit/test_%.c $(UNIT_HELPERS) $(BUILD)/obj/$(1)/libcxr.a | setup-test
 	$$(call say,LINK,$$@)
@@ -243,7 +243,7 @@ $(BUILD)/libcxr.a: $(BUILD)/obj/native/libcxr.a
 
 $(BUILD)/libcxr.so.0: $(ENGINE:src/%.c=$(BUILD)/obj/native/%.o)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -shared -Wl,-soname,libcxr.so.0 -Wl,-z,relro,-z,now -Wl,--no-undefined $(LDFLAGS) $^ -o $@ -lm
+	$(Q)$(CC) -shared -Wl,-soname,libcxr.so.0 -Wl,-z,relro,-z,now -Wl,--no-undefined $(LDFLAGS) $^ -o $@
 
 # ---- WebAssembly: the served folder ---------------------------------------------------------------------
 

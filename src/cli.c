@@ -35,7 +35,7 @@ static const char usage[] =
     "  -n, --runs N         runs to measure (default 50)\n"
     "\n"
     "Folders are walked, without hidden entries; - is standard input. Exit status: 0 all images were read,\n"
-    "1 some were not, 2 nothing was done: wrong usage or no usable model.\n";
+    "1 some were not, or something could not be written, 2 nothing was done: wrong usage or no usable model.\n";
 
 struct options {
     const char *model, *heatmap;
@@ -170,8 +170,7 @@ static void progress_step(struct progress *progress) {
     double left = elapsed / (double)progress->done * (double)(progress->total - progress->done) / 1000.0;
     fprintf(stderr, "\r\033[K%zu of %zu, %.0f s left", progress->done, progress->total, left);
     progress->shown = now;
-    progress->visible = progress->done < progress->total;
-    if (!progress->visible) fputs("\r\033[K", stderr);
+    progress->visible = 1;
 }
 
 /* ---- classify ---- */
@@ -319,8 +318,11 @@ static int classify_all(struct run *run, const struct cli_inputs *inputs) {
 }
 
 static int add_inputs(struct cli_inputs *inputs, char **names, int name_count) {
-    for (int i = 0; i < name_count; i++)
-        if (cli_inputs_add(inputs, names[i]) != 0) return complain(EXIT_NOT_STARTED, "there is not enough memory");
+    for (int i = 0; i < name_count; i++) {
+        int failed = cli_inputs_add(inputs, names[i]);
+        if (failed > 0) return complain(EXIT_NOT_STARTED, "%s is the folder for heat maps: it cannot be read too", names[i]);
+        if (failed) return complain(EXIT_NOT_STARTED, "there is not enough memory");
+    }
     return EXIT_ALL_READ;
 }
 
@@ -426,8 +428,9 @@ int main(int argc, char **argv) {
         if (strcmp(name, commands[i].name) == 0) {
             int code = commands[i].run(argc, argv);
             if (code == HELP_WANTED) code = command_help(argc, argv);
-            if (fflush(stdout) == 0 && !ferror(stdout)) return code;
-            return complain(EXIT_SOME_FAILED, "cannot write the results");
+            int failed = ferror(stdout); /* closed, for some file systems tell only then that they are full */
+            if (fclose(stdout) == 0 && !failed) return code;
+            return complain(EXIT_SOME_FAILED, "cannot write the results: %s", strerror(errno));
         }
     if (*name) complain(EXIT_NOT_STARTED, "no such command: %s", name);
     fputs(usage, stderr);

@@ -32,8 +32,9 @@ struct cli_bytes {
 /* FOLDER/NAME, with one slash between them. malloc'ed, or null. */
 char *cli_join(const char *folder, const char *name);
 
-/* Adds a file, or all files below a folder in byte order of their names; hidden entries and links to folders
- * are left out, and so is `left_out`. Returns 0, or -1 if there is no memory. */
+/* Adds a file, or all files below a folder in byte order of their names; hidden entries and `left_out` are left out,
+ * what is neither file nor folder with a note on standard error. Returns 0, 1 if path is left_out itself, -1 if there is
+ * no memory. */
 int cli_inputs_add(struct cli_inputs *inputs, const char *path);
 void cli_inputs_free(struct cli_inputs *inputs);
 

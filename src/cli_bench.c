@@ -19,13 +19,16 @@ double cli_now_ms(void) {
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
 }
 
+/* The encoder's output: as many bytes as came, of which `bytes` holds those that had room. */
+struct sink {
+    struct cli_bytes bytes;
+    size_t room;
+};
+
 static void append(void *context, void *data, int length) {
-    struct cli_bytes *bytes = context;
-    uint8_t *larger = realloc(bytes->data, bytes->length + (size_t)length);
-    if (!larger) return;
-    memcpy(larger + bytes->length, data, (size_t)length);
-    bytes->data = larger;
-    bytes->length += (size_t)length;
+    struct sink *sink = context;
+    if (sink->bytes.length + (size_t)length <= sink->room) memcpy(sink->bytes.data + sink->bytes.length, data, (size_t)length);
+    sink->bytes.length += (size_t)length;
 }
 
 /* A gray JPEG of a film's size: two bright ellipses with some grain, so that it costs what a film costs. */
@@ -40,10 +43,11 @@ static enum cxr_status generate(struct cli_bytes *jpeg) {
             noise = noise * 1664525u + 1013904223u;
             pixels[y * SIDE + x] = (uint8_t)(40.0f + 160.0f / (1.0f + dx * dx + dy * dy) + (float)(noise >> 29));
         }
-    *jpeg = (struct cli_bytes){NULL, 0};
-    int written = stbi_write_jpg_to_func(append, jpeg, SIDE, SIDE, 1, pixels, QUALITY);
+    struct sink sink = {{malloc((size_t)SIDE * SIDE), 0}, (size_t)SIDE * SIDE}; /* some four times what it takes */
+    int written = sink.bytes.data && stbi_write_jpg_to_func(append, &sink, SIDE, SIDE, 1, pixels, QUALITY);
     free(pixels);
-    return written && jpeg->data ? CXR_OK : CXR_E_MEMORY;
+    *jpeg = sink.bytes;
+    return written && sink.bytes.length <= sink.room ? CXR_OK : CXR_E_MEMORY;
 }
 
 static int by_value(const void *a, const void *b) {

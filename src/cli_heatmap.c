@@ -7,7 +7,21 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
+/* For stb's own, which writes beyond its memory once there is no more of it. Malloc'ed; null if there is no memory. */
+static unsigned char *deflated(unsigned char *bytes, int length, int *deflated_length, int level) {
+    uLongf room = compressBound((uLong)length);
+    unsigned char *out = malloc(room);
+    if (out && compress2(out, &room, bytes, (uLong)length, level) != Z_OK) {
+        free(out);
+        out = NULL;
+    }
+    *deflated_length = (int)room;
+    return out;
+}
+
+#define STBIW_ZLIB_COMPRESS deflated
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STBI_WRITE_NO_STDIO
 #include <stb_image_write.h>
@@ -90,7 +104,7 @@ static void lay_over(const uint8_t *gray, uint32_t width, uint32_t height, const
         for (uint32_t x = 0; x < width; x++, gray++, rgb += 3) {
             float value = sample(map, map_width, locate(((float)x + 0.5f) / (float)width, map_width), row);
             const float *colour = value > 0.0f ? for_class : against_class;
-            float alpha = fmaxf(fabsf(value) * strength, 0.0f); /* 0 too for what is no number */
+            float alpha = fminf(fmaxf(fabsf(value) * strength, 0.0f), strongest); /* 0 too for what is no number */
             for (int c = 0; c < 3; c++)
                 rgb[c] = (uint8_t)((float)*gray + (colour[c] - (float)*gray) * alpha + 0.5f);
         }
@@ -123,34 +137,23 @@ static int load_gray(const struct cli_bytes *bytes, uint8_t **gray, uint32_t *wi
     return status_errno(status);
 }
 
-struct sink {
-    FILE *file;
-    int error;
-};
-
-static void write_bytes(void *context, void *data, int length) {
-    struct sink *sink = context;
-    if (fwrite(data, 1, (size_t)length, sink->file) != (size_t)length) sink->error = errno ? errno : EIO;
-}
-
 /* Takes the descriptor over. */
-static int write_png_to(int descriptor, const uint8_t *rgb, uint32_t width, uint32_t height) {
-    struct sink sink = {fdopen(descriptor, "wb"), 0};
-    if (!sink.file) {
+static int write_all(int descriptor, const void *bytes, size_t length) {
+    FILE *file = fdopen(descriptor, "wb");
+    if (!file) {
         int error = errno;
         close(descriptor);
         return error;
     }
     errno = 0;
-    if (!stbi_write_png_to_func(write_bytes, &sink, (int)width, (int)height, 3, rgb, (int)width * 3) && !sink.error)
-        sink.error = ENOMEM;
-    if (fclose(sink.file) != 0 && !sink.error) sink.error = errno;
-    return sink.error;
+    int error = fwrite(bytes, 1, length, file) == length ? 0 : errno ? errno : EIO;
+    if (fclose(file) != 0 && !error) error = errno;
+    return error;
 }
 
 /* Beside its place first, under a hidden name that no other file has: a full disk, an interruption or another process that
  * writes the same picture leaves no part of one under its own name. */
-static int write_png(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height) {
+static int write_file(const char *path, const void *bytes, size_t length) {
     const char *slash = strrchr(path, '/');
     char *folder = strndup(path, slash ? (size_t)(slash - path) + 1 : 0), *temporary = NULL;
     int error = folder ? EEXIST : ENOMEM, descriptor = -1;
@@ -164,7 +167,7 @@ static int write_png(const char *path, const uint8_t *rgb, uint32_t width, uint3
         error = !temporary ? ENOMEM : descriptor < 0 ? errno : 0;
     }
     if (descriptor >= 0) {
-        error = write_png_to(descriptor, rgb, width, height);
+        error = write_all(descriptor, bytes, length);
         if (!error && rename(temporary, path) != 0) error = errno;
         if (error) remove(temporary);
     }
@@ -182,7 +185,10 @@ int cli_heatmap_write(const char *path, const struct cli_bytes *image, const flo
     if (!error && !rgb) error = ENOMEM;
     if (!error) {
         lay_over(gray, width, height, map, map_width, map_height, rgb);
-        error = write_png(path, rgb, width, height);
+        int length;
+        uint8_t *png = stbi_write_png_to_mem(rgb, (int)width * 3, (int)width, (int)height, 3, &length);
+        error = png ? write_file(path, png, (size_t)length) : ENOMEM;
+        free(png);
     }
     free(gray);
     free(rgb);

@@ -52,6 +52,9 @@ static int add_entry(struct cli_inputs *inputs, const char *path) {
     struct stat entry, target;
     if (lstat(path, &entry) != 0 || stat(path, &target) != 0 || S_ISREG(target.st_mode)) return append(inputs, path, 1);
     if (S_ISDIR(entry.st_mode)) return is_left_out(inputs, &entry) ? 0 : walk(inputs, path);
+    fputs("cxrlens: skipped ", stderr);
+    cli_print_name(stderr, path);
+    fputs(": not a file\n", stderr);
     inputs->passed_over++;
     return 0;
 }
@@ -74,7 +77,8 @@ static int walk(struct cli_inputs *inputs, const char *folder) {
 
 int cli_inputs_add(struct cli_inputs *inputs, const char *path) {
     struct stat entry;
-    if (strcmp(path, "-") != 0 && stat(path, &entry) == 0 && S_ISDIR(entry.st_mode)) return walk(inputs, path);
+    if (strcmp(path, "-") != 0 && stat(path, &entry) == 0 && S_ISDIR(entry.st_mode))
+        return is_left_out(inputs, &entry) ? 1 : walk(inputs, path);
     return append(inputs, path, 0);
 }
 
@@ -83,15 +87,12 @@ void cli_inputs_free(struct cli_inputs *inputs) {
     free(inputs->items);
 }
 
-/* Room for one byte more than what is expected shows the end of the file without another allocation. */
-static size_t first_capacity(int fd, size_t limit) {
-    struct stat file;
-    if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode) || file.st_size < 0) return 1 << 16;
-    return (size_t)file.st_size < limit ? (size_t)file.st_size + 1 : limit + 1;
-}
-
 static int read_all(int fd, size_t limit, struct cli_bytes *bytes) {
-    size_t capacity = first_capacity(fd, limit);
+    struct stat file;
+    const int is_regular = fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
+    if (is_regular && file.st_size > (off_t)limit) return EFBIG;
+    /* Room for one byte more than what is expected shows the end of the file without another allocation. */
+    size_t capacity = is_regular ? (size_t)file.st_size + 1 : 1 << 16;
     bytes->data = malloc(capacity);
     for (;;) {
         if (!bytes->data) return ENOMEM;

@@ -197,6 +197,7 @@ static enum cxr_status classify_decoded(struct cxr_model *model, struct cxr_imag
 
 enum cxr_status cxr_classify(struct cxr_model *model, const void *bytes, size_t length, struct cxr_result *out) {
     if (!model || (!bytes && length) || !out) return CXR_E_ARGUMENT;
+    model->has_result = 0; /* or a map would be that of the image before */
     struct cxr_image image;
     double start = now(model);
     enum cxr_status status = cxr_image_decode(bytes, length, &image);
@@ -205,6 +206,7 @@ enum cxr_status cxr_classify(struct cxr_model *model, const void *bytes, size_t 
 
 enum cxr_status cxr_classify_gray16(struct cxr_model *model, const struct cxr_gray16 *source, struct cxr_result *out) {
     if (!model || !source || !out) return CXR_E_ARGUMENT;
+    model->has_result = 0;
     struct cxr_image image;
     double start = now(model);
     enum cxr_status status = cxr_window_gray16(source, &image);

@@ -136,7 +136,7 @@ struct cxr_gray16 {
 typedef double cxr_clock(void);
 
 /* Loads a model from the bytes of a .cxrm file.
- * The bytes are borrowed: they must be 16-byte aligned (as malloc and mmap give them), stay
+ * The bytes are borrowed: they must be 4-byte aligned (malloc, mmap and any array of float are), stay
  * unchanged, and outlive the model. On success *model owns one arena; free it with cxr_model_free.
  * Errors: CXR_E_ARGUMENT, CXR_E_MEMORY, CXR_E_MODEL_*. */
 CXR_API enum cxr_status cxr_model_load(const void *bytes, size_t length, struct cxr_model **model);
@@ -167,7 +167,7 @@ CXR_API enum cxr_status cxr_classify_gray16(struct cxr_model *model, const struc
 /* The class activation map of the last classification: map[y * map_width + x] for one class, in
  * logits. It is exact: the mean over all cells plus the class's bias (also given, if asked for) is
  * that class's logit. `map` has room for map_width * map_height floats; `bias` may be null.
- * Errors: CXR_E_ARGUMENT if the class does not exist or nothing was classified yet. */
+ * Errors: CXR_E_ARGUMENT if the class does not exist, or the last classification failed or there was none. */
 CXR_API enum cxr_status cxr_heatmap(const struct cxr_model *model, uint32_t class_index, float *map,
                                     float *bias);
 

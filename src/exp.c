@@ -1,11 +1,8 @@
-/* exp.c - see exp.h. Only + - * and conversions, in a fixed order, so IEEE 754 fixes every bit. */
+/* exp.c - see exp.h. Only + - * and conversions, in a fixed order, so IEEE 754 fixes every bit;
+ * compile with -ffp-contract=off, as a fused multiply-add would round differently. */
 #include "exp.h"
 
 #include <stdint.h>
-
-#ifdef __clang__
-#pragma STDC FP_CONTRACT OFF /* a fused multiply-add would round differently; gcc: -ffp-contract=off */
-#endif
 
 /* 2 to the power n, for n in -1022..1023. */
 static double power_of_two(int n)

@@ -42,7 +42,7 @@ static uint32_t be32(const uint8_t *p) { return be16(p) << 16 | be16(p + 2); }
 static uint32_t le16(const uint8_t *p) { return (uint32_t)p[1] << 8 | p[0]; }
 static uint32_t le32(const uint8_t *p) { return le16(p + 2) << 16 | le16(p); }
 
-static enum cxr_status check_size(uint32_t width, uint32_t height) {
+enum cxr_status cxr_image_check_size(uint32_t width, uint32_t height) {
     if (width > CXR_MAX_SIDE || height > CXR_MAX_SIDE) return CXR_E_IMAGE_SIDE;
     if ((size_t)width * height > CXR_MAX_PIXELS) return CXR_E_IMAGE_PIXELS;
     if (width < CXR_MIN_SIDE || height < CXR_MIN_SIDE) return CXR_E_IMAGE_SMALL;
@@ -166,7 +166,7 @@ static enum cxr_status png_header(struct png *png, const uint8_t *p, size_t leng
     int deep = png->depth == 16 && png->colour != 3;
     int shallow = (png->depth == 1 || png->depth == 2 || png->depth == 4) && (png->colour == 0 || png->colour == 3);
     if (png->depth != 8 && !deep && !shallow) return CXR_E_IMAGE_CORRUPT;
-    return check_size(png->width, png->height);
+    return cxr_image_check_size(png->width, png->height);
 }
 
 static enum cxr_status png_palette(struct png *png, const uint8_t *p, size_t length) {
@@ -182,8 +182,10 @@ static enum cxr_status png_transparency(struct png *png, const uint8_t *p, size_
         for (size_t i = 0; i < length && i < 256; i++) png->palette[i][3] = p[i];
     } else if (png->colour == 0 || png->colour == 2) {
         if (length != 2 * png->channels) return CXR_E_IMAGE_CORRUPT;
-        for (unsigned k = 0; k < png->channels; k++) /* stb widens samples of few bits to 8 */
-            png->key[k] = be16(p + 2 * k) * (png->depth < 8 ? 255u / ((1u << png->depth) - 1) : 1);
+        for (unsigned k = 0; k < png->channels; k++) { /* only the low bits count; stb widens samples of few to 8 */
+            uint32_t largest = (1u << png->depth) - 1;
+            png->key[k] = (be16(p + 2 * k) & largest) * (png->depth < 8 ? 255u / largest : 1);
+        }
         png->has_key = 1;
     }
     return CXR_OK;
@@ -421,7 +423,7 @@ static enum cxr_status jpeg_frame(struct jpeg *j, unsigned marker, size_t at, si
     uint32_t height = be16(p + 1), width = be16(p + 3), n = p[5];
     if (p[0] != 8 || height == 0 || (n != 1 && n != 3 && n != 4)) return CXR_E_IMAGE_UNSUPPORTED;
     if (width == 0) return CXR_E_IMAGE_CORRUPT;
-    enum cxr_status status = check_size(width, height);
+    enum cxr_status status = cxr_image_check_size(width, height);
     if (status != CXR_OK) return status;
     unsigned h_max = 1, v_max = 1;
     for (unsigned i = 0; i < n; i++) {

@@ -21,6 +21,9 @@ struct cxr_image {
  * and so is malformed EXIF. Errors: CXR_E_ARGUMENT, CXR_E_MEMORY, CXR_E_IMAGE_*; then *image is untouched. */
 enum cxr_status cxr_image_decode(const uint8_t *bytes, size_t length, struct cxr_image *image);
 
+/* Whether an image may have these sides: CXR_OK or CXR_E_IMAGE_SIDE, _PIXELS or _SMALL. */
+enum cxr_status cxr_image_check_size(uint32_t width, uint32_t height);
+
 /* Releases the pixels and clears the structure. */
 void cxr_image_free(struct cxr_image *image);
 

@@ -118,7 +118,7 @@ static int check_meta(const struct cxr_model_file *file) {
 
 enum cxr_status cxr_model_file_open(const void *bytes, size_t length, const uint8_t *known_sha256,
                                     struct cxr_model_file *out) {
-    if (!bytes || !out || (uintptr_t)bytes % 16) return CXR_E_ARGUMENT;
+    if (!bytes || !out || (uintptr_t)bytes % 4) return CXR_E_ARGUMENT;
     struct cxr_model_file file = {.bytes = bytes, .length = length};
     enum cxr_status status = check_header(bytes, length, known_sha256, file.sha256);
     if (status != CXR_OK) return status;

@@ -40,7 +40,7 @@ struct cxr_model_file {
 };
 
 /* Checks magic, version, length, checksum, section table, metadata framing and zero padding; with the SHA-256 of all
- * of it known (else null) not the checksum. `bytes` must be 16-byte aligned. Errors: CXR_E_ARGUMENT, CXR_E_MODEL_*. */
+ * of it known (else null) not the checksum. `bytes` must be 4-byte aligned. Errors: CXR_E_ARGUMENT, CXR_E_MODEL_*. */
 enum cxr_status cxr_model_file_open(const void *bytes, size_t length, const uint8_t *known_sha256,
                                     struct cxr_model_file *file);
 

@@ -11,10 +11,6 @@
 #include "simd.h"
 #endif
 
-#ifdef __clang__
-#pragma STDC FP_CONTRACT OFF /* gcc: -ffp-contract=off */
-#endif
-
 enum { ONE = 16384, WHITE = 32640, ROWS = 4 }; /* a weight of 1 in Q14; 255 in Q7; rows taken in one step */
 
 /* ---- Resize ---- */
@@ -249,7 +245,6 @@ static uint32_t warnings_for(const struct cxr_image *image, uint32_t width, uint
 
 enum cxr_status cxr_preprocess(const struct cxr_image *image, uint32_t width, uint32_t height, uint8_t *out,
                                uint32_t *warnings) {
-    if (image->width < CXR_MIN_SIDE || image->height < CXR_MIN_SIDE) return CXR_E_IMAGE_SMALL;
     struct scratch scratch;
     if (!scratch_open(&scratch, image, width, height)) return CXR_E_MEMORY;
     for (uint32_t i = 0; i < height; i++) {
@@ -272,9 +267,7 @@ static enum cxr_status check_gray16(const struct cxr_gray16 *s) {
     if (s->window != CXR_WINDOW_NONE && (!is_finite(s->centre) || !is_finite(s->width_of_window) ||
         !(s->width_of_window > 0) || (s->window == CXR_WINDOW_LINEAR && s->width_of_window < 1)))
         return CXR_E_ARGUMENT;
-    if (s->width > CXR_MAX_SIDE || s->height > CXR_MAX_SIDE) return CXR_E_IMAGE_SIDE;
-    if ((size_t)s->width * s->height > CXR_MAX_PIXELS) return CXR_E_IMAGE_PIXELS;
-    return s->width < CXR_MIN_SIDE || s->height < CXR_MIN_SIDE ? CXR_E_IMAGE_SMALL : CXR_OK;
+    return cxr_image_check_size(s->width, s->height);
 }
 
 /* What the stored bits of a pixel mean, before the modality rescale. */

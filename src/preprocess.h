@@ -7,7 +7,7 @@
 
 /* Resizes to out[height][width] (u8), stretching a frame of another shape, by antialiased bicubic
  * interpolation (Keys, a = -0.5), and reports enum cxr_warning bits that the pixels deserve.
- * Errors: CXR_E_MEMORY, CXR_E_IMAGE_SMALL. */
+ * Errors: CXR_E_MEMORY. */
 enum cxr_status cxr_preprocess(const struct cxr_image *image, uint32_t width, uint32_t height, uint8_t *out,
                                uint32_t *warnings);
 

@@ -327,7 +327,7 @@ test('folders are walked in order, without hidden files, and other files are ski
   assert.deepEqual(answers.map(({ file, error }) => [file.slice(root.length + 1), error?.code]), [
     ['B.png', undefined], ['a.png', undefined], ['b.png', undefined], ['broken.PNG', 'image-format'], ['c/a/deep.png', undefined],
     ['c/z.png', undefined], ['link.png', undefined], ['loose.png', 'file-unreadable']]);
-  assert.deepEqual(err.trim().split('\n').map((line) => line.match(/skipped (.*):/)?.[1]), ['empty', 'large', 'notes.txt'].map((name) => join(root, name)));
+  assert.deepEqual(err.trim().split('\n').map((line) => line.match(/skipped (.*):/)?.[1]), ['circle', 'pipe.png', 'empty', 'large', 'notes.txt'].map((name) => join(root, name)));
   const table = run(['classify', root]);
   assert.match(table.out, /6 images.*; 2 could not be read; 5 skipped\n/);
 });
@@ -472,6 +472,26 @@ test('heat maps do not become films where their folder lies among them', () => {
     assert.deepEqual(answers.map(({ file }) => basename(file)), ['film.png']);
   }
   assert.deepEqual(readdirSync(maps), [`film-${sha256(join(study, 'film.png')).slice(0, 12)}.png`], 'and nothing else is left there');
+  const both = run(['classify', '--heatmap', study, study]);
+  assert.deepEqual([both.code, both.out], [2, '']);
+  assert.match(both.err, /is the folder for heat maps/);
+});
+
+test('however little memory there is, a heat map is whole or is said to be missing', () => {
+  const maps = join(folder, 'scarce'), film = put('wide.png', png(1000, 1000));
+  mkdirSync(maps);
+  let failed = 0, drawn = 0;
+  for (let limit = 11000; limit < 26000; limit += 250) {
+    const { code, err, out } = run(['classify', '--format', 'json', '--model', openGate(), '--heatmap', maps, film], { wrap: within(limit) });
+    if (code === 127) continue; // not enough for the program itself
+    const answer = out ? JSON.parse(out) : {};
+    if (code === 1) assert.match(err + out, /cannot write the heat map|not enough memory/);
+    if (code === 1 && /heat map/.test(err)) failed += 1;
+    if (answer.heatmap?.file) drawn += 1;
+    assert.ok(code === 0 || code === 1 || code === 2, err);
+    assert.deepEqual(readdirSync(maps).filter((name) => name.startsWith('.')), []);
+  }
+  assert.ok(failed > 0 && drawn > 0, `${failed} failed, ${drawn} drawn`);
 });
 
 test('a heat map that does not fit on the disk leaves the one before', () => {

@@ -1,7 +1,7 @@
 #include <cxr.h>
 #include <stdio.h>
 
-static _Alignas(16) char weights[8 << 20], picture[64 << 20];
+static _Alignas(4) char weights[8 << 20], picture[64 << 20];
 
 static size_t load(const char *path, char *to, size_t room) {
     FILE *file = fopen(path, "rb");

@@ -144,6 +144,43 @@ static void test_png_transparency(void **state) {
     cxr_image_free(&palette);
 }
 
+static void put_be32(uint8_t *p, uint32_t v) {
+    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
+/* Makes the checksum of a PNG's chunk true again; `body` bytes follow its tag. */
+static void seal_chunk(uint8_t *tag, size_t body) {
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < 4 + body; i++) {
+        crc ^= tag[i];
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    put_be32(tag + 4 + body, ~crc);
+}
+
+/* Rewrites the size in IHDR. */
+static void resize_png(uint8_t *bytes, uint32_t width, uint32_t height) {
+    put_be32(bytes + 16, width);
+    put_be32(bytes + 20, height);
+    seal_chunk(bytes + 12, 13);
+}
+
+/* Of the transparent sample's 16 bits only as many count as samples have. */
+static void test_png_key_bits(void **state) {
+    (void)state;
+    size_t length, at = 0;
+    uint8_t *bytes = read_named(SEEDS, "png-key-gray.png", &length);
+    while (memcmp(bytes + at, "tRNS", 4) != 0) at++;
+    bytes[at + 4] ^= 0xa5;
+    seal_chunk(bytes + at, 2);
+    struct cxr_image want = decode_seed("png-key-gray.png"), got;
+    assert_int_equal(cxr_image_decode(bytes, length, &got), CXR_OK);
+    assert_memory_equal(got.u8, want.u8, (size_t)WIDTH * HEIGHT);
+    cxr_image_free(&want);
+    cxr_image_free(&got);
+    free(bytes);
+}
+
 /* Where a palette should be, one is: indices alone are no picture. */
 static void test_png_palette(void **state) {
     (void)state;
@@ -333,22 +370,6 @@ static void test_flipped(void **state) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) check_flips(SEEDS, names[i]);
 }
 
-static void put_be32(uint8_t *p, uint32_t v) {
-    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (24 - 8 * i));
-}
-
-/* Rewrites the size in IHDR, and its checksum. */
-static void resize_png(uint8_t *bytes, uint32_t width, uint32_t height) {
-    put_be32(bytes + 16, width);
-    put_be32(bytes + 20, height);
-    uint32_t crc = 0xffffffff;
-    for (size_t i = 12; i < 29; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-    }
-    put_be32(bytes + 29, ~crc);
-}
-
 /* Every cap, in both formats, has its own status, told before any pixel is looked at. */
 static void test_caps(void **state) {
     (void)state;
@@ -498,7 +519,7 @@ static void test_portraits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_png), cmocka_unit_test(test_png_transparency), cmocka_unit_test(test_png_palette),
+        cmocka_unit_test(test_png), cmocka_unit_test(test_png_transparency), cmocka_unit_test(test_png_key_bits), cmocka_unit_test(test_png_palette),
         cmocka_unit_test(test_jpeg),
         cmocka_unit_test(test_jpeg_restarts), cmocka_unit_test(test_jpeg_unsupported), cmocka_unit_test(test_exif),
         cmocka_unit_test(test_cut_off), cmocka_unit_test(test_flipped), cmocka_unit_test(test_caps),
