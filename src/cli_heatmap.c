@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-/* For stb's own, which writes beyond its memory once there is no more of it. Malloc'ed; null if there is no memory. */
+/* In place of stb's own, which writes beyond its memory once there is no more of it. Malloc'ed; null if there is no memory. */
 static unsigned char *deflated(unsigned char *bytes, int length, int *deflated_length, int level) {
     uLongf room = compressBound((uLong)length);
     unsigned char *out = malloc(room);
