@@ -233,7 +233,12 @@ async function setUpSession() {
     showKept();
   });
   if (recall('keep') !== 'yes') return;
-  const images = await load();
+  const images = await load().catch((error) => console.warn('What was kept cannot be read:', error));
+  if (!images) {
+    showKept('page.keep.unread');
+    byId('wipe').hidden = false;
+    return;
+  }
   keeping = true;
   keptCount = images.length;
   showKept();
@@ -291,7 +296,7 @@ setUpSamples();
 setUpInput();
 setUpCounts();
 setUpInstall();
-setUpSession().catch((error) => console.warn('What was kept cannot be read:', error));
+setUpSession();
 // The first image matters more than the next visit: store for offline use once the classifier stands.
 lens.ready.then(setUpOffline, setUpOffline);
 // What exports and help need is fetched now, so that once images are in hand nothing is asked of the network.

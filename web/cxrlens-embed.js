@@ -121,9 +121,10 @@ export class CxrFrame extends EventTarget {
    */
   ask(messageType, payload = {}, transfer = []) {
     return new Promise((resolve, reject) => {
-      if (this.#stop.signal.aborted) throw failure('aborted', 'The frame was removed.');
+      const { contentWindow } = this.frame; // null once the frame is out of the document
+      if (!contentWindow || this.#stop.signal.aborted) throw failure('aborted', 'The frame was removed.');
       const messageId = `host-${++this.#lastId}`;
-      this.frame.contentWindow?.postMessage({ messageId, messageType, payload }, this.#origin, transfer);
+      contentWindow.postMessage({ messageId, messageType, payload }, this.#origin, transfer);
       this.#waiting.set(messageId, { resolve, reject });
     });
   }

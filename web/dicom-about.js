@@ -89,6 +89,8 @@ const ELSEWHERE = new RegExp(
    NOSE NASAL JAW MANDIBLE MAXILLA TOOTH TEETH TMJ NECK BREAST EXTREMITY LUMBAR CERVICAL UTERUS PROSTATE LIVER`.split(/\s+/).join('|'),
   'i',
 );
+/** The spine behind the lungs, too, is no chest. */
+const SPINE = /SPINE|VERTEBR/i;
 /** Not the spine behind the lungs. */
 const OTHER_SPINE = /(?<![A-Z])(C|L|LS|TL)[-_ ]?SPINE/i;
 
@@ -146,7 +148,7 @@ function aboutModality({ modality }) {
 
 /** @param {Tags} tags @param {About} about @returns {Finding|undefined} */
 function aboutBodyPart(tags, { bodyPart }) {
-  if (!bodyPart || CHEST.test(bodyPart)) return undefined;
+  if (!bodyPart || (CHEST.test(bodyPart) && !SPINE.test(bodyPart))) return undefined;
   const [tag, keyword] = tags.text('x00180015')
     ? ['(0018,0015)', 'BodyPartExamined']
     : ['(0008,2218)', 'AnatomicRegionSequence'];

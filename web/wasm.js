@@ -151,7 +151,7 @@ export class Engine {
     const at = this.#copyIn(asBytes(pixels), owned);
     const shape = windowShapes.indexOf(window && (window.shape ?? 'linear'));
     this.#check(this.#wasm.classify_gray16(at, width, height, bits, Number(signed), slope, intercept, shape,
-      window?.centre ?? 0, window?.width ?? 0, Number(invert), Number(padding !== undefined), padding ?? 0, maps));
+      window?.centre ?? 0, window?.width ?? 0, Number(invert), Number(padding != null), padding ?? 0, maps));
   }
 
   /**

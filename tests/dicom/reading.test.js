@@ -355,6 +355,8 @@ const FINDINGS = [
   ['cervical spine with a dash', { '00180015': ['CS', 'C-SPINE'] }, ['refuse (0018,0015) C-SPINE']],
   ['lumbar spine', { '00180015': ['CS', 'L SPINE'] }, ['refuse (0018,0015) L SPINE']],
   ['thoracic spine', { '00180015': ['CS', 'TSPINE'] }, ['warn (0018,0015) TSPINE']],
+  ['thoracic spine in words', { '00180015': ['CS', 'Thoracic spine'] }, ['warn (0018,0015) Thoracic spine']],
+  ['thoracic vertebrae', { '00180015': ['CS', 'THORACIC VERTEBRA'] }, ['warn (0018,0015) THORACIC VERTEBRA']],
   ['dorsal spine', { '00180015': ['CS', 'DORSAL SPINE'] }, ['warn (0018,0015) DORSAL SPINE']],
   ['a word within a word', { '00180015': ['CS', 'SURFACE'], '00185101': ['CS', 'BILATERAL'] },
     ['warn (0018,0015) SURFACE', 'warn (0018,5101) BILATERAL']],

@@ -142,6 +142,7 @@ test('the fields of decoded pixels reach the engine', async () => {
   assert.notEqual(await logits({ window: { shape: 'sigmoid', ...window } }), windowed);
   assert.notEqual(await logits({ signed: true }), plain);
   assert.notEqual(await logits({ padding: pixels[0], window }), windowed);
+  assert.equal(await logits({ padding: null, window }), windowed, 'no padding is none, also as JSON has it');
 });
 
 test('each kind of bad input has its code', async () => {

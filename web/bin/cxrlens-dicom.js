@@ -18,7 +18,7 @@ const USAGE = `Usage: cxrlens-dicom [--frame N] [--window N] [--sr FOLDER] [--wo
   --workers N    how many at a time; default: as many as cores, at most 4
 
 For research and education only: not a medical device.
-Exit status: 0 all were read, 1 some were not or a report could not be made, 2 wrong usage.
+Exit status: 0 all were read, 1 some were not or a report could not be made, 2 nothing was done: wrong usage, or it could not start.
 `;
 
 /** @typedef {{ path: string, found: boolean }} Input found: in a folder, and so not asked for by name */
@@ -55,8 +55,9 @@ function isFolder(path, stat = statSync) {
 /** @param {string} path @returns {Input[]} */
 const inputsOf = (path) => (isFolder(path) ? walk(path) : [{ path, found: false }]);
 
-/** What lies in folders of films and is none, by the code of its error. */
+/** What lies in folders of films and is none, by the code of its error, unless its name says otherwise. */
 const PASSED_OVER = { 'image-format': 'neither DICOM nor an image', 'image-empty': 'empty', 'dicom-directory': 'a DICOMDIR' };
+const IMAGE_NAME = /\.(png|jpe?g|jpe|jfif|dcm)$/i;
 
 /** @param {number|undefined} value @param {string} name @param {number} least */
 function checked(value, name, least) {
@@ -138,7 +139,7 @@ async function main() {
     const { line, failed } = await answers[i];
     delete answers[i];
     if (inputs[i + ahead]) answers[i + ahead] = answerTo(cxr, inputs[i + ahead].path, options);
-    const passed = found && PASSED_OVER[/** @type {keyof typeof PASSED_OVER} */ (line.error?.code)];
+    const passed = found && !IMAGE_NAME.test(path) && PASSED_OVER[/** @type {keyof typeof PASSED_OVER} */ (line.error?.code)];
     if (passed) process.stderr.write(`cxrlens-dicom: skipped ${path}: ${passed}\n`);
     else process.stdout.write(`${JSON.stringify(line)}\n`);
     if (failed && !passed) failures++;
@@ -152,4 +153,7 @@ process.stdout.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
   process.stderr.write(`cxrlens-dicom: cannot write the results: ${error.message}\n`);
   process.exit(1);
 });
-process.exitCode = (await main()) ?? 0;
+main().then((status) => { process.exitCode = status ?? 0; }, (error) => {
+  process.stderr.write(`cxrlens-dicom: ${error.message}\n`);
+  process.exitCode = 2;
+});

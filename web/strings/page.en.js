@@ -32,6 +32,7 @@ export default {
   'page.keep.count.one': '{n} image is kept on this device.',
   'page.keep.count.other': '{n} images are kept on this device.',
   'page.keep.failed': 'These images could not be kept: there may be no room.',
+  'page.keep.unread': 'Images are kept on this device, but they cannot be read now. Reload the page to try again, or wipe them.',
   'page.keep.stays': 'The images could not be wiped and are still kept. Try again, or clear this site’s data in the browser’s settings.',
   'page.samples': 'Or try a synthetic film, which shows no patient:',
   'page.samples.all': 'All eight at once',

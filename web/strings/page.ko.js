@@ -32,6 +32,7 @@ export default {
   'page.keep.count.one': '사진 {n}장을 이 기기에 보관하고 있습니다.',
   'page.keep.count.other': '사진 {n}장을 이 기기에 보관하고 있습니다.',
   'page.keep.failed': '사진을 보관하지 못했습니다. 저장 공간이 모자랄 수 있습니다.',
+  'page.keep.unread': '이 기기에 보관한 사진이 있지만 지금은 읽을 수 없습니다. 페이지를 새로 고쳐 다시 시도하거나 지우세요.',
   'page.keep.stays': '사진을 지우지 못해 아직 보관되어 있습니다. 다시 시도하거나 브라우저 설정에서 이 사이트의 데이터를 지우세요.',
   'page.samples': '또는 환자의 것이 아닌 합성 사진으로 해 보세요.',
   'page.samples.all': '여덟 장 모두',
