@@ -29,9 +29,9 @@ export function byPixel(data, samples, area) {
   return /** @type {T} */ (result);
 }
 
-/** One array of many. @param {Uint8Array[]} chunks @param {number} length */
-export function joined(chunks, length) {
-  const whole = new Uint8Array(length);
+/** One array of many. @param {Uint8Array[]} chunks */
+export function joined(chunks) {
+  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const chunk of chunks) {
     whole.set(chunk, at);

@@ -359,5 +359,5 @@ async function inflateRaw(body, head, maxBytes) {
       ? cause
       : new DicomError('dicom-corrupt', 'The deflated data set is damaged or cut off.', { cause });
   }
-  return joined(chunks, length);
+  return joined(chunks);
 }

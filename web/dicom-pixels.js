@@ -242,10 +242,7 @@ function encapsulatedFrame(dicom, layout, index) {
   const own = fragmentsOf(dicom, layout.frames, index, table, fragments);
   if (own.length === 0) throw new DicomError('dicom-truncated', `Frame ${index + 1} has no data.`);
   if (own.length === 1) return own[0].bytes;
-  return joined(
-    own.map(({ bytes }) => bytes),
-    own.reduce((sum, { bytes }) => sum + bytes.length, 0),
-  );
+  return joined(own.map(({ bytes }) => bytes));
 }
 
 /** @typedef {{ offset: number, bytes: Uint8Array }} Fragment with the offset of its item from the first one's */
