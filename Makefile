@@ -257,13 +257,14 @@ DICOM_BUILT  := $(if $(filter yes,$(DICOM)),$(BUNDLES:%=$(BUILD)/web/%.js) $(BUI
 
 # What nothing but the element imports becomes one file with it; other scripts are made smaller one by one.
 NPM           := $(filter yes,$(DICOM))
-ELEMENT_PARTS := $(if $(NPM),$(patsubst %,web/%.js,element-css pool queue intake layout viewer table))
+ELEMENT_PARTS := $(if $(NPM),$(patsubst %,web/%.js,element-css lease queue intake layout scenes viewer table))
 
 # Each of these becomes one file with what it imports, so that a page's start waits for no chain of requests. What is
 # then part of them only is built for the tests.
 CORE       := $(if $(NPM),classifier worker wasm)
-CORE_PARTS := $(patsubst %,web/%.js,classifier worker wasm loader platform dicom-sniff)
-UNSERVED   := $(if $(NPM),loader.js platform.js dicom-sniff.js assets.js)
+PARTS      := loader input pool channel platform dicom-sniff
+CORE_PARTS := $(patsubst %,web/%.js,classifier worker wasm $(PARTS))
+UNSERVED   := $(if $(NPM),$(PARTS:%=%.js) assets.js)
 
 # Three modules from one source; web/loader.js takes the best that the browser can run. Debian's Emscripten knows
 # an old relaxed SIMD only, so that module is made by clang 19 and linked with Emscripten's C library.
@@ -364,7 +365,7 @@ $(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm: node_modules/.p
 
 # No --minify-syntax where it could move `new URL('./worker.js', import.meta.url)`, which bundlers look for literally.
 smaller = node_modules/.bin/esbuild --minify-whitespace --minify-identifiers --legal-comments=none --log-level=error \
-    $(if $(filter classifier.js loader.js worker.js,$(<F)),,--minify-syntax)
+    $(if $(filter classifier.js loader.js channel.js worker.js,$(<F)),,--minify-syntax)
 
 # beside the digests, which are made by the build
 $(BUILD)/obj/web/%.js: web/%.js

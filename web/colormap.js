@@ -18,7 +18,7 @@ const STRIPE = 12;
  * @param {number} hue degrees
  * @returns {[number, number, number]} 0..255
  */
-export function oklch(lightness, chroma, hue) {
+function oklch(lightness, chroma, hue) {
   const a = chroma * Math.cos(hue * Math.PI / 180);
   const b = chroma * Math.sin(hue * Math.PI / 180);
   const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
@@ -53,10 +53,10 @@ const COLOURS = Array.from({ length: 511 }, (_, i) => signed(i / 255 - 1));
 
 /** @typedef {{ width: number, height: number, values: ArrayLike<number> }} Grid */
 
-/** The largest magnitude of some maps: one scale for all classes of an image. @param {readonly Grid[]} grids */
-export function reach(grids) {
+/** The largest magnitude of some maps: one scale for all classes of an image. @param {readonly { values: ArrayLike<number> }[]} maps */
+export function reach(maps) {
   let most = 0;
-  for (const { values } of grids) for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]));
+  for (const { values } of maps) for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]));
   return most || 1;
 }
 

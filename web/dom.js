@@ -88,7 +88,7 @@ export function icon(name) {
  * A push button.
  * @param {string} label its text, or its name when it shows only an icon
  * @param {(event: MouseEvent) => void} onclick
- * @param {{ icon?: string, bare?: boolean, class?: string, title?: string, key?: string, disabled?: boolean, part?: string }} [options]
+ * @param {{ icon?: string, bare?: boolean, class?: string, title?: string, key?: string, part?: string }} [options]
  *   `bare` shows the icon alone; `key` is the shortcut, shown in the tooltip.
  * @returns {HTMLButtonElement}
  */
@@ -97,6 +97,6 @@ export function button(label, onclick, options = {}) {
   return h('button', {
     type: 'button', class: options.class ?? '', part: options.part ?? 'button', onclick,
     'aria-label': options.bare ? label : null, title: tip ?? (options.bare ? label : null),
-    'aria-keyshortcuts': options.key ?? null, disabled: options.disabled ?? false,
+    'aria-keyshortcuts': options.key ?? null,
   }, options.icon && icon(options.icon), !options.bare && h('span', {}, label));
 }

@@ -13,15 +13,14 @@
  */
 
 import { styles } from './element-css.js';
-import { fill, h } from './dom.js';
+import { fill } from './dom.js';
 import { Words, loadStrings, pickLanguage } from './i18n.js';
-import { acquire } from './pool.js';
+import { acquire } from './lease.js';
 import { Queue, failure } from './queue.js';
 import { filesOf } from './intake.js';
 import { Layout } from './layout.js';
-import { Viewer, ViewSettings } from './viewer.js';
+import { Scenes } from './scenes.js';
 import { Table } from './table.js';
-import { Film } from './film.js';
 import { forgetRadios, isRefusal, showAnswer, topClass } from './answer.js';
 
 /**
@@ -46,7 +45,7 @@ export class CxrLens extends HTMLElement {
   #queue = new Queue((item, signal) => this.#classify(item, signal), () => this.#width());
   /** @type {ReturnType<typeof acquire> | null} */
   #lease = null;
-  /** @type {import('./pool.js').Classifier | null} */
+  /** @type {import('./lease.js').Classifier | null} */
   #classifier = null;
   /** @type {{ state: 'loading' | 'ready' | 'broken', why?: import('./queue.js').Failure }} */
   #status = { state: 'loading' };
@@ -57,7 +56,16 @@ export class CxrLens extends HTMLElement {
   #selected = null;
   /** The image beside the selected one. @type {Item | null} */
   #compared = null;
-  #settings = new ViewSettings();
+  #scenes = new Scenes({
+    classifier: () => this.#classifier, items: () => this.#queue.items, sentence: (item) => this.#sentence(item),
+    folded: (item) => Boolean(item.result) && isRefusal(this.#verdict(item)) && !this.#figures,
+    onsettings: () => this.#set({}), onerror: (error) => this.#tellError(error),
+    oncompare: (item) => {
+      this.#compared = item;
+      this.#showScenes();
+    },
+    onchoose: (item, choice) => this.#queue.choose(item, choice),
+  });
   /** Whether the figures of a refused image are unfolded. */
   #figures = false;
   /** Made once it is there. @type {typeof import('./guidance.js').guidance | undefined} */
@@ -73,20 +81,14 @@ export class CxrLens extends HTMLElement {
   #layout = null;
   /** @type {Table | null} */
   #table = null;
-  /** @type {Viewer[]} the selected image's, and the compared one's */
-  #viewers = [];
-  /** The compared image's viewer, below the choice of that image. @type {HTMLElement | null} */
-  #pane = null;
   /** @type {HTMLDialogElement | null} */
   #help = null;
-  /** Films on show. @type {Map<Item, Promise<Film | null>>} */
-  #films = new Map();
-  /** Cover tests, made and being made. @type {WeakMap<Item, import('./cover.js').CoverMap | null>} */
-  #covers = new WeakMap();
   /** Items whose rows are to be redrawn in the next frame. @type {Set<Item>} */
   #stale = new Set();
   #listStale = false;
   #frame = 0;
+  /** How many strays were told of. */
+  #skipped = 0;
   /** Whether a run of many is on, whose end is announced once. */
   #running = false;
 
@@ -352,6 +354,7 @@ export class CxrLens extends HTMLElement {
         this.#guidance = guidance;
         if (this.#layout) this.#showGuidance(this.#selected);
       }, (error) => this.#tellError(error));
+      this.#showScenes(); // a cover test may wait for it
     }, (error) => {
       if (this.#lease !== lease) return;
       this.#setStatus({ state: 'broken', why: failure(error) });
@@ -380,7 +383,7 @@ export class CxrLens extends HTMLElement {
     this.#classifier = null;
     this.#undraw();
     this.#layout = null;
-    this.#films.clear();
+    this.#scenes.clear();
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
     this.#shadow.replaceChildren();
@@ -449,12 +452,12 @@ export class CxrLens extends HTMLElement {
 
   /** How many images may be at work: none before the classifier is ready. */
   #width() {
-    return this.#classifier ? Math.max(1, this.#classifier.info.workers) : 0;
+    return this.#classifier ? this.#classifier.info.workers + 1 : 0;
   }
 
   /** @param {Item} item @param {AbortSignal} signal @returns {Promise<Result>} */
   #classify(item, signal) {
-    const classifier = /** @type {import('./pool.js').Classifier} */ (this.#classifier);
+    const classifier = /** @type {import('./lease.js').Classifier} */ (this.#classifier);
     return classifier.classify(item.source, { signal, heatmap: true, file: item.name, dicom: item.choice });
   }
 
@@ -494,13 +497,14 @@ export class CxrLens extends HTMLElement {
     if (items.length === 0) return;
     const next = this.#neighbour(1, items) ?? this.#neighbour(-1, items);
     this.#queue.remove(items);
-    for (const item of items) this.#films.delete(item);
+    for (const item of items) this.#scenes.forget(item);
     if (this.#compared && items.includes(this.#compared)) this.#compared = null;
-    if (this.#selected && items.includes(this.#selected)) this.#select(next);
+    if (this.#selected && items.includes(this.#selected)) this.#select(next ?? this.#queue.items[0]);
   }
 
   /** @param {Item} item */
   #retry(item) {
+    this.#scenes.forget(item); // its film may have failed for the same reason
     this.#queue.retry(item);
     this.#showSelected();
   }
@@ -509,8 +513,7 @@ export class CxrLens extends HTMLElement {
 
   /** Ends what was drawn. */
   #undraw() {
-    for (const viewer of this.#viewers) viewer.dispose();
-    this.#viewers = [];
+    this.#scenes.undraw();
     if (this.#layout) forgetRadios(this.#layout.answer);
   }
 
@@ -530,6 +533,7 @@ export class CxrLens extends HTMLElement {
     this.#layout.table.append(this.#table.root);
     this.#help = null;
     this.#shadow.replaceChildren(this.#layout.root);
+    this.#scenes.draw(this.#layout.viewers, words);
     this.#setStatus(this.#status);
     this.#layout.setDisabled(this.#off);
     this.#table.setItems(this.#queue.items);
@@ -557,6 +561,7 @@ export class CxrLens extends HTMLElement {
     const focused = this.#shadow.activeElement ?? this.querySelector(':focus');
     if (this.#listStale) this.#table.setItems(this.#queue.items);
     this.#listStale = false;
+    if (this.#selected && !this.#queue.items.includes(this.#selected)) this.#select(this.#queue.items[0]);
     this.#table.refresh(stale);
     this.#syncStage();
     if (this.#selected && stale.includes(this.#selected)) this.#showSelected();
@@ -567,19 +572,20 @@ export class CxrLens extends HTMLElement {
   }
 
   #syncStage() {
-    const count = this.#queue.items.length;
     const { progress } = this.#queue;
-    this.#layout?.setStage(count === 0 ? 'empty' : 'work', count);
+    this.#layout?.setCount(progress.total);
     this.#layout?.setProgress(progress);
     this.#layout?.setUndo(this.#queue.removedCount);
   }
 
   /** One image is told in words, the end of many in one sentence. @param {Item[]} items that changed */
   #announce(items) {
-    const { open, done, failed, total } = this.#queue.progress;
+    const { open, done, failed, skipped, total } = this.#queue.progress;
     const words = this.#words;
     if (open > 1) this.#running = true;
     if (open > 0) return;
+    if (skipped > this.#skipped) this.#tell(words.text('run.skipped', { n: skipped }));
+    this.#skipped = skipped;
     if (this.#running && total > 1) this.#layout?.announce(words.text('run.end', { n: done }) + (failed ? ` ${words.text('run.failed', { n: failed })}.` : ''));
     else if (this.#selected && items.includes(this.#selected)) this.#layout?.announce(this.#sentence(this.#selected));
     this.#running = false;
@@ -620,7 +626,7 @@ export class CxrLens extends HTMLElement {
   #chooseMap(item) {
     if (this.#mapOf === item.result) return;
     this.#mapOf = item.result;
-    if (item.result) this.#settings.shown = topClass(item.result).id;
+    if (item.result) this.#scenes.settings.shown = topClass(item.result).id;
   }
 
   /** The result for which the map's class was chosen last. @type {Result | null} */
@@ -632,7 +638,7 @@ export class CxrLens extends HTMLElement {
     const { answer } = this.#layout;
     const focused = answer.contains(this.#shadow.activeElement) && this.#shadow.activeElement;
     showAnswer(answer, this.#words, item, {
-      shown: this.#settings.shown, threshold: this.doubtThreshold, figures: this.#figures,
+      shown: this.#scenes.settings.shown, threshold: this.doubtThreshold, figures: this.#figures,
       verdict: item?.result ? this.#verdict(item) : '',
       onshow: (id) => this.#set({ shown: id, map: true }),
       onretry: () => item && this.#retry(item),
@@ -657,122 +663,18 @@ export class CxrLens extends HTMLElement {
     if (held) (guidance.querySelector('summary') ?? answer).focus();
   }
 
-  /** @param {Partial<ViewSettings>} change */
+  /** @param {Partial<import('./viewer.js').ViewSettings>} change */
   #set(change) {
-    const reclass = change.shown && change.shown !== this.#settings.shown;
-    Object.assign(this.#settings, change);
-    if (reclass) this.#showAnswer();
-    for (const viewer of this.#viewers) viewer.update();
-    const untested = [this.#selected, this.#compared].some((item) => item && !this.#covers.has(item));
-    if (this.#settings.cover && untested) this.#showScenes(); // which makes the tests
+    Object.assign(this.#scenes.settings, change);
+    for (const radio of this.#layout?.answer.querySelectorAll('input') ?? []) radio.checked = radio.value === this.#scenes.settings.shown;
+    this.#scenes.update();
   }
 
-  async #showScenes() {
-    const layout = this.#layout;
-    if (!layout) return;
+  #showScenes() {
+    if (!this.#layout) return;
     const items = [this.#selected, this.#compared].filter((item) => item !== null);
-    this.#keepFilms(items);
-    this.#syncViewers(items.length);
-    layout.panes.classList.toggle('comparing', items.length > 1);
-    layout.compareButton.setAttribute('aria-pressed', String(items.length > 1));
-    if (items.length === 0) this.#viewers[0].show(null);
-    for (const [index, item] of items.entries()) {
-      // Another image may have been selected while this one was decoded.
-      const wanted = () => item === [this.#selected, this.#compared][index];
-      // The film before it must not stand beside its answer, nor flicker where this one is there at once.
-      const timer = setTimeout(() => wanted() && this.#viewers[index]?.show(null), 100);
-      const film = await this.#film(item);
-      clearTimeout(timer);
-      if (!wanted()) continue;
-      const scene = this.#scene(item, film);
-      this.#viewers[index]?.show(scene);
-      if (this.#settings.cover && scene.heatmap && film) this.#cover(item, film, scene.inverted);
-    }
-  }
-
-  /** Makes the cover test of an image, once. @param {Item} item @param {Film} film @param {boolean} [inverted] */
-  async #cover(item, film, inverted = false) {
-    const classifier = this.#classifier;
-    const { result } = item;
-    if (this.#covers.has(item) || !classifier) return;
-    this.#covers.set(item, null);
-    try {
-      const { COVER_WIDTH, coverTest } = await import('./cover.js');
-      const map = await coverTest((image) => classifier.classify(image), film.level(COVER_WIDTH), inverted);
-      if (item.result !== result) return; // another frame was chosen meanwhile, which has a test of its own
-      this.#covers.set(item, map);
-    } catch (error) {
-      this.#covers.delete(item);
-      this.#settings.cover = false;
-      this.#tellError(error);
-    }
-    this.#showScenes();
-  }
-
-  /** @param {Item} item @param {Film | null} film @returns {import('./viewer.js').Scene} */
-  #scene(item, film) {
-    const { result } = item;
-    const rotated = result?.warnings.includes('rotated');
-    const folded = result && isRefusal(this.#verdict(item)) && !this.#figures;
-    return {
-      name: item.name, film, failed: item.state === 'failed', inverted: result?.warnings.includes('inverted'),
-      heatmap: rotated || folded ? null : result?.heatmap ?? null,
-      cover: this.#covers.get(item) ?? null,
-      noMap: rotated ? this.#words.text('view.no-map') : undefined,
-      onchoose: (choice) => {
-        this.#films.delete(item);
-        this.#covers.delete(item);
-        this.#queue.choose(item, choice);
-      },
-    };
-  }
-
-  /** @param {number} count of viewers wanted */
-  #syncViewers(count) {
-    const wanted = Math.max(count, 1);
-    while (this.#viewers.length > wanted) this.#viewers.pop()?.dispose();
-    while (this.#viewers.length < wanted) this.#viewers.push(this.#newViewer());
-    const [first, second] = this.#viewers;
-    fill(/** @type {Layout} */ (this.#layout).viewers, first.root, second && this.#secondPane(second.root));
-  }
-
-  /** The same as long as its viewer is: put in anew it would lose the focus, or the full screen. @param {HTMLElement} viewer */
-  #secondPane(viewer) {
-    if (this.#pane?.lastChild !== viewer) {
-      this.#pane = h('div', { class: 'second' }, h('select', {
-        'aria-label': this.#words.text('view.compare.with'),
-        onfocus: () => this.#secondPane(viewer), // images may have got their answers
-        onchange: () => {
-          this.#compared = this.#queue.items.find(({ id }) => String(id) === select.value) ?? null;
-          this.#showScenes();
-        },
-      }), viewer);
-    }
-    const select = /** @type {HTMLSelectElement} */ (this.#pane.firstChild);
-    fill(select, ...this.#queue.items.map((item) => item !== this.#selected && h('option', { value: String(item.id) }, this.#sentence(item))));
-    select.value = String(this.#compared?.id);
-    return this.#pane;
-  }
-
-  #newViewer() {
-    /** @type {Viewer} */
-    const viewer = new Viewer(this.#words, this.#settings, {
-      onsettings: () => this.#set({}),
-      onview: (view) => this.#viewers.forEach((other) => other !== viewer && other.follow(view)),
-    });
-    return viewer;
-  }
-
-  /** @param {Item} item */
-  #film(item) {
-    const film = this.#films.get(item) ?? Film.from(item.source, item.choice).catch(() => null);
-    this.#films.set(item, film);
-    return film;
-  }
-
-  /** Forgets the films that are not on show: one alone may take 64 MB. @param {Item[]} items */
-  #keepFilms(items) {
-    for (const item of this.#films.keys()) if (!items.includes(item)) this.#films.delete(item);
+    this.#layout.setComparing(items.length > 1);
+    this.#scenes.show(items);
   }
 
   // Comparing
@@ -820,13 +722,13 @@ export class CxrLens extends HTMLElement {
 
   /** @param {string} key @returns {(() => void) | undefined} */
   #letter(key) {
-    const [viewer] = this.#viewers;
+    const viewer = this.#scenes.first;
     const step = (/** @type {1 | -1} */ by) => this.#select(this.#neighbour(by) ?? this.#selected);
     /** @type {Record<string, () => void>} */
     const always = { o: () => this.#layout?.files.click(), '?': () => this.#showHelp() };
     /** @type {Record<string, () => void>} */
     const withImage = {
-      n: () => step(1), p: () => step(-1), m: () => this.#set({ map: !this.#settings.map }), c: () => this.#set({ cover: !this.#settings.cover, map: true }), i: () => viewer?.invert(), f: () => viewer?.full(),
+      n: () => step(1), p: () => step(-1), m: () => this.#set({ map: !this.#scenes.settings.map }), c: () => this.#set({ cover: !this.#scenes.settings.cover, map: true }), i: () => viewer?.invert(), f: () => viewer?.full(),
       0: () => viewer?.reset(), '+': () => viewer?.zoom(1.25), '=': () => viewer?.zoom(1.25), '-': () => viewer?.zoom(0.8),
     };
     const chosen = this.#selected?.result?.classes[Number(key) - 1];
@@ -842,7 +744,7 @@ export class CxrLens extends HTMLElement {
     try {
       const { exportAs } = await import('./exports.js');
       await exportAs(kind, {
-        names, verdict: (item) => this.#verdict(item), cover: (item) => this.#covers.get(item) ?? null, words: this.#words, shown: this.#table?.visible ?? [], selected: this.#selected,
+        names, verdict: (item) => this.#verdict(item), cover: (item) => this.#scenes.cover(item), words: this.#words, shown: this.#table?.visible ?? [], selected: this.#selected,
         version: this.#classifier?.info.version ?? '',
       });
     } catch (error) {

@@ -71,11 +71,10 @@ export class Layout {
     places.find((place) => place?.getClientRects().length)?.focus();
   }
 
-  /** @param {'empty' | 'work'} stage @param {number} count of images */
-  setStage(stage, count) {
-    this.root.dataset.stage = stage;
-    this.drop.hidden = stage !== 'empty';
-    for (const part of [this.bar, this.panes, this.guidance]) part.hidden = stage === 'empty';
+  /** @param {number} count of images */
+  setCount(count) {
+    this.drop.hidden = count > 0;
+    for (const part of [this.bar, this.panes, this.guidance]) part.hidden = count === 0;
     this.table.hidden = count < 2;
     this.compareButton.hidden = count < 2;
   }
@@ -85,11 +84,15 @@ export class Layout {
     this.root.classList.toggle('over', over);
   }
 
+  /** @param {boolean} on whether two films stand side by side */
+  setComparing(on) {
+    this.panes.classList.toggle('comparing', on);
+    this.compareButton.ariaPressed = String(on);
+  }
+
   /** @param {boolean} disabled */
   setDisabled(disabled) {
-    for (const control of this.root.querySelectorAll('button, input')) {
-      if (control.closest('.bar, .drop') || control instanceof HTMLInputElement) control.toggleAttribute('disabled', disabled);
-    }
+    for (const control of [this.files, this.folder, ...this.bar.querySelectorAll('button, input'), ...this.drop.querySelectorAll('button')]) control.toggleAttribute('disabled', disabled);
   }
 
   /** @param {'loading' | 'ready' | 'broken'} state @param {string} [why] it is broken, or what else went wrong */

@@ -1,6 +1,6 @@
 // loader.js - finds, fetches and verifies the engine's module and the model, in pages and in Node.
 import { assets } from './assets.js';
-import { abortedBy, asBytes, asError, checkHash, CxrError, kindOf, nodeBuiltin, sha256 } from './platform.js';
+import { absolute, abortedBy, asBytes, asError, checkHash, CxrError, kindOf, nodeBuiltin, sha256 } from './platform.js';
 
 /**
  * @typedef {'relaxed'|'simd'|'scalar'} Build
@@ -52,16 +52,6 @@ export function pickBuild() {
 }
 
 // ---- Fetching -------------------------------------------------------------------------------
-
-/**
- * @param {string|URL} url relative ones are meant as the page, or Node's working directory, reads them
- * @returns {URL}
- */
-export function absolute(url) {
-  const base = globalThis.document?.baseURI ?? globalThis.location?.href
-    ?? nodeBuiltin('url')?.pathToFileURL(`${nodeBuiltin('process').cwd()}/`);
-  return new URL(url, base);
-}
 
 /**
  * `fetch`, also of files where the platform has them, with typed errors.

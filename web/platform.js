@@ -52,6 +52,16 @@ export function nodeBuiltin(name) {
 }
 
 /**
+ * @param {string|URL} url relative ones are meant as the page, or Node's working directory, reads them
+ * @returns {URL}
+ */
+export function absolute(url) {
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href
+    ?? nodeBuiltin('url')?.pathToFileURL(`${nodeBuiltin('process').cwd()}/`);
+  return new URL(url, base);
+}
+
+/**
  * @param {unknown} value
  * @returns {string} 'ArrayBuffer', 'Uint16Array', ...; unlike `instanceof`, also for those of another frame
  */
@@ -86,4 +96,25 @@ export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padS
 export function checkHash(what, found, expected) {
   if (found === null || expected.includes(null) || expected.includes(found)) return;
   throw new CxrError('integrity', `${what} is not the expected file: its SHA-256 is ${found}.`);
+}
+
+/**
+ * The promise, of whose failure whoever awaits it later is told: until then nobody need be.
+ * @template {Promise<any>|null} T
+ * @param {T} promise
+ */
+export function quiet(promise) {
+  promise?.catch(() => {});
+  return promise;
+}
+
+/**
+ * @template T
+ * @param {T} value plain data; arrays of numbers can't be frozen and stay as they are
+ * @returns {T}
+ */
+export function deepFreeze(value) {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  Object.values(value).forEach(deepFreeze);
+  return Object.freeze(value);
 }

@@ -1,74 +1,156 @@
-/**
- * One classifier, with its workers and its model, for all elements of a page that ask for the same.
- */
-
-import { createClassifier } from './classifier.js';
+// pool.js - a queue of calls over engines that work side by side; one more is started when there is work for it.
+import { deepFreeze, quiet } from './platform.js';
 
 /**
- * @typedef {Awaited<ReturnType<typeof createClassifier>>} Classifier
- * @typedef {{ wasmUrl?: string, modelUrl?: string, workers?: number, eager?: boolean }} Wanted
- * @typedef {{ ready: Promise<Classifier>, users: number }} Entry
+ * @typedef {import('./channel.js').Channel} Channel
+ * @typedef {import('./input.js').Message} Message
+ * @typedef {import('./platform.js').CxrError} CxrError
+ * @typedef {import('./wasm.js').EngineInfo} EngineInfo
+ * @typedef {import('./wasm.js').Result} Result
+ * @typedef {[message: object, verified: Promise<void>|null]} Load the first message to an engine, and a promise that
+ *   rejects if the model is not the one expected
+ *
+ * @typedef {object} Task one call of classify
+ * @property {() => Promise<Message>} read gets the bytes
+ * @property {Promise<Message>} [message] what was read, from shortly before the task's turn on
+ * @property {boolean} heatmap
+ * @property {string|null} file
+ * @property {boolean} settled
+ * @property {(result: Result) => void} resolve
+ * @property {(error: unknown) => void} reject
  */
 
-/** @type {Map<string, Entry>} */
-const entries = new Map();
+// Linear memory never shrinks: an engine that grew beyond this for one huge image is not kept.
+const maxIdleBytes = 128 * 2 ** 20;
 
-/** How long a frame is waited for that may never come: frames out of sight show none. */
-const FRAME_MS = 2000;
+/** Tasks wait in one queue, in the order of the calls; whichever channel is idle takes the next one. */
+export class Pool {
+  /** @type {Task[]} */
+  #queue = [];
+  /** @type {Set<Channel>} those not known to have ended */
+  #channels = new Set();
+  /** @type {Channel[]} */
+  #idle = [];
+  #opening = 0;
+  /** @type {CxrError|undefined} why no more tasks are taken */
+  #closed;
+  #start;
+  #load;
+  #size;
 
-/** An element that is moved in the document leaves and comes back at once: wait before freeing. */
-const GRACE_MS = 500;
+  /**
+   * @param {() => Channel} start
+   * @param {Promise<Load>} load what every channel starts with; it starts while that is made
+   * @param {number} size most channels at a time
+   */
+  constructor(start, load, size) {
+    this.#start = start;
+    this.#load = load;
+    this.#size = size;
+  }
 
-/**
- * Gets the shared classifier; it is loaded on first use.
- * @param {Wanted} wanted
- * @returns {{ ready: Promise<Classifier>, release: () => void }} call `release` once
- */
-export function acquire(wanted) {
-  // Not by `eager`, or one page would have two pools of the same: the first who asks decides.
-  const key = JSON.stringify([wanted.wasmUrl, wanted.modelUrl, wanted.workers]);
-  const entry = entries.get(key) ?? open(key, wanted);
-  entry.users += 1;
-  return { ready: entry.ready, release: () => release(key, entry) };
+  /** @param {Task} task */
+  add(task) {
+    if (this.#closed) return task.reject(this.#closed);
+    this.#queue.push(task);
+    this.#pump();
+  }
+
+  /** @param {Task} task that wants no answer any more; if it is running, its answer is dropped */
+  withdraw(task) {
+    task.settled = true;
+    this.#queue = this.#queue.filter((other) => other !== task);
+  }
+
+  /** @param {CxrError} reason told to all that wait, and to all that come later */
+  close(reason) {
+    this.#closed ??= reason;
+    this.#rejectQueue(reason);
+    for (const channel of this.#channels) this.#end(channel, reason);
+  }
+
+  /**
+   * Opens one more channel.
+   * @returns {Promise<EngineInfo>}
+   */
+  async open() {
+    if (this.#closed) throw this.#closed;
+    const channel = this.#start();
+    this.#channels.add(channel);
+    this.#opening++;
+    try {
+      const [message, verified] = await this.#load;
+      const asked = quiet(channel.ask(message, []));
+      await verified; // meanwhile the engine takes the model in; of a wrong one this tells more than the engine
+      const { value } = await asked;
+      if (channel.ended) throw channel.ended; // after it had answered
+      this.#idle.push(channel);
+      return value;
+    } catch (error) {
+      this.#end(channel);
+      throw error;
+    } finally {
+      this.#opening--;
+    }
+  }
+
+  /**
+   * Opens more channels, as far as it may. A failure is not tried again at once, or it would be tried for ever; the queue
+   * must not wait for nobody.
+   * @param {number} count
+   */
+  grow(count) {
+    for (let n = Math.min(count, this.#size - this.#channels.size); n > 0; n--)
+      this.open().then(() => this.#pump(), (error) => this.#channels.size === 0 && this.#rejectQueue(error));
+  }
+
+  #pump() {
+    while (this.#queue.length > 0 && this.#idle.length > 0) {
+      const channel = /** @type {Channel} */ (this.#idle.pop());
+      if (channel.ended) this.#end(channel);
+      else this.#run(channel, /** @type {Task} */ (this.#queue.shift()));
+    }
+    // While every channel works, the next files are read: a worker that waits for a file does nothing.
+    for (const task of this.#queue.slice(0, this.#channels.size)) messageOf(task);
+    this.grow(this.#queue.length - this.#opening);
+  }
+
+  /**
+   * @param {Channel} channel
+   * @param {Task} task
+   */
+  async #run(channel, task) {
+    try {
+      const { job, transfer, complete = (/** @type {Result} */ result) => result } = await messageOf(task);
+      if (!task.settled) {
+        const { value, memoryBytes } = await channel.ask({ type: 'classify', job, heatmap: task.heatmap }, transfer);
+        task.resolve(deepFreeze({ ...complete(value), file: task.file }));
+        if (memoryBytes > maxIdleBytes) this.#end(channel);
+      }
+    } catch (error) {
+      task.reject(error);
+    }
+    if (channel.ended) this.#end(channel);
+    else this.#idle.push(channel);
+    this.#pump();
+  }
+
+  /** @param {unknown} reason */
+  #rejectQueue(reason) {
+    for (const task of this.#queue.splice(0)) task.reject(reason);
+  }
+
+  /**
+   * @param {Channel} channel
+   * @param {CxrError} [reason]
+   */
+  #end(channel, reason) {
+    this.#channels.delete(channel);
+    channel.end(reason);
+  }
 }
 
-/**
- * @param {string} key
- * @param {Wanted} wanted
- */
-function open(key, wanted) {
-  const entry = { ready: shown().then(() => createClassifier(wanted)), users: 0 };
-  entries.set(key, entry);
-  // A failed start is forgotten, so that the next one who asks tries again.
-  entry.ready.catch(() => forget(key, entry));
-  return entry;
-}
-
-/** Settles when the page has been painted: on a slow network the model would come before what there is to see. */
-function shown() {
-  return document.hidden ? Promise.resolve() : new Promise((resolve) => {
-    requestAnimationFrame(() => setTimeout(resolve)); // the callback comes before the paint, the timer after it
-    setTimeout(resolve, FRAME_MS);
-  });
-}
-
-/**
- * @param {string} key
- * @param {Entry} entry
- */
-function release(key, entry) {
-  entry.users -= 1;
-  setTimeout(() => {
-    if (entry.users > 0 || entries.get(key) !== entry) return;
-    forget(key, entry);
-    entry.ready.then((classifier) => classifier.dispose(), () => {});
-  }, GRACE_MS);
-}
-
-/**
- * @param {string} key
- * @param {Entry} entry
- */
-function forget(key, entry) {
-  if (entries.get(key) === entry) entries.delete(key);
+/** Reads the task's input, once. @param {Task} task */
+function messageOf(task) {
+  return task.message ??= quiet(task.read());
 }

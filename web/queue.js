@@ -24,8 +24,17 @@
  * @property {number} failed
  * @property {number} cancelled
  * @property {number} open waiting or running
+ * @property {number} skipped of those that came last, files in folders that are no images
  * @property {number | null} left milliseconds to the end, once it can be guessed
  */
+
+/** How the reader finds what is none of its kinds, and the names that say otherwise. */
+const STRANGE = ['image-format', 'image-empty', 'dicom-directory'];
+const IMAGE_NAME = /\.(png|jpe?g|jpe|jfif|dcm)$/i;
+
+/** Whether it only happened to lie in a folder of images. @param {Item} item @param {Failure} why it failed */
+const isStray = ({ source, name }, { code }) => (
+  source instanceof File && source.webkitRelativePath.includes('/') && STRANGE.includes(code) && !IMAGE_NAME.test(name));
 
 export class Queue extends EventTarget {
   /** @type {Item[]} */
@@ -37,6 +46,7 @@ export class Queue extends EventTarget {
   /** @type {Map<Item, AbortController>} */
   #running = new Map();
   #nextId = 1;
+  #skipped = 0;
   /** Start of the present run, 0 between two, and how many it has finished: for the time left. */
   #run = { start: 0, finished: 0 };
   #classify;
@@ -58,6 +68,7 @@ export class Queue extends EventTarget {
    * @returns {Item[]}
    */
   add(sources) {
+    if (this.progress.open === 0) this.#skipped = 0;
     const added = sources.map((source) => this.#item(source));
     this.items.push(...added);
     for (const item of added) this.#changed(item);
@@ -135,7 +146,7 @@ export class Queue extends EventTarget {
     for (const item of this.items) count[item.state] += 1;
     const open = count.waiting + count.running;
     return {
-      total: this.items.length, done: count.done, failed: count.failed, cancelled: count.cancelled, open,
+      total: this.items.length, done: count.done, failed: count.failed, cancelled: count.cancelled, open, skipped: this.#skipped,
       left: this.#timeLeft(open),
     };
   }
@@ -171,7 +182,7 @@ export class Queue extends EventTarget {
       const result = await this.#classify(item, controller.signal);
       if (!controller.signal.aborted) this.#set(item, 'done', { result, elapsed: performance.now() - start });
     } catch (error) {
-      if (!controller.signal.aborted) this.#set(item, 'failed', { error: failure(error) });
+      if (!controller.signal.aborted) this.#fail(item, failure(error));
     }
     // A cancelled image may have been started anew meanwhile: its slot is then not ours to free.
     if (this.#running.get(item) === controller) {
@@ -180,6 +191,15 @@ export class Queue extends EventTarget {
     }
     if (this.progress.open === 0) this.#run = { start: 0, finished: 0 };
     this.pump();
+  }
+
+  /** @param {Item} item @param {Failure} error */
+  #fail(item, error) {
+    this.#set(item, 'failed', { error });
+    if (!isStray(item, error)) return;
+    this.items = this.items.filter((other) => other !== item);
+    this.#skipped += 1;
+    this.#changed(null);
   }
 
   /** @param {Item} item @returns {boolean} whether there was anything to stop */

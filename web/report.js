@@ -199,7 +199,7 @@ function drawFilm(film, inverted) {
  */
 function drawMap(canvas, heatmap, values) {
   const map = h('canvas', { width: MAP_SIDE, height: MAP_SIDE });
-  map.getContext('2d')?.putImageData(paintMap({ ...heatmap, values }, reach(heatmap.classes.map((c) => ({ ...heatmap, ...c })))), 0, 0);
+  map.getContext('2d')?.putImageData(paintMap({ ...heatmap, values }, reach(heatmap.classes)), 0, 0);
   const context = canvas.getContext('2d');
   if (!context) return;
   context.globalAlpha = 0.6;

@@ -72,6 +72,7 @@ export class Table {
   /** Takes over the list after images came or went. @param {readonly Item[]} items */
   setItems(items) {
     this.#items = items;
+    if (items.length < 2) this.search.value = this.show.value = ''; // nobody sees them
     const present = new Set(items);
     for (const item of this.#rows.keys()) if (!present.has(item)) this.#rows.delete(item);
     for (const item of items) if (!this.#rows.has(item)) this.#rows.set(item, this.#row(item));

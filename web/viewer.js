@@ -51,6 +51,8 @@ export class Viewer {
   #frame = 0;
   /** What the canvas shows: moving a film paints nothing. @type {{ level?: import('./film.js').Level, look?: string, image?: ImageData }} */
   #painted = {};
+  /** What the map shows. @type {Float32Array | null} */
+  #mapped = null;
   /** @type {Map<number, PointerEvent>} fingers and buttons that are down */
   #pointers = new Map();
   #fitted = { width: 1, height: 1 };
@@ -113,15 +115,15 @@ export class Viewer {
     clearTimeout(this.#readoutTimer);
   }
 
-  /** @param {Scene | null} scene */
-  show(scene) {
+  /** @param {Scene | null} scene null for none, or none yet @param {boolean} [same] whether it is of the image before */
+  show(scene, same) {
     const before = this.#scene;
     this.#scene = scene;
     if (scene?.film !== before?.film) {
       this.#look = { ...PLAIN, inverted: !!scene?.inverted };
       this.#view = { scale: 1, x: 0, y: 0 };
       this.#fit();
-      this.#showChoice(scene?.film ?? null);
+      if (!same) this.#showChoice(scene?.film ?? null); // or the focus would be lost
     } else if (scene?.inverted !== before?.inverted) this.#look.inverted = !!scene?.inverted; // the answer came after the film
     this.update();
   }
@@ -132,12 +134,13 @@ export class Viewer {
       this.choice.hidden = true;
       return;
     }
+    const onchoose = this.#scene?.onchoose;
     const choice = await import('./choice.js').catch(() => null);
     if (!choice) return; // the film is there, without its other frames
     const { Ruler, showChoice } = choice;
     if (!this.ruler) this.stage.append((this.ruler = new Ruler(this.words)).root);
     this.#place();
-    if (film === this.#scene?.film) showChoice(this.choice, this.words, film, (choice) => this.#scene?.onchoose?.(choice));
+    if (film === this.#scene?.film) showChoice(this.choice, this.words, film, (choice) => onchoose?.(choice));
   }
 
   /** Redraws after a change of the settings. */
@@ -233,8 +236,9 @@ export class Viewer {
     const grid = this.#grid();
     this.map.hidden = !grid || !this.settings.map;
     this.map.style.opacity = String(this.settings.opacity);
-    if (!heatmap || !grid) return;
-    this.map.getContext('2d')?.putImageData(paintMap(grid, reach(heatmap.classes.map((c) => ({ ...heatmap, ...c })))), 0, 0);
+    if (!heatmap || !grid || grid.values === this.#mapped) return;
+    this.#mapped = grid.values;
+    this.map.getContext('2d')?.putImageData(paintMap(grid, reach(heatmap.classes)), 0, 0);
   }
 
   /** The map of the class chosen. */
@@ -300,7 +304,7 @@ export class Viewer {
     this.legend.hidden = !(why || (grid && settings.map));
     for (const part of [this.scale, this.low, this.high, this.note]) part.hidden = !grid;
     if (!grid || !heatmap) return fill(this.legendTitle, why);
-    const most = reach(heatmap.classes.map((c) => ({ ...heatmap, ...c })));
+    const most = reach(heatmap.classes);
     const low = `−${words.number(most, 1)}`;
     const high = `+${words.number(most, 1)}`;
     const name = words.verdict(settings.shown);

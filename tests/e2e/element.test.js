@@ -147,6 +147,25 @@ test('disabled, it takes nothing', async () => {
   assert.deepEqual(seen, [0, []], 'nor does it leave a film to the browser, which would open it in its place');
 });
 
+test('disabled, what is shown can still be looked at, before and after it is drawn anew', async () => {
+  const { page } = await site.open();
+  const off = await page.evaluate(async (bytes) => {
+    const lens = /** @type {Lens} */ (document.querySelector('cxr-lens'));
+    await lens.classify(new Blob([new Uint8Array(bytes)]));
+    lens.disabled = true;
+    const drawn = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    const of = (/** @type {string} */ selector) => [...lens.shadowRoot.querySelectorAll(selector)].map((/** @type {any} */ each) => each.disabled);
+    const all = () => ['.answer input', '.opacity', 'input[type=search]', '.bar > button', 'input[type=file]'].map((selector) => new Set(of(selector)));
+    await drawn();
+    const before = all();
+    lens.noGuidance = true; // draws it anew
+    await drawn();
+    return [before, all()].map((sets) => sets.map((set) => [...set].join()));
+  }, [...readFileSync(new URL('../../web/samples/synthetic-normal-1.jpg', import.meta.url))]);
+  const want = ['false', 'false', 'false', 'true', 'true'];
+  assert.deepEqual(off, [want, want]);
+});
+
 test('src is read at once; a missing one is an error event', async () => {
   const { page } = await site.open();
   await page.route('**/film.png', (route) => route.fulfill({ body: chest(), contentType: 'image/png' }));

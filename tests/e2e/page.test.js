@@ -168,6 +168,24 @@ test('a folder is read, without what systems leave in it', async () => {
   assert.deepEqual(order.map((name) => name.split('/').pop()), ['a.png', 'film1.png', 'film2.png', 'film3.png', 'film10.png']);
 });
 
+test('what in a folder is no image is passed over and counted; what is named like one, or picked by itself, is not', async () => {
+  const path = mkdtempSync(`${tmpdir()}/cxr-folder-`);
+  for (const name of ['a.exe', 'b.png', 'broken.png', 'readme.txt']) writeFileSync(`${path}/${name}`, name === 'b.png' ? chest(1) : 'no image');
+  const { page, troubles } = await site.open();
+  await page.locator('cxr-lens input[webkitdirectory]').setInputFiles(path);
+  await lens(page).locator('.alert', { hasText: '2 files in the folder are no images and were skipped.' }).waitFor();
+  await idle(page, 2);
+  rmSync(path, { recursive: true });
+  const names = () => lens(page).locator('button.open').allInnerTexts();
+  assert.deepEqual((await names()).map((name) => name.split('/').pop()), ['b.png', 'broken.png']);
+  assert.match(await lens(page).locator('.answer .file-name').innerText(), /b\.png$/, 'the first of them was selected, and is gone');
+  await pick(page, [file('readme.txt', Buffer.from('no image'))]);
+  await idle(page, 3);
+  assert.equal((await names()).pop(), 'readme.txt');
+  assert.ok(await lens(page).locator('.alert').isHidden());
+  assert.deepEqual(troubles, []);
+});
+
 test('a folder is read though something in it cannot be opened, and a drop of nothing is told', async () => {
   const { page, troubles } = await site.open();
   const alert = lens(page).locator('.alert');
@@ -408,6 +426,37 @@ test('the table sorts and filters', async () => {
   await lens(page).getByLabel('Find a file').fill('');
   await lens(page).getByLabel('Show', { exact: true }).selectOption('failed');
   assert.deepEqual(await names(), ['bad.png']);
+});
+
+test('a filter ends with the table that shows it', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('a.png', chest(1)), file('b.png', chest(2))]);
+  await idle(page, 2);
+  await lens(page).getByLabel('Find a file').fill('a.png');
+  await lens(page).getByRole('button', { name: 'Remove a.png' }).click();
+  await idle(page, 1);
+  assert.equal(await lens(page).locator('.answer .file-name').innerText(), 'b.png');
+  await lens(page).locator('.menu summary').click();
+  const download = page.waitForEvent('download');
+  await lens(page).getByRole('button', { name: 'Table (CSV)' }).click();
+  assert.match(readFileSync(await (await download).path(), 'utf8'), /\r\nb\.png,/);
+});
+
+test('another class keeps what is unfolded, and a film that cannot be shown offers no cover test', async () => {
+  const { page } = await site.open();
+  await pick(page, [file('film.jpg', readFileSync(new URL('../../web/samples/synthetic-normal-1.jpg', import.meta.url)))]);
+  await idle(page, 1);
+  await lens(page).locator('.facts summary').click();
+  await page.locator('body').press('3');
+  await lens(page).locator('.legend', { hasText: 'Viral pneumonia' }).waitFor();
+  assert.ok(await lens(page).locator('input[value=viral-pneumonia]').isChecked());
+  assert.ok(await lens(page).locator('.facts').evaluate((node) => /** @type {HTMLDetailsElement} */ (node).open));
+  await page.evaluate(() => { window.createImageBitmap = () => Promise.reject(new Error('no such image')); });
+  await pick(page, [file('film2.jpg', readFileSync(new URL('../../web/samples/synthetic-normal-2.jpg', import.meta.url)))]);
+  await idle(page, 2);
+  await lens(page).locator('.stage-message', { hasText: 'cannot be shown' }).waitFor();
+  assert.ok(await lens(page).getByRole('button', { name: 'Cover test' }).isDisabled());
+  assert.ok(await lens(page).locator('.legend').isHidden());
 });
 
 test('going through the images scrolls the table, not the page', async () => {
@@ -656,6 +705,27 @@ test('a session that cannot be kept is told of, and an update says what it loses
   await idle(page, 1);
   await page.getByText('could not be kept').waitFor();
   assert.equal(await page.locator('#update-lost').getAttribute('hidden'), null);
+});
+
+test('a kept session that cannot be read is told of, stays, and can be wiped', async () => {
+  const { context, page } = await site.open();
+  await pick(page, [file('a.png', chest(1))]);
+  await idle(page, 1);
+  await page.getByText('Keep this session').click();
+  await page.locator('#keep').check();
+  await page.getByText('1 image is kept on this device.').waitFor();
+  const other = await context.newPage();
+  await other.addInitScript(() => { IDBObjectStore.prototype.getAll = () => { throw new DOMException('lost', 'UnknownError'); }; });
+  await other.goto(site.url);
+  await ready(other);
+  await other.getByText('Keep this session').click();
+  await other.getByText('they cannot be read now').waitFor();
+  await pick(other, [file('b.png', chest(2))]);
+  await idle(other, 1);
+  assert.equal((await page.evaluate(() => import(new URL('./session.js', location.href).href).then(({ load }) => load()))).length, 1);
+  await other.locator('#wipe').click();
+  await other.locator('#wipe').waitFor({ state: 'hidden' });
+  assert.deepEqual(await other.evaluate(() => indexedDB.databases()), []);
 });
 
 test('what one tab wiped, another does not write down again', async () => {

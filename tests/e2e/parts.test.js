@@ -54,7 +54,7 @@ test('queue: one failure leaves the rest alone and can be tried again', async ()
   queue.retry(bad);
   calls[2].resolve({ fine: true });
   await tick();
-  assert.deepEqual(queue.progress, { total: 2, done: 2, failed: 0, cancelled: 0, open: 0, left: null });
+  assert.deepEqual(queue.progress, { total: 2, done: 2, failed: 0, cancelled: 0, open: 0, skipped: 0, left: null });
 });
 
 test('queue: cancel aborts what runs and lets nothing late through', async () => {

@@ -31,6 +31,8 @@ export default {
   'run.progress': '{done} of {total} read',
   'run.failed.one': '{n} could not be read',
   'run.failed.other': '{n} could not be read',
+  'run.skipped.one': '{n} file in the folder is no image and was skipped.',
+  'run.skipped.other': '{n} files in the folder are no images and were skipped.',
   'run.left': 'about {time} left',
   'run.label': 'Images read',
   'run.end.one': 'Finished: {n} image read.',

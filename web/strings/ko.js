@@ -30,6 +30,8 @@ export default {
   'run.progress': '{total}장 중 {done}장 판독',
   'run.failed.one': '{n}장은 읽지 못함',
   'run.failed.other': '{n}장은 읽지 못함',
+  'run.skipped.one': '폴더에 있는 사진이 아닌 파일 {n}개를 건너뛰었습니다.',
+  'run.skipped.other': '폴더에 있는 사진이 아닌 파일 {n}개를 건너뛰었습니다.',
   'run.left': '약 {time} 남음',
   'run.label': '판독한 사진',
   'run.end.one': '끝났습니다. 사진 {n}장을 판독했습니다.',
