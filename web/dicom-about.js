@@ -81,7 +81,7 @@ const RADIOGRAPHY = ['CR', 'DX', 'RG', 'DR'];
 const MAYBE = ['OT', 'SC', 'RF', 'XA', 'HC'];
 
 const CHEST = /CHEST|THORA|TORAX|T[OÓ]RAX|LUNG|PULMO|PECHO|BRUST|POUMON|흉|胸/i;
-const CHEST_PARTS = /RIB|STERNUM|CLAVIC|HEART|MEDIASTIN|SHOULDER|SCAPULA|SPINE|BODY|TRUNK/i;
+const CHEST_PARTS = /RIB|STERNUM|CLAVIC|HEART|MEDIASTIN|SHOULDER|SCAPULA|TRUNK/i;
 /** The defined terms of PS3.16 Annex L, and how people write them. */
 const ELSEWHERE = new RegExp(
   `HAND FINGER THUMB WRIST FOREARM ELBOW HUMERUS ARM FOOT FEET TOE ANKLE CALCANEUS LEG TIBIA KNEE PATELLA FEMUR
@@ -90,14 +90,14 @@ const ELSEWHERE = new RegExp(
   'i',
 );
 /** The spine behind the lungs, too, is no chest. */
-const SPINE = /SPINE|VERTEBR/i;
+const SPINE = /SPINE|VERTEBR|THORACO-?LUMBAR|CERVICO-?THORAC/i;
 /** Not the spine behind the lungs. */
 const OTHER_SPINE = /(?<![A-Z])(C|L|LS|TL)[-_ ]?SPINE/i;
 
 const FRONTAL = /^(PA|AP|A\.?P\.?|P\.?A\.?|FRONTAL.*|.*(POSTERO-?ANTERIOR|ANTERO-?POSTERIOR).*|(AP|PA)[ _-].*)$/i;
-const LATERAL = /^(LL|RL|LAT|LLAT|RLAT|L LAT|R LAT)$|(?<!BI|UNI|IPSI|CONTRA|COL)LATERAL/i;
+const LATERAL = /^(LL|RL)$|(?<![A-Z])[LR]?LAT(?![A-Z])|(?<!BI|UNI|IPSI|CONTRA|COL)LATERAL/i;
 const DECUBITUS = /^(LLD|RLD)$|DECUB/i;
-const OBLIQUE = /^(RLO|LLO|RAO|LAO|RPO|LPO)$|OBLIQUE/i;
+const OBLIQUE = /^(RLO|LLO|RAO|LAO|RPO|LPO)$|OBLIQUE|(?<![A-Z])OBL(?![A-Z])/i;
 
 /**
  * @param {DicomData} dicom
@@ -152,7 +152,7 @@ function aboutBodyPart(tags, { bodyPart }) {
   const [tag, keyword] = tags.text('x00180015')
     ? ['(0018,0015)', 'BodyPartExamined']
     : ['(0008,2218)', 'AnatomicRegionSequence'];
-  const elsewhere = (ELSEWHERE.test(bodyPart) || OTHER_SPINE.test(bodyPart)) && !CHEST_PARTS.test(bodyPart.replace(OTHER_SPINE, ''));
+  const elsewhere = (ELSEWHERE.test(bodyPart) || OTHER_SPINE.test(bodyPart)) && !CHEST_PARTS.test(bodyPart);
   return elsewhere
     ? finding('refuse', 'body-part', tag, keyword, bodyPart, 'this is not a chest')
     : finding('warn', 'body-part', tag, keyword, bodyPart, 'this may not be a whole chest');
@@ -173,13 +173,13 @@ function aboutView(tags, { viewPosition }) {
 }
 
 /**
- * Rows that run from front to back (C.7.6.1.1.1) are those of a lateral view.
+ * Rows that run from front to back (C.7.6.1.1.1) are those of a lateral view; columns, of one that lies on its side.
  * @param {Tags} tags
  * @returns {Finding|undefined}
  */
 function aboutOrientation(tags) {
   const [row = '', column = ''] = tags.texts('x00200020');
-  if (!/^[AP]/.test(row)) return undefined;
+  if (!/^[AP]/.test(row) && !/^[AP]/.test(column)) return undefined;
   return finding('refuse', 'view', '(0020,0020)', 'PatientOrientation', `${row}\\${column}`, 'this is a lateral view');
 }
 

@@ -15,6 +15,18 @@ export function words(bytes, little) {
 }
 
 /**
+ * Bytes within 16-bit words (OW) swap places in big endian (PS3.5 8.1.1).
+ * @param {Uint8Array} all
+ * @param {number} start
+ * @param {number} length
+ */
+export function swapped(all, start, length) {
+  const result = new Uint8Array(length);
+  for (let i = 0; i < length; i++) result[i] = all[(start + i) ^ 1] ?? 0;
+  return result;
+}
+
+/**
  * Colour by plane to colour by pixel.
  * @template {Uint8Array|Uint16Array} T
  * @param {T} data

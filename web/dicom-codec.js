@@ -1,5 +1,6 @@
 // dicom-codec.js - runs a codec that is a WebAssembly module with Emscripten's glue: a fresh instance for each
 // frame, for one that met damaged data may be in no known state.
+import { DicomError } from './dicom-error.js';
 
 /** @type {Map<string, Promise<WebAssembly.Module>>} */
 const modules = new Map();
@@ -35,7 +36,9 @@ export async function instantiate(factory, url) {
 function compiled(url) {
   const known = modules.get(url.href);
   if (known) return known;
-  const module = load(url).then((bytes) => WebAssembly.compile(bytes));
+  const module = load(url).then((bytes) => WebAssembly.compile(bytes)).catch((cause) => {
+    throw new DicomError('dicom-codec', 'The decoder could not be loaded.', { cause });
+  });
   modules.set(url.href, module);
   // A failed download is tried again next time.
   module.catch(() => modules.delete(url.href));

@@ -43,14 +43,14 @@ const MEDIA_DIRECTORY = '1.2.840.10008.1.3.10';
 /** All that is read of its own accord, by tag. */
 const WANTED = new Set([
   '00020002 00020010', // file meta information: media storage SOP class, transfer syntax
-  '00080005 00080008 00080016 00080018 00080060 00080068 00082218', // character set, image type, SOP class and instance, modality, presentation intent, anatomic region
+  '00080005 00080016 00080018 00080060 00080068 00082218', // character set, SOP class and instance, modality, presentation intent, anatomic region
   '00180015 00181164 00182010 00185101', // body part, spacings, view position
   '0020000d 0020000e 00200020 00200060 00200062', // UIDs, orientation, laterality
   '00280002 00280004 00280006 00280008 00280010 00280011 00280030 00280a02 00280100 00280101 00280102 00280103', // the pixels' layout, spacing and how it was calibrated
   '00280120 00280121 00280301 00281050 00281051 00281052 00281053 00281055 00281056', // padding, burned-in text, window and rescale
-  '00281101 00281102 00281103 00281201 00281202 00281203 00281221 00281222 00281223', // palette
+  '00281101 00281102 00281103 00281201 00281202 00281203 00281221', // palette
   '00283000 00283010 00540220 20500020', // LUT sequences, view code, presentation LUT shape
-  '52009229 52009230 7fe00001 7fe00002', // functional groups, extended offset table
+  '52009229 52009230', // functional groups
 ].flatMap((group) => group.split(' ').map((tag) => `x${tag}`)));
 
 /** @type {any} its types leave out what is used here */
@@ -201,6 +201,7 @@ class ElementReader {
       const element = this.#explicit
         ? parser.readDicomElementExplicit(stream, stream.warnings)
         : parser.readDicomElementImplicit(stream);
+      if (element.vr === 'UN' && !element.items) readUnknown(element, window);
       if (this.#wanted.has(key)) this.#elements[key] = element;
     } catch (cause) {
       throw new DicomError('dicom-corrupt', `The element ${tagName(key)} is damaged.`, { cause });
@@ -224,6 +225,18 @@ class ElementReader {
   #truncated(key) {
     return new DicomError('dicom-truncated', `The file ends within the element ${tagName(key)}.`);
   }
+}
+
+/**
+ * A sequence written as UN of known length: Implicit VR Little Endian, whatever is around it (PS3.5 6.2.2).
+ * @param {any} element
+ * @param {Uint8Array} bytes
+ */
+function readUnknown(element, bytes) {
+  const { dataOffset: at, length } = element;
+  if (length < 8 || ![0xfe, 0xff, 0x00, 0xe0].every((byte, i) => bytes[at + i] === byte)) return;
+  const stream = new parser.ByteStream(parser.littleEndianByteArrayParser, bytes.subarray(0, at + length), at);
+  parser.readSequenceItemsImplicit(stream, element);
 }
 
 /** @param {string} key 'x00280010' @returns {string} '(0028,0010)' */
@@ -252,10 +265,13 @@ export class Tags {
 
   /** @param {string} key @returns {string[]} */
   texts(key) {
-    const bytes = this.raw(key)?.subarray(0, MAX_TEXT_BYTES);
-    if (!bytes?.length) return [];
-    const [whole] = decoded(bytes, this.#characterSet()).split('\0');
-    return whole.split('\\').map((part) => part.trim());
+    const whole = this.whole(key);
+    return whole === '' ? [] : whole.split('\\').map((part) => part.trim());
+  }
+
+  /** A text with all of its values, as far as a NUL. @param {string} key @param {string} [otherwise] as decoded() takes it */
+  whole(key, otherwise) {
+    return decoded(this.raw(key)?.subarray(0, MAX_TEXT_BYTES), this.#characterSet(), otherwise).split('\0')[0];
   }
 
   /** The first, in which texts begin. @returns {string|undefined} */

@@ -1,7 +1,7 @@
 // dicom-gray.js - stored samples to gray, in the order of PS3.3 C.11: modality LUT or rescale, VOI LUT or window,
 // then photometric interpretation. What the engine does itself (mask, sign, rescale, window, inversion, padding)
 // is only described to it; LUTs, palettes and colour are applied here. Also the same for a screen of 8 bits.
-import { words } from './dicom-bytes.js';
+import { swapped, words } from './dicom-bytes.js';
 import { DicomError } from './dicom-error.js';
 
 /**
@@ -52,6 +52,7 @@ import { DicomError } from './dicom-error.js';
  */
 export function renderingOf(tags, layout, frame, little) {
   const rescale = functionalGroup(tags, frame, 'x00289145');
+  const voi = functionalGroup(tags, frame, 'x00289132');
   const [modalityItem] = tags.items('x00283000');
   const slope = rescale.decimals('x00281053')[0] ?? 1;
   const intercept = rescale.decimals('x00281052')[0] ?? 0;
@@ -63,8 +64,9 @@ export function renderingOf(tags, layout, frame, little) {
     slope: slope === 0 ? 1 : slope,
     intercept,
     vois: [
-      ...tags.items('x00283010').map((item) => voiLut(item, signedLut, little)),
-      ...windowsOf(functionalGroup(tags, frame, 'x00289132')),
+      // Items without data are left behind by whoever takes a LUT away.
+      ...voi.items('x00283010').filter((item) => item.raw('x00283006')?.length).map((item) => voiLut(item, signedLut, little)),
+      ...windowsOf(voi),
     ],
     invert: invertedBy(tags.text('x20500020')) ?? layout.photometric === 'MONOCHROME1',
     padding: paddingOf(tags, layout),
@@ -171,7 +173,7 @@ function lutFrom(tags, descriptor, data, signed, little) {
   if (raw.length >= 2 * length) return { first, bits, entries: words(raw.subarray(0, 2 * length), little) };
   if (raw.length < length || bits > 8)
     throw new DicomError('dicom-corrupt', 'A lookup table of the file is too short.');
-  return { first, bits, entries: raw.slice(0, length) };
+  return { first, bits, entries: little ? raw.slice(0, length) : swapped(raw, 0, length) };
 }
 
 /** @param {Lut} lut @param {number} value @returns {number} values beyond the ends count as the ends */
@@ -365,11 +367,13 @@ export function grayOfColour(tags, samples, layout, little) {
  * @param {boolean} little
  * @returns {ColourReader}
  */
-function paletteReader(tags, { data }, { stored, signed }, little) {
+function paletteReader(tags, samples, layout, little) {
+  const { stored, signed } = layout;
   if (tags.has('x00281221')) throw new DicomError('dicom-unsupported', 'Segmented palettes (0028,1221) are not read.');
   const luts = ['1', '2', '3'].map((n) => lutFrom(tags, `x0028110${n}`, `x0028120${n}`, signed, little));
   const bits = luts[0].bits > 8 ? 16 : 8;
   const mask = 2 ** stored - 1;
+  const data = mapped(samples, alignment(samples, layout));
   return {
     bits,
     rgbAt: (i, rgb) => {
@@ -380,8 +384,8 @@ function paletteReader(tags, { data }, { stored, signed }, little) {
 
 /** @param {Samples} samples @param {Layout} layout @returns {ColourReader} */
 function colourReader({ data, colour }, { stored, photometric }) {
-  // A decoder that knows better than the header: JPEG markers, and JPEG 2000, which has undone its transform.
-  const ybr = colour ? colour === 'ybr' : photometric !== 'RGB';
+  // JPEG's markers know better than the header; YBR_ICT and YBR_RCT the decoder has undone (PS3.5 8.2.4).
+  const ybr = colour ? colour === 'ybr' : photometric.startsWith('YBR_FULL');
   const bits = stored > 8 ? 16 : 8;
   const up = bits - stored;
   const copy = (/** @type {number} */ i, /** @type {Uint16Array} */ rgb) => {

@@ -37,15 +37,16 @@ import { DicomError } from './dicom-error.js';
  * @throws {DicomError} with the finding's code, where the tags say that this is no frontal chest radiograph
  */
 export async function jobOf(dicom, { frame = 0, window } = {}) {
-  const refused = dicom.findings.find(({ level }) => level === 'refuse');
+  const findings = dicom.findingsOf(frame);
+  const refused = findings.find(({ level }) => level === 'refuse');
   if (refused) throw new DicomError(refused.code, refused.message);
   const start = performance.now();
   const { coloured, ...gray } = await dicom.frame(frame, { window });
   const file = dicom.bytes().slice();
   const pixels = pixelsIn(file, dicom.bytes(), gray.pixels);
   const took = performance.now() - start;
-  const part = { ...dicom.about, ...sourceOf(dicom, frame, window) };
-  const warnings = [...(coloured ? ['colour'] : []), ...part.findings.map(({ code }) => code)];
+  const part = { ...dicom.about, ...sourceOf(dicom, frame, window), findings };
+  const warnings = [...(coloured ? ['colour'] : []), ...findings.map(({ code }) => code)];
   return {
     job: { gray16: { ...gray, pixels }, file },
     transfer: /** @type {ArrayBuffer[]} */ ([...new Set([file.buffer, pixels.buffer])]),
@@ -74,9 +75,9 @@ function pixelsIn(copy, file, pixels) {
  * @param {Dicom} dicom
  * @param {number} frame
  * @param {number} [window]
- * @returns {Source}
+ * @returns {Omit<Source, 'findings'>}
  */
-function sourceOf({ layout, frames, windowsOf, findings }, frame, window = 0) {
+function sourceOf({ layout, frames, windowsOf }, frame, window = 0) {
   const used = windowsOf(frame)[window];
   const { shape = null, centre = null, width = null } = used?.window ?? {};
   return {
@@ -85,6 +86,5 @@ function sourceOf({ layout, frames, windowsOf, findings }, frame, window = 0) {
     frames,
     frame,
     window: used ? { kind: used.kind, shape, centre, width, explanation: used.explanation } : null,
-    findings,
   };
 }

@@ -23,9 +23,13 @@ import { decodeLosslessScan } from './dicom-jpeg-lossless.js';
  * @property {number} hMax
  * @property {number} vMax
  *
+ * @typedef {object} HuffmanTable as DHT defines it (B.2.4.2)
+ * @property {number[]} counts codes of each length, 1..16
+ * @property {number[]} symbols
+ *
  * @typedef {object} ScanComponent
  * @property {Component} component
- * @property {Uint16Array} dc Huffman tables
+ * @property {Uint16Array} dc of lookupTable
  * @property {Uint16Array|undefined} ac
  *
  * @typedef {object} Scan
@@ -50,7 +54,7 @@ class JpegDecoder {
   #frame;
   /** @type {Array<Uint16Array|undefined>} in zigzag order */
   #quantisation = [];
-  /** @type {Array<Uint16Array|undefined>} DC tables at 0..3, AC at 4..7 */
+  /** @type {Array<HuffmanTable|undefined>} DC tables at 0..3, AC at 4..7 */
   #huffman = [];
   #restart = 0;
   /** @type {'rgb'|'ybr'|undefined} */
@@ -130,6 +134,8 @@ class JpegDecoder {
     if (precision > allocated || (lossless ? precision < 2 : precision !== 8 && precision !== 12))
       throw new Error(`${precision} bits are not possible here`);
     const components = Array.from({ length: count }, () => this.#readComponent());
+    // The sampling factors of a component that is alone have no meaning (A.2.2).
+    if (count === 1) components[0].h = components[0].v = 1;
     this.#frame = {
       precision,
       width,
@@ -167,7 +173,7 @@ class JpegDecoder {
       const counts = Array.from({ length: 16 }, () => this.#u8());
       const total = counts.reduce((sum, count) => sum + count, 0);
       const symbols = Array.from({ length: total }, () => this.#u8());
-      this.#huffman[(head & 3) + (head >> 4 ? 4 : 0)] = lookupTable(counts, symbols);
+      this.#huffman[(head & 3) + (head >> 4 ? 4 : 0)] = { counts, symbols };
     }
   }
 
@@ -193,7 +199,8 @@ class JpegDecoder {
     const dc = this.#huffman[(tables >> 4) & 3];
     const ac = this.#huffman[4 + (tables & 3)];
     if (!component || !dc || (!ac && !frame.lossless)) throw new Error('its scan header is damaged');
-    return { component, dc, ac };
+    // Only now, for a file may define tables without end.
+    return { component, dc: lookupTable(dc), ac: ac && lookupTable(ac) };
   }
 
   /** @param {Frame} frame @returns {import('./dicom-pixels.js').Samples} */
@@ -205,10 +212,9 @@ class JpegDecoder {
 
 /**
  * For any next 16 bits the code's length (high byte) and symbol (low byte); 0: no such code.
- * @param {number[]} counts codes of each length, 1..16 (C.1)
- * @param {number[]} symbols
+ * @param {HuffmanTable} table
  */
-function lookupTable(counts, symbols) {
+function lookupTable({ counts, symbols }) {
   const table = new Uint16Array(65536);
   let code = 0;
   let next = 0;

@@ -16,8 +16,6 @@ export async function decode(bytes, expected) {
     throw new DicomError('dicom-unsupported', 'JPEG 2000 with signed samples of 8 bits is not read.');
   return {
     data,
-    // The decoder undoes the colour transforms of the codestream (ISO/IEC 15444-1 G).
-    colour: expected.samples === 3 ? 'rgb' : undefined,
     precision: decoder.getIsReversible() ? undefined : precision,
   };
 }

@@ -1,6 +1,6 @@
 // dicom-pixels.js - the stored samples of one frame: layout and limits checked, fragments gathered, and the
 // right decoder asked (PS3.3 C.7.6.3, PS3.5 8 and A.4). Nothing is allocated before the limits are checked.
-import { byPixel, joined, words } from './dicom-bytes.js';
+import { byPixel, joined, swapped, words } from './dicom-bytes.js';
 import { DicomError } from './dicom-error.js';
 import { decodeRle } from './dicom-rle.js';
 
@@ -122,13 +122,13 @@ function checkPhotometric({ photometric, samples }) {
 
 /**
  * @param {DicomData} dicom
+ * @param {import('./dicom-syntax.js').Decoder} decoder of its syntax
  * @param {Layout} layout
  * @param {number} index of the frame, from 0
  * @returns {Promise<Samples>}
  */
-export async function readFrame(dicom, layout, index) {
-  const { decoder, name } = dicom.syntax;
-  if (decoder === null) throw new DicomError('dicom-syntax', `Pictures in the transfer syntax ${name} are not read.`);
+export async function readFrame(dicom, decoder, layout, index) {
+  const { name } = dicom.syntax;
   if (!Number.isInteger(index) || index < 0 || index >= layout.frames)
     throw new DicomError('dicom-frame', `There is no frame ${index + 1}; the file has ${layout.frames}.`);
   if (decoder === 'native') return nativeFrame(dicom, layout, index);
@@ -179,7 +179,8 @@ function nativeFrame({ bytes, pixelData, little }, layout, index) {
   if (pixelData.encapsulated) throw new DicomError('dicom-corrupt', 'The pixel data (7FE0,0010) has no length.');
   // C.7.6.3.1.2: 4:2:2 has two luminances and one pair of chrominances for every two pixels.
   const subsampled = photometric === 'YBR_FULL_422';
-  if (subsampled && (width % 2 !== 0 || allocated !== 8))
+  if (subsampled && allocated !== 8) throw new DicomError('dicom-unsupported', 'YBR_FULL_422 of 16 bits is not read.');
+  if (subsampled && width % 2 !== 0)
     throw new DicomError('dicom-corrupt', 'YBR_FULL_422 with an odd number of columns.');
   const length = width * height * (subsampled ? 2 : samples) * (allocated / 8);
   const start = pixelData.offset + index * length;
@@ -190,19 +191,11 @@ function nativeFrame({ bytes, pixelData, little }, layout, index) {
     );
   const frame = bytes.subarray(start, start + length);
   if (allocated === 16) return { data: interleaved(words(frame, little), layout) };
-  // PS3.5 8.1.1: bytes within 16-bit words (OW) swap places in big endian.
   const ordered =
     !little && pixelData.vr === 'OW'
       ? swapped(bytes.subarray(pixelData.offset, pixelData.offset + pixelData.length), index * length, length)
       : frame;
   return { data: subsampled ? upsampled(ordered) : interleaved(ordered, layout) };
-}
-
-/** @param {Uint8Array} all @param {number} start @param {number} length */
-function swapped(all, start, length) {
-  const result = new Uint8Array(length);
-  for (let i = 0; i < length; i++) result[i] = all[(start + i) ^ 1] ?? 0;
-  return result;
 }
 
 /** Y Y Cb Cr to Y Cb Cr Y Cb Cr. @param {Uint8Array} bytes */
@@ -239,7 +232,7 @@ function interleaved(data, { samples, planar, width, height }) {
 function encapsulatedFrame(dicom, layout, index) {
   const [table, ...fragments] = itemsOf(dicom);
   if (fragments.length === 0) throw new DicomError('dicom-truncated', 'The pixel data (7FE0,0010) has no fragments.');
-  const own = fragmentsOf(dicom, layout.frames, index, table, fragments);
+  const own = fragmentsOf(layout.frames, index, table, fragments);
   if (own.length === 0) throw new DicomError('dicom-truncated', `Frame ${index + 1} has no data.`);
   if (own.length === 1) return own[0].bytes;
   return joined(own.map(({ bytes }) => bytes));
@@ -273,36 +266,27 @@ function itemsOf({ bytes, pixelData }) {
 }
 
 /**
- * @param {DicomData} dicom
  * @param {number} frames
  * @param {number} index
  * @param {Fragment} table
  * @param {Fragment[]} fragments
  */
-function fragmentsOf(dicom, frames, index, table, fragments) {
+function fragmentsOf(frames, index, table, fragments) {
   if (frames === 1) return fragments;
+  // So it is with an extended offset table, which is therefore not read (C.7.6.3.1.8).
   if (fragments.length === frames) return [fragments[index]];
-  const starts = offsets(dicom, table.bytes) ?? startsOfImages(fragments);
+  const starts = table.bytes.length > 0 ? offsets(table.bytes, frames) : startsOfImages(fragments);
   if (starts.length !== frames)
     throw new DicomError('dicom-corrupt', `${fragments.length} fragments can not be told apart into ${frames} frames.`);
   const end = starts[index + 1] ?? Infinity;
   return fragments.filter(({ offset }) => offset >= starts[index] && offset < end);
 }
 
-/**
- * The basic (32-bit) or the extended (64-bit, C.7.6.3.1.8) offset table, if there is one.
- * @param {DicomData} dicom
- * @param {Uint8Array} basic
- */
-function offsets({ tags }, basic) {
-  const extended = tags.raw('x7fe00001');
-  const table = basic.length > 0 ? basic : extended;
-  if (!table || table.length === 0) return undefined;
+/** The basic offset table; of another number of frames, none. @param {Uint8Array} table @param {number} frames */
+function offsets(table, frames) {
+  if (table.length / 4 !== frames) return [];
   const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
-  const size = table === basic ? 4 : 8;
-  return Array.from({ length: Math.floor(table.length / size) }, (_, i) =>
-    size === 4 ? view.getUint32(4 * i, true) : Number(view.getBigUint64(8 * i, true)),
-  );
+  return Array.from({ length: frames }, (_, i) => view.getUint32(4 * i, true));
 }
 
 /** Without a table: JPEG's and JPEG 2000's first markers begin a frame. @param {Fragment[]} fragments */

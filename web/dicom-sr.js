@@ -16,10 +16,10 @@
  * @typedef {object} SrOptions
  * @property {Source} [source] default: what the result of a DICOM file says
  * @property {Date} date when the answer was given; written as in the study's time zone, or in the local one
- * @property {{ name?: string, id?: string, birthDate?: string, sex?: string }} [patient] as DICOM writes them
- *   ('Doe^Jane', '19700101', 'F'); left empty when left out
- * @property {{ date?: string, time?: string, zone?: string, id?: string, accession?: string, referrer?: string }} [study]
- *   likewise; zone: '+0900', in which date and time are
+ * @property {{ name?: string, id?: string, issuer?: string, birthDate?: string, sex?: string }} [patient] as DICOM writes
+ *   them ('Doe^Jane', '19700101', 'F'); issuer: of the ID; left empty when left out
+ * @property {{ date?: string, time?: string, zone?: string, id?: string, accession?: string, referrer?: string,
+ *   description?: string }} [study] likewise; zone: '+0900', in which date and time are
  *
  * @typedef {[tag: number, vr: string, value: string|Uint8Array|Element[][]]} Element text, bytes, or a sequence's items
  */
@@ -81,7 +81,7 @@ function documentOf({ model }, { date, patient = {}, study = {} }, source, uid) 
   const [day, time] = new Date(date.getTime() + 60000 * minutes).toISOString().replace(/[-:Z]/g, '').split('T');
   return [
     // Checkers do not know UTF-8: it is named where it is needed.
-    ...(isAscii([patient, study, model]) ? [] : [/** @type {Element} */ ([0x00080005, 'CS', 'ISO_IR 192'])]),
+    ...given(0x00080005, 'CS', isAscii([patient, study, model]) ? '' : 'ISO_IR 192'),
     [0x00080016, 'UI', COMPREHENSIVE_SR],
     [0x00080018, 'UI', uid('instance')],
     [0x00080020, 'DA', study.date ?? ''],
@@ -93,12 +93,14 @@ function documentOf({ model }, { date, patient = {}, study = {} }, source, uid) 
     [0x00080070, 'LO', 'CXR Lens'],
     [0x00080090, 'PN', study.referrer ?? ''],
     // It is said of all times here, those of the study too.
-    ...(zone ? [/** @type {Element} */ ([0x00080201, 'SH', zone[0]])] : []),
+    ...given(0x00080201, 'SH', zone?.[0]),
+    ...given(0x00081030, 'LO', study.description),
     [0x0008103e, 'LO', 'CXR Lens, for research and education only'],
     [0x00081090, 'LO', model.id.slice(0, 64)],
     [0x00081111, 'SQ', []],
     [0x00100010, 'PN', patient.name ?? ''],
     [0x00100020, 'LO', patient.id ?? ''],
+    ...given(0x00100021, 'LO', patient.issuer),
     [0x00100030, 'DA', patient.birthDate ?? ''],
     [0x00100040, 'CS', patient.sex ?? ''],
     [0x00181000, 'LO', model.sha256],
@@ -115,6 +117,9 @@ function documentOf({ model }, { date, patient = {}, study = {} }, source, uid) 
     [0x0040a496, 'CS', 'PRELIMINARY'],
   ];
 }
+
+/** An element that may be left out (type 3). @param {number} tag @param {string} vr @param {string} [value] @returns {Element[]} */
+const given = (tag, vr, value) => (value ? [[tag, vr, value]] : []);
 
 /** @param {unknown} texts */
 const isAscii = (texts) => /^[ -~]*$/.test(JSON.stringify(texts));

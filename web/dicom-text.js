@@ -23,13 +23,18 @@ const ENCODINGS = [
   ['GBK', '', 'gbk'],
 ];
 
+/** An encoding of the default repertoire (PS3.5 6.1.2.1) alone: whatever else comes without an escape is U+FFFD. */
+export const ASCII = 'iso-2022-jp';
+
 /**
  * Text in the file's first character set, or in those that its escape sequences name.
  * @param {Uint8Array} [bytes]
- * @param {string} [first] its defined term
+ * @param {string} [first] its defined term; misspelt ones as well, where they are plain
+ * @param {string} [otherwise] encoding where there is no such term
  */
-export function decoded(bytes = new Uint8Array(), first = '') {
-  const initial = ENCODINGS.find(([term]) => term === first.split(' ').pop())?.[2] ?? 'latin1';
+export function decoded(bytes = new Uint8Array(), first = '', otherwise = 'latin1') {
+  const number = first.replace(/^UTF-?8$/i, '192').split(/[ _-]/).pop();
+  const initial = ENCODINGS.find(([term]) => term === number)?.[2] ?? otherwise;
   return runs(bytes).map((run) => decodedRun(run, initial)).join('');
 }
 

@@ -37,7 +37,8 @@ export { DicomError, identityOf, jobOf, looksLikeDicom, toGray8 };
  * @typedef {object} Dicom
  * @property {() => Uint8Array} bytes the whole file; a function, so that who writes the rest down writes nothing of the patient
  * @property {About} about
- * @property {Finding[]} findings
+ * @property {Finding[]} findings those of the first frame
+ * @property {(index?: number) => Finding[]} findingsOf a frame
  * @property {number} frames
  * @property {Layout} layout
  * @property {(index?: number) => WindowChoice[]} windowsOf a frame; empty: it has none, or is in colour
@@ -75,8 +76,8 @@ export function openShared(blob) {
 export async function openDicom(input, { maxBytes } = {}) {
   const bytes = plainBytes(input);
   const dicom = await readDicom(bytes, maxBytes);
-  if (dicom.syntax.decoder === null)
-    throw new DicomError('dicom-syntax', `Pictures in the transfer syntax ${dicom.syntax.name} are not read.`);
+  const { decoder, name } = dicom.syntax;
+  if (decoder === null) throw new DicomError('dicom-syntax', `Pictures in the transfer syntax ${name} are not read.`);
   const layout = layoutOf(dicom.tags);
   const about = aboutOf(dicom);
   const monochrome = layout.photometric.startsWith('MONOCHROME');
@@ -86,7 +87,7 @@ export async function openDicom(input, { maxBytes } = {}) {
   let last;
   const stored = (index = 0) => {
     if (last?.index === index) return last.samples;
-    const samples = readFrame(dicom, layout, index);
+    const samples = readFrame(dicom, decoder, layout, index);
     last = { index, samples };
     // A decoder that did not arrive may arrive next time.
     samples.catch(() => (last = undefined));
@@ -103,11 +104,14 @@ export async function openDicom(input, { maxBytes } = {}) {
 
   const windowsOf = (index = 0) => (monochrome ? rendering(index).vois.map(choiceOf) : []);
   // Bytes are meant as they are; deeper pixels use an unknown part of their range.
-  const windowless = monochrome && layout.stored > 8 && windowsOf().length === 0 && !rendering(0).modalityLut;
+  const windowless = (/** @type {number} */ index) =>
+    monochrome && layout.stored > 8 && windowsOf(index).length === 0 && !rendering(index).modalityLut;
+  const ownFindings = (index = 0) => findingsOf(dicom, about, { frames: layout.frames, windowless: windowless(index) });
   return Object.freeze({
     bytes: () => bytes,
     about,
-    findings: findingsOf(dicom, about, { frames: layout.frames, windowless }),
+    findings: ownFindings(),
+    findingsOf: ownFindings,
     frames: layout.frames,
     layout,
     windowsOf,

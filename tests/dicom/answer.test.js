@@ -113,6 +113,7 @@ test('a frame with windows of its own is read and named by them, one without any
   for (const [frame, window, centre] of [[0, 0, 2048], [1, 0, 1024], [1, 1, 512], [2, 0, undefined]]) {
     const result = await cxr.classify(file, { dicom: { frame, window } });
     assert.equal(result.dicom.window?.centre, centre);
+    assert.equal(result.warnings.includes('dicom-window'), centre === undefined);
     assert.equal(dicom.windowsOf(frame)[window]?.window.centre, centre);
     assert.equal((await dicom.frame(frame, { window })).window?.centre, centre);
   }

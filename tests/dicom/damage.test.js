@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { deflateRawSync } from 'node:zlib';
 import { openDicom, refusal } from './module.js';
-import { dicomFile, radiograph, randomSource } from './write.js';
+import { dicomFile, encapsulated, radiograph, randomSource } from './write.js';
 
 const LIMIT_MS = 15_000; // generous: it is to tell slow from never
 
@@ -105,6 +105,10 @@ test('sequences nested without end, and items without number, are refused', asyn
     ...Array(50_000).fill(Buffer.concat([sequence, item])),
   ]);
   assert.ok(await survives(nested, 'nested'));
+  // As UN the items are implicit, and within them are further sequences.
+  const deeper = Buffer.alloc(16 * 50_000, Buffer.concat([item, Buffer.from([0x08, 0x00, 0x40, 0x11, 0xff, 0xff, 0xff, 0xff])]));
+  const unknown = dicomFile({ '00082218': ['UN', deeper], '00280010': ['US', 1] });
+  assert.equal((await survives(unknown, 'nested in UN'))?.code, 'dicom-corrupt');
   const empty = Buffer.from([0xfe, 0xff, 0x00, 0xe0, 0, 0, 0, 0]);
   const many = Buffer.concat([dicomFile({ '00080016': ['UI', '1.2'] }), sequence, Buffer.alloc(8 * 2 ** 20, empty)]);
   assert.ok(await survives(many, 'many items'));
@@ -112,16 +116,30 @@ test('sequences nested without end, and items without number, are refused', asyn
 
 test('what a file holds beside its pixels is bounded in all, not each element alone', async () => {
   const items = Buffer.alloc(3 * 2 ** 20, Buffer.from([0xfe, 0xff, 0x00, 0xe0, 0, 0, 0, 0]));
-  const sequence = (/** @type {number} */ group, /** @type {number} */ element) => {
-    const head = Buffer.from('....SQ\0\0....', 'latin1');
+  const sequence = (/** @type {string} */ vr, /** @type {number} */ group, /** @type {number} */ element) => {
+    const head = Buffer.from(`....${vr}\0\0....`, 'latin1');
     head.writeUInt16LE(group, 0);
     head.writeUInt16LE(element, 2);
     head.writeUInt32LE(items.length, 8);
     return Buffer.concat([head, items]);
   };
-  const bomb = Buffer.concat([dicomFile({ '00080016': ['UI', '1.2'] }),
-    ...[[0x0008, 0x2218], [0x0028, 0x3000], [0x0028, 0x3010], [0x0054, 0x0220]].map(([group, element]) => sequence(group, element))]);
-  await assert.rejects(openDicom(bomb), { code: 'dicom-unsupported' });
+  for (const vr of ['SQ', 'UN']) {
+    const bomb = Buffer.concat([dicomFile({ '00080016': ['UI', '1.2'] }),
+      ...[[0x0008, 0x2218], [0x0028, 0x3000], [0x0028, 0x3010], [0x0054, 0x0220]].map(([group, element]) => sequence(vr, group, element))]);
+    await assert.rejects(openDicom(bomb), { code: 'dicom-unsupported' }, vr);
+  }
+});
+
+test('a JPEG of nothing but Huffman tables is refused soon', async () => {
+  // 3,400 tables a segment, each of two codes of one bit.
+  const table = Buffer.from([0, 2, ...Array(15).fill(0), 0, 1]);
+  const segment = Buffer.concat([Buffer.from([0xff, 0xc4, (2 + 3400 * table.length) >> 8, (2 + 3400 * table.length) & 255]), Buffer.alloc(3400 * table.length, table)]);
+  const jpeg = Buffer.concat([Buffer.from([0xff, 0xd8]), ...Array(240).fill(segment), Buffer.from([0xff, 0xd9])]);
+  const start = performance.now();
+  const file = dicomFile(radiograph({ width: 8, height: 8, pixels: new Uint8Array(64) }, { '7fe00010': null }), { syntax: '1.2.840.10008.1.2.4.70', tail: encapsulated([jpeg]) });
+  assert.equal((await refusal(file))?.code, 'dicom-corrupt');
+  const took = performance.now() - start;
+  assert.ok(took < 5000, `${Math.round(took)} ms`); // a second; were every table built, ten
 });
 
 test('a deflate bomb stops at the limit', async () => {

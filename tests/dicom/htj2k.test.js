@@ -1,8 +1,12 @@
 // htj2k.test.js - High-Throughput JPEG 2000 in its three transfer syntaxes, encoded by OpenJPH: the stored values come
 // back, lossy ones as OpenJPH decodes them, and damage ends in a typed error.
 import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { openDicom, refusal } from './module.js';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { openDicom, refusal, web } from './module.js';
 import { decode, encode } from './openjph.js';
 import { dicomFile, encapsulated, radiograph, randomSource } from './write.js';
 
@@ -70,5 +74,22 @@ test('signed bytes are refused, and damage ends in a typed error', async () => {
   for (const share of [0.02, 0.3, 0.9]) {
     const cut = await refusal(film([stream.subarray(0, Math.floor(stream.length * share))], LOSSLESS, { bits: 12 }));
     assert.equal(cut?.code, 'dicom-corrupt', `${share}`);
+  }
+});
+
+test('a decoder that does not arrive is no damage of the film, and is asked for again', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'cxrlens-codec-'));
+  const [there, away] = ['dicom-jpeg2000.wasm', 'away'].map((name) => join(folder, name));
+  try {
+    for (const name of ['dicom.js', 'dicom-error.js', 'dicom-jpeg2000.js', 'dicom-jpeg2000.wasm']) cpSync(fileURLToPath(new URL(name, web)), join(folder, name));
+    renameSync(there, away);
+    const pixels = waves(12, false);
+    const reader = await import(pathToFileURL(join(folder, 'dicom.js')).href);
+    const dicom = await reader.openDicom(film([encode({ width, height, pixels, bits: 12 })], LOSSLESS, { bits: 12 }));
+    await assert.rejects(dicom.stored(0), { name: 'DicomError', code: 'dicom-codec' });
+    renameSync(away, there);
+    assert.deepEqual((await dicom.stored(0)).data, pixels);
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });

@@ -188,6 +188,8 @@ def encode(ds, syntax, path, temporary):
             other.PixelData = np.frombuffer(ds.PixelData, np.uint16).byteswap().tobytes()
         for item in [*other.get("VOILUTSequence", []), *other.get("ModalityLUTSequence", [])]:
             item.LUTData = np.frombuffer(item.LUTData, np.uint16).byteswap().tobytes()
+        for table in [element for element in other if element.keyword.endswith("PaletteColorLookupTableData")]:
+            table.value = np.frombuffer(table.value, np.uint16).byteswap().tobytes()
     other.save_as(path, write_like_original=False)
     return True
 
@@ -219,7 +221,7 @@ def colours(writer):
         ds = data_set(pixels, 8, 0, name, 3)
         ds.PlanarConfiguration = planar
         ds.PixelData = (pixels.transpose(2, 0, 1) if planar else pixels).tobytes()
-        for syntax in ("explicit", "implicit", "rle") + (("jpeg-70", "jls-80", "j2k-90") if name == "RGB" else ()):
+        for syntax in ("explicit", "implicit", "rle", "jpeg-70", "jls-80", "j2k-90"):
             label = f"colour-{name}-{planar}-{syntax}"
             if encode(ds, syntax, writer.path(label, "dcm"), writer.path(label, "tmp")):
                 back = rgb if name == "RGB" else convert_color_space(ybr, "YBR_FULL", "RGB")
@@ -233,15 +235,16 @@ def colours(writer):
         read = pydicom.dcmread(writer.path(label, "dcm"))
         stored = read.pixel_array
         writer.oracle(label, stored, gray_of_rgb(convert_color_space(stored, "YBR_FULL", "RGB"), 8))
-    for bits in (8, 16):
+    for bits, syntax in itertools.product((8, 16), ("explicit", "big")):
         index = picture(8, 0)
         ds = data_set(index, 8, 0, "PALETTE COLOR")
         for i, colour in enumerate(("Red", "Green", "Blue")):
             table = (np.arange(256) * (3 + i) % 256) * (257 if bits == 16 else 1)
             setattr(ds, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, bits])
             setattr(ds, f"{colour}PaletteColorLookupTableData", table.astype(f"u{bits // 8}").tobytes())
-        ds.save_as(writer.path(f"colour-palette-{bits}", "dcm"), write_like_original=False)
-        writer.oracle(f"colour-palette-{bits}", index, gray_of_rgb(apply_color_lut(index, ds), bits))
+        label = f"colour-palette-{bits}-{syntax}"
+        encode(ds, syntax, writer.path(label, "dcm"), writer.path(label, "tmp"))
+        writer.oracle(label, index, gray_of_rgb(apply_color_lut(index, ds), bits))
 
 
 def main():

@@ -71,7 +71,7 @@ async function compare(name) {
 for (const [group, least] of /** @type {[string, number][]} */ ([
   ['window', 140],
   ['syntax', 100],
-  ['colour', 18],
+  ['colour', 26],
   ['shape', 6],
 ])) {
   test(`${group}: stored values and gray are the oracle's`, { skip }, async () => {

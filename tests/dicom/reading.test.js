@@ -1,8 +1,9 @@
 // reading.test.js - what the reader takes for DICOM, how it makes gray of it, and what it refuses; files by write.js.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { looksLikeDicom, openDicom, openShared, refusal, toGray8 } from './module.js';
-import { dicomFile, encapsulated, radiograph } from './write.js';
+import { dicomFile, encapsulated, radiograph, unknown } from './write.js';
 
 const width = 48;
 const height = 40;
@@ -190,6 +191,24 @@ test('a VOI LUT comes before windows, and every one can be chosen', async () => 
   await assert.rejects(dicom.frame(0, { window: 3 }), { code: 'dicom-frame' });
 });
 
+test('an empty VOI LUT is passed over, and one of a functional group is read', async () => {
+  const empty = { '00283010': ['SQ', [{}, { '00283002': ['US', [0, 0, 16]], '00283006': ['US', []] }]] };
+  assert.deepEqual(await shades(deep({ ...windowed(1000, 500), ...empty })), await shades(deep(windowed(1000, 500))));
+  const voi = { '00283010': ['SQ', lut([0, 255, 0, 255], 1000, 8)] };
+  const file = deep({ 52009230: ['SQ', [{ '00289132': ['SQ', [{ ...windowed(1000, 500), ...voi }]] }]] });
+  assert.deepEqual((await openDicom(file)).windowsOf().map(({ kind }) => kind), ['lut', 'window']);
+  assert.deepEqual(await shades(file), await shades(deep(voi)));
+});
+
+test('sequences of unknown VR are read as those of known VR; a value that is no sequence changes nothing', async () => {
+  const voi = lut([0, 65535, 0, 65535], 1000, 16);
+  const groups = (/** @type {any} */ wrap) => ({ 52009229: wrap([{ '00289145': ['SQ', [{ '00281053': ['DS', '2'] }]], '00289132': ['SQ', [windowed(4096, 8191)]] }]) });
+  const known = (/** @type {any} */ items) => ['SQ', items];
+  assert.deepEqual(await shades(deep({ '00283010': unknown(voi) })), await shades(deep({ '00283010': known(voi) })));
+  assert.deepEqual(await shades(deep(groups(unknown))), await shades(deep(groups(known))));
+  assert.deepEqual(await shades(deep({ '00283010': ['UN', Buffer.from('none')] })), await shades(deep()));
+});
+
 test('texts are read by the file\'s character set, or by that of their item', async () => {
   const korean = Buffer.from('1b242943c8e4bace', 'hex');
   const dicom = await openDicom(
@@ -234,6 +253,14 @@ test('a modality LUT is the whole range, so no window is missed', async () => {
   assert.deepEqual(findings, []);
 });
 
+test('the indices of a palette stand where High Bit says', async () => {
+  const table = (/** @type {number} */ step) => ['OW', Uint8Array.from({ length: 256 }, (_, i) => i * step)];
+  const palette = { '00280004': ['CS', 'PALETTE COLOR'], '00280101': ['US', 8], '00281101': ['US', [256, 0, 8]], '00281102': ['US', [256, 0, 8]],
+    '00281103': ['US', [256, 0, 8]], '00281201': table(1), '00281202': table(3), '00281203': table(5) };
+  const high = Uint16Array.from(bytes, (v, i) => (v << 8) | (i % 256));
+  assert.deepEqual(await shades(shallow({ ...palette, '00280102': ['US', 15] }, { pixels: high })), await shades(shallow(palette)));
+});
+
 test('colour is what the engine takes for colour: single odd pixels and rounding are not', async () => {
   const side = 64;
   const colours = (/** @type {(i: number) => number} */ more) => openDicom(dicomFile(radiograph(
@@ -245,28 +272,29 @@ test('colour is what the engine takes for colour: single odd pixels and rounding
   assert.equal(await colours((i) => (i < 17 ? 16 : 0)), true);
 });
 
-test('frames: windows and rescale of functional groups, native and in fragments', async () => {
+test('frames: windows and rescale of functional groups', async () => {
   const two = new Uint16Array(2 * ramp.length);
   two.set(ramp);
   two.set(
     ramp.map((v) => 4095 - v),
     ramp.length,
   );
+  const rescale = { '00281052': ['DS', '-100'], '00281053': ['DS', '2'] };
   const group = (/** @type {number} */ centre) => ({ '00289132': ['SQ', [windowed(centre, 4096)]] });
   const file = deep(
     {
       '00280008': ['IS', '2'],
       52009230: ['SQ', [group(2048), group(1000)]],
-      52009229: ['SQ', [{ '00289145': ['SQ', [{ '00281052': ['DS', '0'], '00281053': ['DS', '1'] }]] }]],
+      52009229: ['SQ', [{ '00289145': ['SQ', [rescale]] }]],
     },
     { pixels: two },
   );
   const dicom = await openDicom(file);
   assert.equal(dicom.frames, 2);
-  assert.deepEqual(await shades(file, 0), await shades(deep(windowed(2048, 4096))));
+  assert.deepEqual(await shades(file, 0), await shades(deep({ ...windowed(2048, 4096), ...rescale })));
   assert.deepEqual(
     await shades(file, 1),
-    await shades(deep(windowed(1000, 4096), { pixels: ramp.map((v) => 4095 - v) })),
+    await shades(deep({ ...windowed(1000, 4096), ...rescale }, { pixels: ramp.map((v) => 4095 - v) })),
   );
   await assert.rejects(dicom.frame(2), { code: 'dicom-frame' });
   await assert.rejects(dicom.frame(-1), { code: 'dicom-frame' });
@@ -302,6 +330,39 @@ test('one frame in many fragments, many frames in one each', async () => {
     await shades(frames, 1),
     Uint8ClampedArray.from(bytes, (v) => 255 - v),
   );
+});
+
+test('many frames with a basic offset table, or with an extended one', async () => {
+  const syntax = '1.2.840.10008.1.2.5';
+  const [one, two] = [rle(bytes), rle(bytes.map((v) => 255 - v))];
+  const film = (/** @type {Uint8Array[]} */ fragments, /** @type {Uint8Array} */ table, more = {}) =>
+    shallow({ '7fe00010': null, '00280008': ['IS', '2'], ...more }, {}, { syntax, tail: encapsulated(fragments, table) });
+  const basic = (/** @type {number[]} */ ...offsets) => new Uint8Array(Uint32Array.from(offsets).buffer);
+  const extended = (/** @type {number[]} */ ...values) => ['OV', new Uint8Array(BigUint64Array.from(values, BigInt).buffer)];
+  const inverted = Uint8ClampedArray.from(bytes, (v) => 255 - v);
+  const split = [one.subarray(0, 200), one.subarray(200), two];
+  assert.deepEqual(await shades(film(split, basic(0, one.length + 16)), 1), inverted);
+  const whole = film([one, two], basic(), { '7fe00001': extended(0, one.length + 8), '7fe00002': extended(one.length, two.length) });
+  assert.deepEqual(await shades(whole, 1), inverted);
+  for (const table of [basic(), basic(0), basic(0, 208, one.length + 16)])
+    assert.equal((await refusal(film(split, table)))?.code, 'dicom-corrupt', `${table.length / 4} offsets`);
+});
+
+/** Middle gray whose one component has a sampling factor; every code is a single bit, 0. @param {boolean} lossless @param {number} sampling */
+function plainJpeg(lossless, sampling) {
+  const segment = (/** @type {number} */ marker, /** @type {number[]} */ ...body) => [0xff, marker, 0, body.length + 2, ...body];
+  const table = (/** @type {number} */ head) => segment(0xc4, head, 1, ...Array(15).fill(0), 0);
+  return Buffer.from([0xff, 0xd8, ...segment(0xdb, 0, ...Array(64).fill(1)), ...table(0x00), ...table(0x10),
+    ...segment(lossless ? 0xc3 : 0xc0, 8, 0, height, 0, width, 1, 1, sampling, 0), ...segment(0xda, 1, 1, 0, lossless ? 1 : 0, lossless ? 0 : 63, 0),
+    ...Array((width * height) / 8).fill(0), 0xff, 0xd9]);
+}
+
+test('the sampling factors of a single component mean nothing', async () => {
+  for (const [lossless, end] of /** @type {[boolean, string][]} */ ([[true, '70'], [false, '50']]))
+    for (const sampling of [0x11, 0x22, 0x21]) {
+      const film = shallow({ '7fe00010': null }, {}, { syntax: `1.2.840.10008.1.2.4.${end}`, tail: encapsulated([plainJpeg(lossless, sampling)]) });
+      assert.deepEqual(new Set(await shades(film)), new Set([128]), `${end}, ${sampling.toString(16)}`);
+    }
 });
 
 // ---- About ----------------------------------------------------------------------------------
@@ -354,6 +415,10 @@ const FINDINGS = [
   ['an abdomen', { '00180015': ['CS', 'ABDOMEN'] }, ['refuse (0018,0015) ABDOMEN']],
   ['cervical spine with a dash', { '00180015': ['CS', 'C-SPINE'] }, ['refuse (0018,0015) C-SPINE']],
   ['lumbar spine', { '00180015': ['CS', 'L SPINE'] }, ['refuse (0018,0015) L SPINE']],
+  ...['CERVICAL SPINE', 'LUMBAR SPINE', 'LUMBOSACRAL SPINE', 'ABDOMEN FOREIGN BODY', 'THORACOLUMBAR'].map((part) => /** @type {[string, Record<string, any>, string[]]} */ (
+    [`the body part ${part}`, { '00180015': ['CS', part] }, [`refuse (0018,0015) ${part}`]])),
+  ...['SPINE', 'WHOLEBODY', 'CERVICOTHORACIC'].map((part) => /** @type {[string, Record<string, any>, string[]]} */ (
+    [`the body part ${part}`, { '00180015': ['CS', part] }, [`warn (0018,0015) ${part}`]])),
   ['thoracic spine', { '00180015': ['CS', 'TSPINE'] }, ['warn (0018,0015) TSPINE']],
   ['thoracic spine in words', { '00180015': ['CS', 'Thoracic spine'] }, ['warn (0018,0015) Thoracic spine']],
   ['thoracic vertebrae', { '00180015': ['CS', 'THORACIC VERTEBRA'] }, ['warn (0018,0015) THORACIC VERTEBRA']],
@@ -374,6 +439,9 @@ const FINDINGS = [
   ['a left lateral', { '00185101': ['CS', 'LL'] }, ['refuse (0018,5101) LL']],
   ['a lateral', { '00185101': ['CS', 'LATERAL'] }, ['refuse (0018,5101) LATERAL']],
   ['a lateral in one of two words', { '00185101': ['CS', 'LEFT_LATERAL'] }, ['refuse (0018,5101) LEFT_LATERAL']],
+  ...['LAT', 'LLAT', 'RLAT', 'L LAT', 'R LAT', 'AP LAT', 'PA_LAT', 'PA AND LAT', 'LT LAT', 'LAT L', 'CHEST LAT', 'XTABLE LAT', 'AP OBL', 'OBL'].map(
+    (view) => /** @type {[string, Record<string, any>, string[]]} */ ([`the view ${view}`, { '00185101': ['CS', view] }, [`refuse (0018,5101) ${view}`]])),
+  ['an abbreviation within a word', { '00185101': ['CS', 'BILAT'] }, ['warn (0018,5101) BILAT']],
   ['decubitus', { '00185101': ['CS', 'LLD'] }, ['warn (0018,5101) LLD']],
   ['oblique', { '00185101': ['CS', 'RAO'] }, ['refuse (0018,5101) RAO']],
   ['AP', { '00185101': ['CS', 'AP'] }, []],
@@ -382,7 +450,12 @@ const FINDINGS = [
     { '00185101': null, '00540220': ['SQ', [{ '00080104': ['LO', 'left lateral'] }]] },
     ['refuse (0054,0220) left lateral'],
   ],
+  ['lateral by code, in a sequence of unknown VR', { '00185101': null, '00540220': unknown([{ '00080104': ['LO', 'left lateral'] }]) },
+    ['refuse (0054,0220) left lateral']],
   ['lateral by orientation', { '00185101': null, '00200020': ['CS', 'A\\F'] }, ['refuse (0020,0020) A\\F']],
+  ...['F\\A', 'H\\A', 'F\\P'].map((sides) => /** @type {[string, Record<string, any>, string[]]} */ (
+    [`lateral on its side, ${sides}`, { '00185101': null, '00200020': ['CS', sides] }, [`refuse (0020,0020) ${sides}`]])),
+  ['frontal on its side', { '00185101': null, '00200020': ['CS', 'F\\R'] }, []],
   ['frontal by orientation', { '00185101': null, '00200020': ['CS', 'L\\F'] }, []],
   ['no window', { '00281050': null }, ['warn (0028,1050) ']],
   ['raw data', { '00080068': ['CS', 'FOR PROCESSING'] }, ['warn (0008,0068) FOR PROCESSING']],
@@ -407,6 +480,14 @@ for (const [name, tags, expected] of FINDINGS) {
     }
   });
 }
+
+test('no element is taken apart that nothing reads', () => {
+  const source = readdirSync('web').filter((name) => /^dicom.*\.js$/.test(name)).map((name) => readFileSync(`web/${name}`, 'utf8')).join('');
+  const [, wanted] = /const WANTED = new Set\(\[(.*?)\]\.flatMap/s.exec(source) ?? [];
+  const tags = [...wanted.matchAll(/\b[\da-f]{8}\b/g)].map(([tag]) => tag);
+  // Those of the palette are put together from their beginning and a number.
+  assert.deepEqual(tags.filter((tag) => !source.includes(`x${tag}`) && !source.includes(`x${tag.slice(0, -1)}$`)), []);
+});
 
 // ---- Refused --------------------------------------------------------------------------------
 
@@ -433,6 +514,8 @@ const REFUSED = [
   ],
   ['more bits than there is room', () => deep({ '00280101': ['US', 17] }), 'dicom-corrupt'],
   ['CMYK', () => deep({ '00280004': ['CS', 'CMYK'], '00280002': ['US', 4] }), 'dicom-unsupported'],
+  ['4:2:2 of 16 bits', () => deep({ '00280004': ['CS', 'YBR_FULL_422'], '00280002': ['US', 3] }), 'dicom-unsupported'],
+  ['4:2:2 of an odd width', () => shallow({ '00280004': ['CS', 'YBR_FULL_422'], '00280002': ['US', 3], '00280011': ['US', 47] }), 'dicom-corrupt'],
   ['three samples of gray', () => deep({ '00280002': ['US', 3] }), 'dicom-corrupt'],
   ['no rows', () => deep({ '00280010': null }), 'dicom-corrupt'],
   ['zero rows', () => deep({ '00280010': ['US', 0] }), 'dicom-corrupt'],

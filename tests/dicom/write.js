@@ -118,12 +118,15 @@ export function radiograph(
   return /** @type {any} */ (Object.fromEntries(Object.entries(all).filter(([, element]) => element !== null)));
 }
 
-/** Encapsulated pixel data: an empty offset table and the fragments. @param {Uint8Array[]} fragments */
-export function encapsulated(fragments) {
+/** A sequence as a writer leaves it that does not know its tag (PS3.5 6.2.2). @param {Array<Record<string, Element>>} items @returns {Element} */
+export const unknown = (items) => ['UN', valueBytes('SQ', items, true)];
+
+/** Encapsulated pixel data: the offset table and the fragments. @param {Uint8Array[]} fragments @param {Uint8Array} [table] */
+export function encapsulated(fragments, table = new Uint8Array()) {
   const item = (/** @type {Uint8Array} */ bytes) =>
     Buffer.concat([little(0xe000fffe, 4), little(bytes.length, 4), bytes]);
   const start = Buffer.concat([little(0x7fe0, 2), little(0x10, 2), Buffer.from('OB\0\0'), little(0xffffffff, 4)]);
-  return Buffer.concat([start, item(new Uint8Array()), ...fragments.map(item), little(0xe0ddfffe, 4), little(0, 4)]);
+  return Buffer.concat([start, item(table), ...fragments.map(item), little(0xe0ddfffe, 4), little(0, 4)]);
 }
 
 /** Numbers that look random and are the same every time (xorshift). @param {number} seed */
