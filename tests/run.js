@@ -34,17 +34,19 @@ const list = (folder, pattern) => (existsSync(folder) ? readdirSync(folder) : []
 // ---- reading what test programs print ------------------------------------------------------------------
 
 /**
- * The Test Anything Protocol, as cmocka prints it. A test that the plan promises and nobody reports has failed.
+ * The Test Anything Protocol, as cmocka prints it. A test that the plan promises and nobody reports has failed; why one
+ * was skipped stands on the line before.
  * @param {string} output
  */
 function countTap(output) {
   const plan = output.match(/^1\.\.(\d+)/m);
   if (!plan) return null;
   const count = { passed: 0, failed: 0, skipped: 0, reasons: /** @type {string[]} */ ([]) };
-  for (const [line, not] of output.matchAll(/^(not )?ok \d+.*$/gm)) {
+  for (const { 0: line, 1: not, index } of output.matchAll(/^(not )?ok \d+.*$/gm)) {
     if (/# skip/i.test(line)) {
       count.skipped++;
-      count.reasons.push(line.replace(/^(not )?ok \d+\s*(- )?/, ''));
+      const before = output.slice(0, index).trimEnd().split('\n').pop();
+      count.reasons.push(`${line.replace(/^(not )?ok \d+\s*(- )?/, '')}: ${before}`);
     } else if (not) count.failed++;
     else count.passed++;
   }
@@ -53,10 +55,11 @@ function countTap(output) {
 }
 
 /**
- * The closing lines of `node --test --test-reporter=tap`.
+ * The closing lines of `node --test --test-reporter=tap`. A file without tests is reported as if it were one.
  * @param {string} output
  */
 function countNode(output) {
+  if (/^# Subtest: \S+\.test\.js$/m.test(output)) return null;
   const last = (/** @type {string} */ word) => {
     const all = [...output.matchAll(new RegExp(`^# ${word} (\\d+)$`, 'gm'))];
     return all.length ? Number(all[all.length - 1][1]) : null;
@@ -176,6 +179,23 @@ const quick = [
 
 // ---- running -------------------------------------------------------------------------------------------
 
+/** Process groups that are at work: each program's own, so that what it started ends with it. @type {Set<number>} */
+const running = new Set();
+
+/** @param {number} group */
+function end(group) {
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch { /* it has ended by itself */ }
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    running.forEach(end);
+    process.exit(1);
+  });
+}
+
 /**
  * Runs a program with its output going to a log.
  * @param {Job} job
@@ -186,6 +206,8 @@ async function execute({ name, command, env, minutes = 10 }) {
   const file = createWriteStream(log);
   const [program, ...args] = command;
   const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const { pid } = child; // none where it could not start
+  if (pid) running.add(pid);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8');
@@ -195,10 +217,9 @@ async function execute({ name, command, env, minutes = 10 }) {
     });
   }
   let late = false;
-  // Its own process group, so that what it started ends with it.
   const timer = setTimeout(() => {
     late = true;
-    if (child.pid) process.kill(-child.pid, 'SIGKILL');
+    if (pid) end(pid);
   }, minutes * 60_000);
   const trouble = await new Promise((resolve) => {
     child.on('error', (error) => resolve(`could not start: ${error.message}`));
@@ -209,6 +230,7 @@ async function execute({ name, command, env, minutes = 10 }) {
     });
   });
   clearTimeout(timer);
+  if (pid) running.delete(pid);
   file.end();
   await finished(file);
   return { output, trouble, log };

@@ -62,7 +62,7 @@ export class Channel {
  * @param {unknown} [cause]
  */
 function workerFailed(message = 'no details are known', cause) {
-  return new CxrError('worker-failed', `The worker failed: ${message}.`, { cause });
+  return new CxrError('worker-failed', `The worker failed: ${message.replace(/\.$/, '')}.`, { cause });
 }
 
 /** An engine in this thread; its code is a worker's otherwise, and only then fetched here. */

@@ -271,6 +271,7 @@ export class CxrLens extends HTMLElement {
     if (!this.multiple) this.#queue.remove();
     this.#queue.forget();
     if (this.#trouble) this.#tell('');
+    this.#skipped = 0;
     const items = this.#queue.add(list);
     this.#select(items[0]);
     return items;

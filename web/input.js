@@ -1,6 +1,6 @@
 // input.js - what callers give to classify, a file, bytes or pixels, becomes a message to an engine.
 import { looksLikeDicom } from './dicom-sniff.js';
-import { asBytes, CxrError, kindOf } from './platform.js';
+import { asBytes, asError, CxrError, kindOf } from './platform.js';
 
 /**
  * @typedef {import('./wasm.js').Job} Job
@@ -95,7 +95,7 @@ const encoded = (bytes) => ({ job: { bytes }, transfer: [bytes.buffer] });
  */
 async function openDicom(source, choice) {
   const reader = await import('./dicom.js').catch((cause) => {
-    throw new CxrError('network', `The DICOM reader could not be loaded: ${cause.message}`, { cause });
+    throw asError(cause, 'network', 'The DICOM reader could not be loaded');
   });
   try {
     return await reader.jobOf(await (source instanceof Uint8Array ? reader.openDicom(source) : reader.openShared(source)), choice);

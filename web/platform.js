@@ -30,10 +30,10 @@ export class CxrError extends Error {
 /**
  * @param {any} cause what the platform threw, or one of our own errors, which is kept
  * @param {OwnCode|EngineCode} code
- * @param {string} message
+ * @param {string} message the start of a sentence; the cause ends it
  */
 export function asError(cause, code, message) {
-  return cause instanceof CxrError ? cause : new CxrError(code, `${message}: ${cause?.message ?? cause}`, { cause });
+  return cause instanceof CxrError ? cause : new CxrError(code, `${message}: ${String(cause?.message ?? cause).replace(/\.$/, '')}.`, { cause });
 }
 
 /** @param {AbortSignal|undefined} signal */

@@ -8,7 +8,8 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { after, test } from 'node:test';
-import { jpegHeader, png, pngOf, zeros } from './images.js';
+import { png, pngOf } from '../png.js';
+import { jpegHeader, zeros } from './images.js';
 
 const SECONDS = 180; // a hang, even on a busy machine
 const MODEL = resolve('model/cxrlens.cxrm');
@@ -189,6 +190,16 @@ test('real films are read for what they are', { skip: existsSync(SHARED) ? false
   assert.ok(right >= 32, `${right} of 40`);
 });
 
+test('a film that lies wrong is righted, and said to have been', () => {
+  const film = readFileSync('web/samples/synthetic-covid-19-1.jpg');
+  const lying = [3, 6, 8].map((orientation) => {
+    const exif = Buffer.from(`ffe1 0022 457869660000 4d4d002a00000008 0001 0112 0003 00000001 000${orientation}0000 00000000`.replaceAll(' ', ''), 'hex');
+    return put(`lying/${orientation}.jpg`, Buffer.concat([film.subarray(0, 2), exif, film.subarray(2)]));
+  });
+  const { answers } = classify(lying);
+  assert.deepEqual(answers.map(({ verdict, warnings }) => [verdict, warnings.includes('rotated')]), lying.map(() => ['covid-19', true]));
+});
+
 // ---- bad input ----------------------------------------------------------------------------------------
 
 const good = readFileSync(FILM);
@@ -339,8 +350,8 @@ test('an empty folder is no error, a locked one is', () => {
   assert.match(err, /no images/);
   mkdirSync(join(folder, 'locked'));
   chmodSync(join(folder, 'locked'), 0);
-  if (process.getuid?.() === 0) return; // nothing is locked for root
-  assert.equal(classify([join(folder, 'locked'), FILM]).answers[0].error.code, 'file-unreadable');
+  const wrap = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search'] : []; // nothing is locked for root
+  assert.equal(classify([join(folder, 'locked'), FILM], { wrap }).answers[0].error.code, 'file-unreadable');
 });
 
 test('several processes share films and an output, as src/README.md shows', () => {
@@ -464,6 +475,26 @@ test('heat maps are exact in JSON and drawn for what passes the gate', () => {
   }
 });
 
+test('a heat map is redder the more a place speaks for the class, bluer the more it speaks against it', () => {
+  // The map of what the film is not: it has both signs.
+  const sunny = changed('sunny.cxrm', { 'gate.threshold': 0, 'calibration.bias': 1000 });
+  const { answers: [{ verdict, image, heatmap }] } = classify(['--model', sunny, '--heatmap', join(folder, 'coloured'), FILM]);
+  assert.equal(verdict, 'normal');
+  const { width, height, file, classes: [{ values }] } = heatmap;
+  const { stdout: rgb } = spawnSync('/usr/bin/python3', ['-c', 'import sys; from PIL import Image; sys.stdout.buffer.write(Image.open(sys.argv[1]).tobytes())', file]);
+  assert.equal(rgb.length, image.width * image.height * 3);
+  const red = values.map((/** @type {number} */ _, /** @type {number} */ i) => {
+    const x = Math.floor((i % width + 0.5) * image.width / width), y = Math.floor((Math.floor(i / width) + 0.5) * image.height / height);
+    const at = 3 * (y * image.width + x);
+    return rgb[at] - rgb[at + 2];
+  });
+  const step = Math.max(...values.map(Math.abs)) / 10;
+  values.forEach((/** @type {number} */ a, /** @type {number} */ i) => values.forEach((/** @type {number} */ b, /** @type {number} */ j) => {
+    assert.ok(a - b <= step || red[i] > red[j], `${a} at ${i}: ${red[i]}, ${b} at ${j}: ${red[j]}`);
+  }));
+  assert.ok(step > 0);
+});
+
 test('heat maps do not become films where their folder lies among them', () => {
   put('study/film.png', good);
   const study = join(folder, 'study'), maps = join(study, 'maps');
@@ -480,6 +511,7 @@ test('heat maps do not become films where their folder lies among them', () => {
 test('however little memory there is, a heat map is whole or is said to be missing', () => {
   const maps = join(folder, 'scarce'), film = put('wide.png', png(1000, 1000));
   mkdirSync(maps);
+  const whole = readFileSync(classify(['--model', openGate(), '--heatmap', join(folder, 'ample'), film]).answers[0].heatmap.file);
   let failed = 0, drawn = 0;
   for (let limit = 11000; limit < 26000; limit += 250) {
     const { code, err, out } = run(['classify', '--format', 'json', '--model', openGate(), '--heatmap', maps, film], { wrap: within(limit) });
@@ -488,6 +520,10 @@ test('however little memory there is, a heat map is whole or is said to be missi
     if (code === 1) assert.match(err + out, /cannot write the heat map|not enough memory/);
     if (code === 1 && /heat map/.test(err)) failed += 1;
     if (answer.heatmap?.file) drawn += 1;
+    if (code === 0) {
+      assert.deepEqual(readFileSync(answer.heatmap.file), whole);
+      rmSync(answer.heatmap.file);
+    }
     assert.ok(code === 0 || code === 1 || code === 2, err);
     assert.deepEqual(readdirSync(maps).filter((name) => name.startsWith('.')), []);
   }

@@ -2,11 +2,17 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { chest, idle, stage } from './support.js';
+import { chest, file, idle, pick, sample, stage } from './support.js';
 
 const site = stage();
 
 /** @typedef {any} Lens */
+
+/** That no worker is left behind. @param {import('playwright-core').Page} page */
+async function noWorkers(page) {
+  for (let i = 0; i < 100 && page.workers().length > 0; i++) await page.waitForTimeout(50);
+  assert.equal(page.workers().length, 0);
+}
 
 test('classify() gives the result, and events tell the same, composed', async () => {
   const { page, troubles } = await site.open();
@@ -31,24 +37,57 @@ test('classify() gives the result, and events tell the same, composed', async ()
 
 test('properties set before the upgrade, attributes, a portal’s own words', async () => {
   const { page } = await site.open();
+  await page.route('**/portal.html', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><cxr-lens></cxr-lens>' }));
+  await page.goto(`${site.url}portal.html`);
   const seen = await page.evaluate(async (bytes) => {
-    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    const lens = /** @type {Lens} */ (document.querySelector('cxr-lens'));
     lens.multiple = true;
     lens.noGuidance = true;
     lens.doubtThreshold = 1;
     lens.strings = { 'verdict.uncertain': 'Ask a radiologist' };
-    document.body.append(lens);
+    await import(new URL('./define.js', location.href).href);
     await lens.classify(new Uint8Array(bytes));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
     const text = lens.shadowRoot.querySelector('.verdict').innerText;
-    const { verdict } = lens.results[0];
-    return { attributes: lens.getAttributeNames(), text, verdict, guidance: lens.shadowRoot.querySelectorAll('.guidance').length };
-  }, [...chest(2)]);
-  assert.deepEqual(seen.attributes.sort(), ['doubt-threshold', 'multiple', 'no-guidance']);
-  assert.equal(seen.guidance, 0);
-  // An answer below the portal's threshold is in doubt; a refusal stays one.
-  if (seen.verdict === 'not-a-chest-x-ray') assert.match(seen.text, /Not a frontal/);
-  else assert.equal(seen.text, 'Ask a radiologist');
+    return { attributes: lens.getAttributeNames().sort(), text, guidance: lens.shadowRoot.querySelectorAll('.guidance').length };
+  }, [...sample]);
+  assert.deepEqual(seen, { attributes: ['doubt-threshold', 'multiple', 'no-guidance'], text: 'Ask a radiologist', guidance: 0 });
+});
+
+test('a module of one’s own and the number of workers are taken', async () => {
+  const { page } = await site.open();
+  const [kernels, workers] = await page.evaluate(() => new Promise((resolve) => {
+    const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
+    lens.wasmUrl = 'cxrlens-scalar.wasm';
+    lens.workers = 1;
+    lens.addEventListener('cxr-ready', (/** @type {any} */ { detail }) => resolve([detail.kernels, detail.workers]));
+    document.body.append(lens);
+  }));
+  assert.deepEqual([kernels, workers], ['ref', 1]);
+});
+
+test('without keys letters change nothing, Delete and Ctrl+Z still do', async () => {
+  const { page } = await site.open();
+  const lens = page.locator('cxr-lens');
+  await pick(page, [file('film.jpg', sample, 'image/jpeg')]);
+  await idle(page, 1);
+  const map = lens.locator('canvas.map');
+  await map.waitFor();
+  await lens.locator('.answer').focus();
+  const press = async (/** @type {string} */ key) => {
+    await page.keyboard.press(key);
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+  };
+  for (const without of [false, true]) {
+    await lens.evaluate((node, on) => { /** @type {Lens} */ (node).noKeys = on; }, without);
+    const before = await map.isVisible();
+    await press('m');
+    assert.equal(await map.isVisible(), without ? before : !before);
+  }
+  await press('Delete');
+  await idle(page, 0);
+  await press('Control+z');
+  await idle(page, 1);
 });
 
 test('without `multiple` a new image takes the place of the old', async () => {
@@ -65,7 +104,6 @@ test('without `multiple` a new image takes the place of the old', async () => {
 
 test('it has a value in a form', async () => {
   const { page } = await site.open();
-  const film = readFileSync(new URL('../../web/samples/synthetic-covid-19-1.jpg', import.meta.url));
   const [answer, doubt, ...rest] = await page.evaluate(async (bytes) => {
     const form = document.createElement('form');
     const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
@@ -87,7 +125,7 @@ test('it has a value in a form', async () => {
     lens.remove();
     values.push(value());
     return values;
-  }, [...film]);
+  }, [...sample]);
   assert.deepEqual([answer[0].schema, answer[0].verdict, answer[0].heatmap], ['cxrlens.result/1', 'covid-19', undefined]);
   assert.equal(doubt[0].verdict, 'uncertain', 'by the threshold of the portal');
   assert.deepEqual(rest, [[], 1, null, null], 'cleared, brought back, disabled, removed');
@@ -215,8 +253,7 @@ test('ten elements share one pool; moving one keeps its work; removing all ends 
   const most = await page.evaluate(() => Math.min(4, navigator.hardwareConcurrency));
   assert.ok(page.workers().length <= most, `${page.workers().length} workers`);
   await page.evaluate(() => document.querySelectorAll('cxr-lens').forEach((lens) => lens.remove()));
-  for (let i = 0; i < 100 && page.workers().length > 0; i++) await page.waitForTimeout(50);
-  assert.equal(page.workers().length, 0);
+  await noWorkers(page);
 });
 
 test('taken out while it reads, it goes on when it comes back; who waited is told', async () => {
@@ -244,8 +281,7 @@ test('asked from outside the page whether it is ready, it leaves no worker behin
     const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
     await lens.ready;
   });
-  for (let i = 0; i < 100 && page.workers().length > 0; i++) await page.waitForTimeout(50);
-  assert.equal(page.workers().length, 0);
+  await noWorkers(page);
 });
 
 test('outside of a document it classifies, and leaves no worker behind', async () => {
@@ -264,8 +300,7 @@ test('outside of a document it classifies, and leaves no worker behind', async (
     return (await lens.classify(new Uint8Array(bytes))).schema;
   }, [...chest()]);
   assert.equal(seen, 'cxrlens.result/1');
-  for (let i = 0; i < 100 && page.workers().length > 0; i++) await page.waitForTimeout(50);
-  assert.equal(page.workers().length, 0);
+  await noWorkers(page);
 });
 
 test('taken out and put in again, it shows what it is given', async () => {

@@ -109,8 +109,10 @@ test('a new version waits for the user, never interrupts a run, and then takes o
   await page.evaluate(async () => { await (await navigator.serviceWorker.getRegistration())?.update(); });
   await page.locator('#update-go').waitFor();
   await pick(page, Array.from({ length: 30 }, (_, i) => file(`${i}.png`, chest(i, 500))));
-  await page.waitForFunction(() => /** @type {any} */ (document.querySelector('cxr-lens')).progress.done > 0);
-  assert.ok(await page.locator('#update-go').isDisabled());
+  await page.waitForFunction(() => {
+    const { done, open } = /** @type {any} */ (document.querySelector('cxr-lens')).progress;
+    return done > 0 && open > 0 && /** @type {HTMLButtonElement} */ (document.getElementById('update-go')).disabled;
+  });
   await idle(page, 30);
   await page.waitForFunction(() => !(/** @type {HTMLButtonElement} */ (document.getElementById('update-go')).disabled));
   const loaded = page.waitForEvent('load');

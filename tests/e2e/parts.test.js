@@ -142,7 +142,9 @@ test('exports hold what is finished, in one row each', () => {
     [{ schema: 'cxrlens.result/1', file: null, error: { code: 'image-corrupt', message: 'm' } }]);
 });
 
-test('colours: clear at zero, alike in strength for both signs', () => {
+test('colours: clear at zero, red for and blue against, alike in strength', () => {
+  const [r, , b] = signed(1), [r2, , b2] = signed(-1);
+  assert.ok(r > b && b2 > r2);
   assert.equal(signed(0)[3], 0);
   assert.equal(signed(0.5)[3], signed(-0.5)[3]);
   const light = (/** @type {number[]} */ [r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;

@@ -3,11 +3,13 @@
  * The images are drawn here; no patient's film is ever part of the repository.
  */
 import { after, afterEach, before } from 'node:test';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { once } from 'node:events';
-import * as zlib from 'node:zlib';
 import { chromium } from 'playwright-core';
 import { createStaticServer } from '../../web/serve.js';
+import { png } from '../png.js';
+
+export { png };
 
 /** Films for tests that need real ones; those are skipped where this folder is missing. */
 const DATA = process.env.CXR_DATA ?? '../shared/data';
@@ -132,6 +134,9 @@ export async function transfer(page, kind, selector, files) {
 
 // ---- images ---------------------------------------------------------------------------------------------------
 
+/** A film that gets an answer: COVID-19. All that is drawn below is refused. */
+export const sample = readFileSync(new URL('../../web/samples/synthetic-covid-19-1.jpg', import.meta.url));
+
 /**
  * A gray PNG of something like a chest: a bright body with two dark lungs, varied by `seed`.
  * @param {number} [seed]
@@ -147,44 +152,6 @@ export function chest(seed = 0, side = 256) {
     const ribs = 12 * Math.sin(40 * v + 9 * Math.abs(u) + seed);
     return 20 + 190 * body - 130 * (lung(-0.19) + lung(0.19)) * body + ribs * body + (x * 7 + y * 13 + seed) % 5;
   });
-}
-
-/**
- * @param {number} width
- * @param {number} height
- * @param {(x: number, y: number) => number} shade 0..255
- */
-export function png(width, height, shade) {
-  const rows = Buffer.alloc((width + 1) * height);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) rows[y * (width + 1) + 1 + x] = Math.min(Math.max(shade(x, y), 0), 255);
-  }
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header.set([8, 0, 0, 0, 0], 8);
-  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', header), chunk('IDAT', zlib.deflateSync(rows, { level: 1 })), chunk('IEND', Buffer.alloc(0))]);
-}
-
-/** @param {string} type @param {Buffer} data */
-function chunk(type, data) {
-  const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
-  const out = Buffer.alloc(body.length + 8);
-  out.writeUInt32BE(data.length, 0);
-  body.copy(out, 4);
-  out.writeUInt32BE(crc32(body), body.length + 4);
-  return out;
-}
-
-/** Node has it since 20.15. @param {Buffer} bytes */
-function crc32(bytes) {
-  if ('crc32' in zlib) return /** @type {any} */ (zlib).crc32(bytes);
-  let crc = ~0;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return ~crc >>> 0;
 }
 
 /**

