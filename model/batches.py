@@ -126,8 +126,8 @@ class Batches:
         return Batch(x, plain, *(torch.from_numpy(a) for a in (labels, targets, single)))
 
 
-def as_batches(images: np.ndarray, size: int = INPUT, count: int = 64) -> Iterator[torch.Tensor]:
+def as_batches(images: np.ndarray, count: int = 64) -> Iterator[torch.Tensor]:
     """Plain images as float batches, for evaluation."""
     for start in range(0, len(images), count):
-        part = np.ascontiguousarray(resized(images[start:start + count], size))
+        part = np.ascontiguousarray(resized(images[start:start + count], INPUT))
         yield torch.from_numpy(part).unsqueeze(1).float() / 255

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from augment import MADE_KINDS, make_negatives
-from data import CLASS_IDS, at_input, read_at_input, select
+from data import CACHE, CLASS_IDS, at_input, read_at_input, select
 from fit import Sets, load_sets, run_program
 from integer import IntegerNet
 from metrics import reliability
@@ -26,6 +26,7 @@ REFUSED_TURNED = 0.05  # the same where the engine has turned or inverted: more 
 RISK, CONFIDENCE = 0.03, 0.9  # of the doubt threshold: see doubt_threshold
 BIAS_GAIN = 0.01     # class biases move the answers: they must take at least this part off the loss on unseen films
 SENSITIVITY = SPECIFICITY = 0.95
+FOLDS = 5
 MADE = 40            # made negatives of each kind
 
 
@@ -59,9 +60,9 @@ def likelihood_loss(p: np.ndarray, labels: np.ndarray) -> float:
     return float(-np.log(p[np.arange(len(p)), labels].clip(1e-12)).mean())
 
 
-def cross_validated(logits: np.ndarray, labels: np.ndarray, with_bias: bool, folds: int = 5) -> float:
+def cross_validated(logits: np.ndarray, labels: np.ndarray, with_bias: bool) -> float:
     """Negative log likelihood on films that the fit did not see."""
-    folds = min(folds, len(labels))
+    folds = min(FOLDS, len(labels))
     fold = np.random.default_rng(0).permutation(len(labels)) % folds
     losses = []
     for f in range(folds):
@@ -122,10 +123,10 @@ def operating_points(p: np.ndarray, labels: np.ndarray) -> dict[str, list[float]
     return {"sens95": sensitive, "spec95": specific}
 
 
-def negatives_of(sets: Sets, split: str, made_per_kind: int, seed: int = 7) -> tuple[np.ndarray, np.ndarray]:
+def negatives_of(sets: Sets, split: str, made_per_kind: int) -> tuple[np.ndarray, np.ndarray]:
     """Real negatives of the split and ones made from its films, with their kinds."""
-    rng = np.random.default_rng(seed)
-    chosen = select(sets.negative_records, split) if sets.negative_records else np.empty(0, np.int64)
+    rng = np.random.default_rng(7)
+    chosen = select(sets.negative_records, split)
     images = [sets.negatives[chosen]] if len(chosen) else []
     kinds = [sets.negative_records[i].source for i in chosen]
     films = select(sets.records, split)
@@ -172,7 +173,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--integer", default="build/train/quantised/integer.pickle")
     parser.add_argument("--out", default="build/train/quantised/calibration.json")
-    parser.add_argument("--cache", default="build/cache")
+    parser.add_argument("--cache", default=CACHE)
     parser.add_argument("--quick", action="store_true", help="the slice that train.py --quick uses")
     args = parser.parse_args()
     result = calibrate(load_integer(args.integer), load_sets(args.data, args.cache, args.quick))

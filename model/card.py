@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import cxrm
 import report
 from calibrate import CONFIDENCE, RISK
 from corruptions import LUNGS_REMOVED
-from data import CLASS_IDS, INPUT, PUBLIC_FINGERPRINT, file_digest
+from data import CLASS_IDS, INPUT, PUBLIC_FINGERPRINT, DataError, file_digest, run_in_sentences
 from explain import after_shuffling
 from report import percent
 
@@ -32,6 +31,8 @@ FAILURES = """ and described in
 [reports/failures.md](reports/failures.md)."""
 TEST_READ = """ `test` was read twice for version 0.3, between
 which only the risk that `uncertain` is set for was raised from 2% to 3%, and once for each version after it."""
+MIDDLE = """, and
+most evidence comes to lie in the middle, in all classes alike: starting from the centre does better than following it"""
 PUBLIC_SOURCES = """COVID-19 films, viral pneumonia films and normal films come from different hospitals, machines and ages. All viral
 pneumonias are children's. The border of an image alone tells child from adult, and with it much of the answer. A"""
 
@@ -53,7 +54,7 @@ def figures(test: dict) -> str:
     rows += [["expected calibration error (15 bins)", f"{test['ece']:.4f}"],
              ["films answered (accepted, not `uncertain`)", percent(test["doubt"]["answered"])],
              ["accuracy of those answers", percent(test["doubt"]["accuracy_answered"])],
-             ["accuracy at 90% coverage", percent(test["doubt"]["accuracy_at_90"])]]
+             ["accuracy of the surest 90% of accepted films", percent(test["doubt"]["accuracy_at_90"])]]
     return table(["", f"{test['films']} test films (95% interval)"], rows)
 
 
@@ -74,10 +75,7 @@ def shortcut(evaluation: dict) -> str:
 
 
 def gate(evaluation: dict) -> str:
-    rows = [[kind, g["images"], "yes" if g["trained_on"] else "no", percent(g["refused"]), percent(g["righted"])]
-            for kind, g in evaluation["gate"]["negatives"].items()]
-    return (table(["kind", "images", "kind in training", "refused", "righted and answered"], rows)
-            + report.unread(evaluation["gate"]["negatives"]).rstrip("\n"))
+    return report.gate_table(evaluation["gate"]["negatives"]).rstrip("\n")
 
 
 def gate_data(evaluation: dict) -> str:
@@ -90,11 +88,14 @@ def gate_data(evaluation: dict) -> str:
 def external(evaluation: dict) -> str:
     rows = [[name, label, r["images"], percent(r["recall"]) if "recall" in r else "-", percent(r["refused"]),
              percent(r["uncertain"])] for name, labels in evaluation["external"].items() for label, r in labels.items()]
-    return table(["set", "its label", "images", "most likely class right", "refused", "uncertain"], rows)
+    everything = {(name, label): r for name, labels in evaluation["external"].items() for label, r in labels.items()}
+    return (table(["set", "its label", "images", "most likely class right", "refused", "uncertain"], rows)
+            + report.unread(everything).rstrip("\n"))
 
 
 def groups(evaluation: dict) -> str:
-    rows = [[group, g["films"], percent(g["accuracy"])] for of in evaluation["groups"].values() for group, g in of.items()]
+    rows = [[group, g["films"], percent(g["accuracy"])] for of in evaluation["groups"].values() for group, g in of.items()
+            if list(of) != ["unknown"]]
     return table(["group (guessed)", "test films", "accuracy"], rows)
 
 
@@ -123,12 +124,12 @@ def training(record: dict) -> str:
     runs = record["runs"]
     times = "; ".join(f"{name} network {run['minutes']:.0f} minutes, {run['epochs']} epochs" for name, run in runs.items())
     minutes = sum(run["minutes"] for run in runs.values())
-    untrained = "quantised" in runs and runs["quantised"]["best_epoch"] == 0
+    untrained = runs.get("quantised", {"best_epoch": 0})["best_epoch"] == 0
     return (f"The last run: {times}; on {record['cores']} processor cores without a GPU, "
             f"{minutes * record['cores'] / 60:.1f} core-hours. What the weights that it began from took is not counted. "
             "Energy was not metered."
-            + (" Training the quantised network was no gain on the validation films: what ships is the float network with "
-               "scales chosen for it." if untrained else ""))
+            + (" What ships is the float network with scales chosen for it, which training through rounding did not better on "
+               "the validation films." if untrained else ""))
 
 
 def elsewhere(evaluation: dict, ours: bool) -> str:
@@ -160,6 +161,7 @@ def card(evaluation: dict, explain: dict, record: dict, path: Path) -> str:
     calibration = record["calibration"]
     doubt = calibration["doubt"]
     ours = meta["training.data"] == PUBLIC_FINGERPRINT
+    ours_tested = ours and evaluation["data"] == PUBLIC_FINGERPRINT
     caution = "" if evaluation["same_data"] else f"\n{report.OTHER_DATA}\n"
     return f"""# Model card: {meta['model.id']} {meta['model.version']}
 
@@ -184,7 +186,7 @@ adults or the other way round; monitoring of a patient over time.
 
 {PUBLIC_COUNTS if ours else ''}Splits keep near-duplicates together. The
 database's layout names no patients, so two films of one may lie in two splits. Training on `train`, every choice of weights,
-calibration and thresholds on `val`.{TEST_READ if ours else ''}
+calibration and thresholds on `val`.{TEST_READ if ours_tested else ''}
 {gate_data(evaluation)}
 
 ## How good it is on films of the same sources
@@ -205,7 +207,7 @@ the film are taken away:
 
 ## Films from elsewhere
 
-{elsewhere(evaluation, ours)}
+{elsewhere(evaluation, ours_tested)}
 
 ## Robustness
 
@@ -234,14 +236,13 @@ No claim of fairness between groups can be made from this.
 
 {explanation(explain)}
 
-The map is exact: its mean plus the bias is the logit. But each of its cells, 32 pixels wide, sees the whole film, and
-most evidence comes to lie in the middle, in all classes alike. It points at no lesion, and starting from the centre does
-better than following it. What it can show is evidence at the border, where a marker or a collimator is. What an answer
+The map is exact: its mean plus the bias is the logit. But each of its cells, 32 pixels wide, sees the whole film{MIDDLE if ours else ""}.
+It points at no lesion. What it can show is evidence at the border, where a marker or a collimator is. What an answer
 depends on, the page's cover test measures: it reads the film again with one part after the other blurred away.
 
 ## Failures
 
-The most confident mistakes are listed in [reports/evaluation.md](reports/evaluation.md){FAILURES if ours else "."}
+The most confident mistakes are listed in [reports/evaluation.md](reports/evaluation.md){FAILURES if ours_tested else "."}
 
 ## Training
 
@@ -262,10 +263,12 @@ def main() -> None:
     for name in ("evaluation", "explain", "training"):
         path = Path(args.report) / f"{name}.json"
         if not path.exists():
-            sys.exit(f"There is no {path}: run the step that writes it first.")
+            raise DataError(f"There is no {path}: run the step that writes it first.")
         parts.append(json.loads(path.read_text()))
+        if parts[-1].get("model") != file_digest(args.model):
+            raise DataError(f"{path} is of another model than {args.model}: make evaluate DATA=DIR writes it anew.")
     Path(args.out).write_text(card(*parts, Path(args.model)))
 
 
 if __name__ == "__main__":
-    main()
+    run_in_sentences(main)

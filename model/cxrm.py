@@ -9,6 +9,7 @@ from typing import Union
 import numpy as np
 import torch
 
+from data import DataError
 from integer import POINTWISE, TOP, Convolution, IntegerNet, Tensor
 from net import Folded
 
@@ -97,7 +98,7 @@ def read(path: str) -> tuple[IntegerNet, Meta]:
     data = Path(path).read_bytes()
     magic, version, size, _, digest, _ = struct.unpack_from("<4sIQQ32sQ", data.ljust(HEADER, b"\0"))
     if magic != b"CXRM" or version != VERSION or size != len(data) or hashlib.sha256(data[64:]).digest() != digest:
-        raise ValueError(f"{path} is not a sound .cxrm file of version {VERSION}")
+        raise DataError(f"{path} is not a sound .cxrm file of version {VERSION}.")
     section = {}
     for i in range(4):
         tag, _, offset, length = struct.unpack_from("<4sIQQ", data, 64 + 24 * i)

@@ -29,6 +29,7 @@ NORMAL, COVID, VIRAL, OPACITY = range(4)
 FOLDERS = {"Normal": NORMAL, "COVID": COVID, "Viral_Pneumonia": VIRAL, "Lung_Opacity": OPACITY}
 # Class shares of the database as published, for re-weighted figures.
 PUBLISHED = np.array([10192, 3616, 1345, 6012]) / 21165
+SPLITS = ("train", "val", "test")
 NEGATIVE = -1  # the label of an image that is no frontal chest film
 # Of the published model's data and splits (fit.Sets.fingerprint): what is known of them is said of no others.
 PUBLIC_FINGERPRINT = "6bea9643f5dc18e1cd4009f65f696e4c94af85caa5ac5754148509730f86eac0"
@@ -93,9 +94,20 @@ def read_films(root: str, cache_dir: str = CACHE) -> list[Record]:
 
 def read_rows(path: str | Path) -> list[dict[str, str]]:
     """Rows of a CSV; names of files in it, in the column `file`, may be no UTF-8."""
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return [{key: value if key == "file" or not isinstance(value, str) else printable(value)
+    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:  # Excel puts a mark before it
+        rows = [{key: value if key == "file" or not isinstance(value, str) else printable(value)
                  for key, value in row.items()} for row in csv.DictReader(file)]
+    for row in rows:
+        if None in row.values():
+            raise DataError(f"{path} has a row that is too short: {list(row.values())}.")
+    return rows
+
+
+def split_of(row: dict[str, str]) -> str:
+    """The split that a manifest's row names: a film of another would be in none."""
+    if row["split"] not in SPLITS:
+        raise DataError(f"{row['file']} is of the split {row['split']!r}, which is none of {', '.join(SPLITS)}.")
+    return row["split"]
 
 
 def printable(name: str) -> str:
@@ -107,7 +119,7 @@ def read_manifest(path: str, root: str) -> list[Record]:
     """Records of a manifest CSV whose `file` column is relative to `root`."""
     rows = read_rows(path)
     try:
-        return [Record(r["id"], os.path.join(root, r["file"]), FOLDERS[r["class"]], r["split"], r["cluster"],
+        return [Record(r["id"], os.path.join(root, r["file"]), FOLDERS[r["class"]], split_of(r), r["cluster"],
                        r.get("source") or "unknown", r.get("age_group") or "unknown") for r in rows]
     except KeyError as error:
         raise DataError(f"{path} lacks a column or names an unknown class: {error}.") from None
@@ -118,7 +130,7 @@ def check_classes(records: list[Record]) -> None:
     for name, label in FOLDERS.items():
         if not any(r.label == label for r in records):
             raise DataError(f"The class {name} has no images.")
-        for split in ("train", "val", "test"):
+        for split in SPLITS:
             if not any(r.label == label and r.split == split for r in records):
                 raise DataError(f"The class {name} has no images in the split {split}.")
 
@@ -139,7 +151,7 @@ def read_negatives(root: str) -> list[Record]:
     records = []
     for r in read_rows(manifest):
         try:
-            held = r["split"] == "train" and int(hashlib.sha256(os.fsencode(r["file"])).hexdigest(), 16) % 10 == 0
+            held = split_of(r) == "train" and int(hashlib.sha256(os.fsencode(r["file"])).hexdigest(), 16) % 10 == 0
             records.append(Record(printable(r["file"]), os.path.join(root, r["file"]), NEGATIVE,
                                   "val" if held else r["split"], r["file"], r["kind"], "none"))
         except KeyError as error:
@@ -152,13 +164,12 @@ def to_gray(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I"):
         gray, key = np.asarray(image).astype(np.uint16), image.info.get("transparency")
         return gray if key is None else np.where(gray == key, np.uint16(0), gray)
-    if "A" in image.mode or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    if image.mode == "L":
+    has_alpha = "A" in image.mode or "transparency" in image.info
+    if image.mode == "L" and not has_alpha:
         return np.asarray(image)
-    rgb = np.asarray(image.convert("RGB")).astype(np.int32)
-    return ((77 * rgb[..., 0] + 150 * rgb[..., 1] + 29 * rgb[..., 2] + 128) >> 8).astype(np.uint8)
+    red, green, blue, alpha = np.moveaxis(np.asarray(image.convert("RGBA")).astype(np.int32), 2, 0)
+    gray = (77 * red + 150 * green + 29 * blue + 128) >> 8
+    return ((gray * alpha + 127) // 255).astype(np.uint8)
 
 
 def _cubic(x: np.ndarray) -> np.ndarray:
@@ -212,23 +223,26 @@ def read_at_input(records: list[Record]) -> np.ndarray:
 def read_image(path: str, size: int = SIZE) -> np.ndarray:
     """An image file as a square u8 film."""
     with Image.open(path) as image:
+        if image.format == "PNG" and not image.mode.startswith("I") and str(image.tile[0][3]).endswith(";16B"):
+            raise ValueError("colours or transparency of 16 bits, of which half would be lost: store it as gray")
         return resize(to_gray(ImageOps.exif_transpose(image)), size)
 
 
 def load_images(records: list[Record], cache_dir: str) -> tuple[np.ndarray, list[Record], list[str]]:
     """All images as one N x 224 x 224 array, the records that could be read, and what was wrong with the others.
 
-    The array is cached on disk under a name made of the files' names, sizes and times.
+    The array is cached on disk, under a name made of the files' names, until one of them changes.
     """
-    key = hashlib.sha256()
+    names, state = hashlib.sha256(), hashlib.sha256()
     for r in records:
-        stat = os.stat(r.path) if os.path.exists(r.path) else None
-        key.update(os.fsencode(f"{r.path}:{stat and (stat.st_size, stat.st_mtime_ns)}\n"))
-    path = Path(cache_dir) / f"images-{key.hexdigest()[:16]}.npz"
+        stat = os.stat(r.path) if os.access(r.path, os.R_OK) else None
+        names.update(os.fsencode(f"{r.path}\n"))
+        state.update(f"{stat and (stat.st_size, stat.st_mtime_ns)}\n".encode())
+    path = Path(cache_dir) / f"images-{names.hexdigest()[:16]}.npz"
     if path.is_file():
         with np.load(path) as cached:
-            kept, images, problems = cached["kept"], cached["images"], [str(p) for p in cached["problems"]]
-        return images, [records[i] for i in kept], problems
+            if str(cached["state"]) == state.hexdigest():
+                return cached["images"], [records[i] for i in cached["kept"]], [str(p) for p in cached["problems"]]
     images, kept, problems = [], [], []
     for i, r in enumerate(records):
         try:
@@ -239,7 +253,7 @@ def load_images(records: list[Record], cache_dir: str) -> tuple[np.ndarray, list
     array = np.stack(images) if images else np.empty((0, SIZE, SIZE), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, images=array, kept=np.array(kept, np.int64), problems=np.array(problems, str))
+        np.savez(file, state=np.array(state.hexdigest()), images=array, kept=np.array(kept, np.int64), problems=np.array(problems, str))
     return array, [records[i] for i in kept], problems
 
 
@@ -260,10 +274,9 @@ def select(records: list[Record], split: str) -> np.ndarray:
 
 def summary(records: list[Record]) -> str:
     """Counts per class and split."""
-    splits = ("train", "val", "test")
-    lines = [f"{'class':<18}" + "".join(f"{s:>8}" for s in splits)]
+    lines = [f"{'class':<18}" + "".join(f"{s:>8}" for s in SPLITS)]
     for label, name in enumerate(CLASS_IDS):
-        counts = [sum(r.label == label and r.split == s for r in records) for s in splits]
+        counts = [sum(r.label == label and r.split == s for r in records) for s in SPLITS]
         lines.append(f"{name:<18}" + "".join(f"{c:>8}" for c in counts))
     return "\n".join(lines)
 

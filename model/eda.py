@@ -12,12 +12,12 @@ from PIL import Image
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
-from data import CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, VIRAL, Record  # noqa: E402
+from data import CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, SPLITS, VIRAL, Record  # noqa: E402
 from manifest import near_pairs, perceptual_hash  # noqa: E402
 from metrics import roc_curve  # noqa: E402
+from report import save_figure, table  # noqa: E402
 
 RING = 11  # pixels of the border that count as border: 5% of 224
-SPLITS = ("train", "val", "test")
 
 
 def statistics(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -51,18 +51,13 @@ def write_report(images: np.ndarray, records: list[Record], folder: str, cache: 
     print(f"wrote {out / 'eda.md'}, and {Path(cache) / 'samples.png'} (films; not for publishing)")
 
 
-def _table(header: list[str], rows: list[list]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join(lines + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows]) + "\n"
-
-
 def _counts_section(records: list[Record], labels: np.ndarray) -> str:
     rows = []
     for c, name in enumerate(CLASS_IDS):
         splits = [sum(r.label == c and r.split == s for r in records) for s in SPLITS]
         rows.append([name, *splits, sum(splits), f"{(labels == c).mean():.1%}", f"{PUBLISHED[c]:.1%}"])
     counts = np.bincount(labels, minlength=len(CLASS_IDS))
-    return ("## Counts\n\n" + _table(["class", *SPLITS, "all", "share", "share as published"], rows)
+    return ("## Counts\n\n" + table(["class", *SPLITS, "all", "share", "share as published"], rows)
             + f"\nThe largest class has {counts.max() / counts.min():.1f} times as many films as the smallest. "
             "Training draws films by fixed class shares (`model/batches.py`), and figures are also given re-weighted "
             "to the published shares.\n\n![counts](eda-counts.svg)\n")
@@ -75,7 +70,7 @@ def _sizes_section(records: list[Record]) -> str:
             sizes[r.label][f"{image.width}x{image.height} {image.format} {image.mode}"] += 1
     rows = [[CLASS_IDS[c], ", ".join(f"{size}: {count}" for size, count in counts.most_common(4))]
             for c, counts in sizes.items()]
-    return "## Sizes and formats\n\n" + _table(["class", "images"], rows)
+    return "## Sizes and formats\n\n" + table(["class", "images"], rows)
 
 
 def _statistics_section(stats: dict[str, np.ndarray], labels: np.ndarray, sources: np.ndarray) -> str:
@@ -86,7 +81,7 @@ def _statistics_section(stats: dict[str, np.ndarray], labels: np.ndarray, source
             rows.append([name, source, chosen.sum(),
                          *(f"{v[chosen].mean():.2f} ({v[chosen].std():.2f})" for v in stats.values())])
     return ("## Brightness, borders, detail\n\nMean (standard deviation) per class and source; levels 0 to 255. Border: "
-            "the outer 5%. Detail: mean step between neighbours.\n\n" + _table(["class", "source", "films", *stats], rows)
+            "the outer 5%. Detail: mean step between neighbours.\n\n" + table(["class", "source", "films", *stats], rows)
             + "\n![statistics](eda-statistics.svg)\n")
 
 
@@ -102,7 +97,7 @@ def _contrast_section(stats: dict[str, np.ndarray], labels: np.ndarray, sources:
         rows.append(["normal children against normal adults",
                      *(_area(v[normal], children[normal]) for v in stats.values())])
     return ("## Shortcuts\n\nArea under the ROC curve of a single number (0.5: says nothing). Whatever is far from 0.5 is "
-            "something a network can use without looking at a lung.\n\n" + _table(["contrast", *stats], rows))
+            "something a network can use without looking at a lung.\n\n" + table(["contrast", *stats], rows))
 
 
 def _area(values: np.ndarray, positive: np.ndarray) -> str:
@@ -129,7 +124,7 @@ def _plot_counts(labels: np.ndarray, path: Path) -> None:
     bar.tick_params(axis="x", rotation=20)
     bar.set_ylabel("films")
     pie.pie(counts, labels=CLASS_IDS, autopct="%1.1f%%")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _plot_statistics(stats: dict[str, np.ndarray], labels: np.ndarray, path: Path) -> None:
@@ -138,13 +133,7 @@ def _plot_statistics(stats: dict[str, np.ndarray], labels: np.ndarray, path: Pat
         axis.boxplot([values[labels == c] for c in range(len(CLASS_IDS))], showfliers=False)
         axis.set_xticklabels(CLASS_IDS, rotation=30, fontsize=7)
         axis.set_title(name)
-    _save(figure, path)
-
-
-def _save(figure, path: Path) -> None:
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def _sample_grid(images: np.ndarray, labels: np.ndarray, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data import CLASS_IDS, DataError
+from data import CLASS_IDS, DataError, printable
 
 FILES_PER_CALL = 150
 
@@ -67,9 +68,12 @@ class Engine:
 
     def _call(self, files: list[str]) -> list[dict]:
         done = subprocess.run(self.command + files, capture_output=True, text=True, check=False)
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        lines = [json.loads(line) for line in done.stdout.split("\n")[:-1]]  # names may hold other ends of lines
         if done.returncode not in (0, 1) or len(lines) != len(files):
             raise EngineError(f"The engine gave {len(lines)} answers for {len(files)} files: {done.stderr.strip()}")
+        for file, line in zip(files, lines):
+            if "error" in line:
+                print(f"the engine could not read {printable(file)}: {line['error']['message']}", file=sys.stderr)
         return lines
 
 

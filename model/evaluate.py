@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +16,16 @@ import cxrm
 import report
 from calibrate import negatives_of
 from corruptions import CORRUPTIONS, MASKS, Change
-from data import (CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, UNREADABLE, VIRAL, DataError, Record, file_digest,
-                  read_image, read_rows, run_in_sentences, select)
+from data import (CACHE, CLASS_IDS, COVID, NORMAL, OPACITY, PUBLISHED, UNREADABLE, VIRAL, DataError, Record, file_digest,
+                  read_at_input, read_image, read_rows, run_in_sentences, select)
 from engine import Answers, Engine
 from fit import Sets, load_sets, logits_of
 from manifest import NEAR, bits_apart, perceptual_hash
 from metrics import bootstrap, confusion, pr_curve, rates, reliability, risk_coverage, roc_curve
 from net import CLASSES, load_float
 
-MADE = 60  # made negatives of each kind
+MADE = 60      # made negatives of each kind
+MISTAKES = 12  # most confident ones, to be listed
 # Labels of the external sets that mean one of our classes.
 EXTERNAL_LABELS = {"normal": NORMAL, "No Finding": NORMAL, "COVID-19": COVID, "viral-pneumonia": VIRAL,
                    "lung-opacity": OPACITY}
@@ -56,7 +56,7 @@ def _with_interval(value: float, interval: np.ndarray) -> dict[str, float]:
 
 def doubt_figures(answers: Answers, labels: np.ndarray) -> dict[str, float | None]:
     """What `uncertain` does, and accuracy among the 90% of accepted films that are most confident."""
-    accepted = answers.accepted & ~answers.turned
+    accepted = answers.accepted
     if not accepted.any():
         return {"answered": 0.0, "accuracy_answered": None, "accuracy_at_90": None, "ece_accepted": None}
     answered = accepted & (answers.verdict != "uncertain")
@@ -70,8 +70,7 @@ def doubt_figures(answers: Answers, labels: np.ndarray) -> dict[str, float | Non
 
 def gate_figures(engine: Engine, sets: Sets, films: Answers) -> dict:
     """Refusals of test films, and of negatives by kind; kinds the training never saw are marked."""
-    trained = {sets.negative_records[i].source for i in select(sets.negative_records, "train")} \
-        if sets.negative_records else set()
+    trained = {sets.negative_records[i].source for i in select(sets.negative_records, "train")}
     chosen = [r for r in sets.negative_records if r.split == "test"]
     kinds = np.array([r.source for r in chosen])
     rows = {}
@@ -137,13 +136,13 @@ def group_figures(answers: Answers, records: list[Record]) -> dict:
     return result
 
 
-def worst_mistakes(answers: Answers, records: list[Record], count: int = 12) -> list[dict]:
+def worst_mistakes(answers: Answers, records: list[Record]) -> list[dict]:
     """The most confident wrong answers."""
     predicted, confidence = answers.logits.argmax(1), answers.probabilities.max(1)
     wrong = np.flatnonzero(predicted != np.array([r.label for r in records]))
     return [{"id": records[i].id, "source": records[i].source, "truth": CLASS_IDS[records[i].label],
              "answer": CLASS_IDS[predicted[i]], "probability": float(confidence[i]), "verdict": str(answers.verdict[i])}
-            for i in wrong[np.argsort(-confidence[wrong])][:count]]
+            for i in wrong[np.argsort(-confidence[wrong])][:MISTAKES]]
 
 
 def unknown(rows: list[dict], root: str, films: np.ndarray) -> list[dict]:
@@ -190,15 +189,13 @@ def external_figures(engine: Engine, root: str, films: np.ndarray) -> tuple[dict
     return result, len(listed) - len(rows)
 
 
-def float_agreement(checkpoint: str, made_from: object, films: np.ndarray, answers: Answers, labels: np.ndarray) -> dict:
+def float_agreement(checkpoint: str, made_from: object, records: list[Record], answers: Answers, labels: np.ndarray) -> dict:
     """The engine against the float network it was made from, if that is at hand."""
     if not Path(checkpoint).exists() or file_digest(checkpoint) != made_from:
         print(f"{checkpoint} is not the float network that the model was made from: the two are not compared")
         return {}
-    predicted = logits_of(load_float(checkpoint), films)[:, :CLASSES].argmax(1)
-    recall = rates(confusion(labels, predicted, CLASSES))["recall"]
-    return {"float_accuracy": float((predicted == labels).mean()), "float_reweighted": float(recall @ PUBLISHED),
-            "float_opacity_f1": float(rates(confusion(labels, predicted, CLASSES))["f1"][OPACITY]),
+    predicted = logits_of(load_float(checkpoint), read_at_input(records))[:, :CLASSES].argmax(1)
+    return {"float_accuracy": float((predicted == labels).mean()),
             "agreement": float((predicted == answers.logits.argmax(1)).mean())}
 
 
@@ -223,14 +220,13 @@ def evaluate(args: argparse.Namespace) -> dict:
     meta = cxrm.read(args.model)[1]
     fingerprint = sets.fingerprint()
     same_data = meta.get("training.data") == fingerprint and not meta.get("training.seen")
-    began = time.time()
     answers = engine.classify([r.path for r in records])
     if not answers.read.all():
         print(f"the engine could not read {(~answers.read).sum()} test films; they count as wrong", file=sys.stderr)
         answers.unread_are_wrong(labels)
-    result = {"data": fingerprint, "same_data": same_data, "engine_ms_per_film": 1000 * (time.time() - began) / len(records),
+    result = {"model": file_digest(args.model), "data": fingerprint, "same_data": same_data,
               "test": test_figures(answers, labels),
-              "float": float_agreement(args.checkpoint, meta.get("training.float"), films, answers, labels),
+              "float": float_agreement(args.checkpoint, meta.get("training.float"), records, answers, labels),
               "gate": gate_figures(engine, sets, answers), "contrasts": contrasts(answers, records),
               "groups": group_figures(answers, records), "mistakes": worst_mistakes(answers, records)}
     result["external"], result["external_left_out"] = external_figures(engine, args.data, sets.films)
@@ -252,7 +248,7 @@ def main() -> None:
     parser.add_argument("--model", default=str(Path(__file__).with_name("cxrlens.cxrm")))
     parser.add_argument("--checkpoint", default="build/train/best.pt", help="the float network, if at hand")
     parser.add_argument("--report", default=str(Path(__file__).with_name("reports")))
-    parser.add_argument("--cache", default="build/cache")
+    parser.add_argument("--cache", default=CACHE)
     parser.add_argument("--corruption-films", type=int, default=240, help="test films for the 60 corruptions")
     evaluate(parser.parse_args())
 

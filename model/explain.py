@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 import cxrm
 from calibrate import probabilities
 from corruptions import LUNGS
-from data import CLASS_IDS, INPUT, at_input, select
+from data import CACHE, CLASS_IDS, INPUT, file_digest, read_at_input, select
 from evaluate import balanced_part
 from fit import load_sets, run_program
 from integer import IntegerNet
@@ -109,7 +109,7 @@ def explain(args: argparse.Namespace) -> dict:
     test = select(sets.records, "test")
     labels = np.array([sets.records[i].label for i in test])
     part = balanced_part(labels, args.films)
-    films = at_input(sets.films[test][part])
+    films = read_at_input([sets.records[i] for i in test[part]])
     maps, outputs = maps_of(net, films)
     predicted = outputs[:, :CLASSES].argmax(1)
     own = maps[np.arange(len(maps)), predicted]
@@ -119,7 +119,7 @@ def explain(args: argparse.Namespace) -> dict:
     random_maps, _ = maps_of(IntegerNet(net.tensors, net.convolutions, shuffled, net.head_bias), films[few])
     means = maps.mean((2, 3)) + net.head_bias[:CLASSES]
     return {
-        "films": len(films), "largest_gap_of_map_mean_and_logit": float(np.abs(means - outputs[:, :CLASSES]).max()),
+        "model": file_digest(args.model), "films": len(films), "largest_gap_of_map_mean_and_logit": float(np.abs(means - outputs[:, :CLASSES]).max()),
         "shares": {region: {CLASS_IDS[c]: float(share[predicted == c].mean()) for c in np.unique(predicted)}
                    for region, share in shares.items()},
         "area_share": {"border": 1 - (1 - 2 * BORDER) ** 2,
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--model", default=str(Path(__file__).with_name("cxrlens.cxrm")))
     parser.add_argument("--report", default=str(Path(__file__).with_name("reports")))
-    parser.add_argument("--cache", default="build/cache")
+    parser.add_argument("--cache", default=CACHE)
     parser.add_argument("--films", type=int, default=400, help="for the shares")
     parser.add_argument("--slow-films", type=int, default=60, help="for curves and occlusion")
     args = parser.parse_args()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import cxrm
-from data import CLASS_IDS, INPUT, PUBLIC_FINGERPRINT, file_digest, replacing
+from data import CLASS_IDS, INPUT, PUBLIC_FINGERPRINT, file_digest, replacing, run_in_sentences
 from golden import write_golden
 from integer import IntegerNet
 from net import CLASSES, load_float
@@ -97,7 +97,7 @@ def main() -> None:
     write_golden(net, digest, Path(args.golden))
     folders = {"float": Path(args.checkpoint).parent, "quantised": Path(args.integer).parent}
     Path(args.report).mkdir(parents=True, exist_ok=True)
-    record = training_record({k: f for k, f in folders.items() if (f / "last.pt").exists()}, calibration)
+    record = {"model": digest, **training_record({k: f for k, f in folders.items() if (f / "last.pt").exists()}, calibration)}
     (Path(args.report) / "training.json").write_text(json.dumps(record, indent=1) + "\n")
     Path(args.onnx).parent.mkdir(parents=True, exist_ok=True)
     write_onnx(args.checkpoint, Path(args.onnx))
@@ -107,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_in_sentences(main)

@@ -114,7 +114,7 @@ def load_sets(data: str, cache: str, quick: bool = False) -> Sets:
 def has_bf16() -> bool:
     """Whether this processor multiplies bfloat16; where it is emulated it takes ten times as long as float32."""
     cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.exists() and "avx512bw" in cpuinfo.read_text()
+    return cpuinfo.exists() and "avx512_bf16" in cpuinfo.read_text()
 
 
 def mixed_precision() -> torch.autocast:
@@ -216,7 +216,7 @@ def write_curves(history: list[dict], out: Path) -> None:
     axes[0].set(xlabel="epoch", ylabel="training loss")
     for key in ("accuracy", "reweighted", "opacity_f1"):
         axes[1].plot(epochs, [float(h[key]) for h in history], label=key)
-    axes[1].set(xlabel="epoch", title="validation (averaged weights)", ylim=(0.7, 1))
+    axes[1].set(xlabel="epoch", title="validation (averaged weights)")
     axes[1].legend()
     figure.tight_layout()
     figure.savefig(out / "curves.png", dpi=110)
@@ -240,8 +240,7 @@ class Fit:
         self.first = {k: v.clone() for k, v in self.net.state_dict().items()}
         self.optimiser = optimiser_for(self.net, recipe.peak)
         if restart:
-            for name in ("last.pt", "best.pt"):
-                (self.out / name).unlink(missing_ok=True)
+            (self.out / "last.pt").unlink(missing_ok=True)  # best.pt stays until another takes its place
         self._resume()
 
     def _resume(self) -> None:

@@ -53,6 +53,8 @@ class IntegerNet:
 
     def run(self, images: np.ndarray) -> list[torch.Tensor]:
         """All tensors (N x C x H x W, float32 holding integers) for u8 images N x H x W."""
+        if images.shape[1:] != (self.tensors[0].height, self.tensors[0].width):
+            raise ValueError(f"films of {images.shape[1:]} for a network of {self.tensors[0].height} x {self.tensors[0].width}")
         gray = torch.from_numpy(images).unsqueeze(1).float()
         values = [gray.contiguous(memory_format=torch.channels_last)]
         for conv in self.convolutions:

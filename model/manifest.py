@@ -56,11 +56,11 @@ def bits_apart(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (hashes.shape[1] - hashes @ others.T) / 2
 
 
-def near_pairs(hashes: np.ndarray, near: int = NEAR) -> list[tuple[int, int]]:
-    """Pairs whose hashes differ in at most `near` bits."""
+def near_pairs(hashes: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs whose hashes differ in at most NEAR bits."""
     pairs = []
     for start in range(0, len(hashes), 2000):
-        rows, columns = np.nonzero(bits_apart(hashes[start:start + 2000], hashes) <= near)
+        rows, columns = np.nonzero(bits_apart(hashes[start:start + 2000], hashes) <= NEAR)
         pairs += [(r + start, c) for r, c in zip(rows, columns) if r + start < c]
     return pairs
 
@@ -85,7 +85,7 @@ def split_clusters(classes: list[str], clusters: np.ndarray, paths: list[str]) -
     """A split for every item, by the hash of its cluster's first path.
 
     More films move none of those that are there but near-duplicates of theirs: they may come first in a cluster, or make
-    one of two. Where a split of a class would be empty, it gets the cluster of the least hash from the class's largest.
+    one of two; and those that only filled an empty split. Where a split of a class would be empty, it gets the cluster of the least hash from the class's largest.
     """
     split_of: dict[int, str] = {}
     for name in FOLDERS:
@@ -111,7 +111,7 @@ def prepare(root: str, cache_dir: str) -> str:
     found = find_images(root)
     files = [(name, path) for name, paths in found.items() for path in paths]
     stats = [path.stat() for _, path in files]
-    listing = "\n".join(f"{p.relative_to(root)}:{s.st_size}:{s.st_mtime_ns}" for (_, p), s in zip(files, stats))
+    listing = "\n".join(f"{p.relative_to(root)}:{s.st_size}:{s.st_mtime_ns}:{os.access(p, os.R_OK)}" for (_, p), s in zip(files, stats))
     key = hashlib.sha256(os.fsencode(listing)).hexdigest()[:16]
     manifest = Path(cache_dir) / f"manifest-{key}.csv"
     if manifest.is_file():

@@ -4,11 +4,14 @@ Its shape is a contract with the C engine. Shared by training, quantisation, exp
 """
 from __future__ import annotations
 
+import pickle
 from typing import Iterable, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from data import DataError
 
 # (expansion, output channels, repeats, stride of the first), as in the MobileNetV2 paper.
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -98,7 +101,10 @@ class Net(nn.Module):
 def load_float(checkpoint: str) -> Net:
     """The averaged network of a checkpoint, for use."""
     net = Net(fixed=True)
-    net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
+    try:
+        net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
+    except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError):
+        raise DataError(f"{checkpoint} is no sound checkpoint of the float network.") from None
     return net.to(memory_format=torch.channels_last).eval()
 
 
@@ -129,7 +135,7 @@ def load_folded(net: Net, folded: Iterable[Folded], images: torch.Tensor) -> Non
     """
     for layer, (weight, bias) in zip(layers(net), folded):
         if layer.conv.weight.shape != weight.shape:
-            raise ValueError(f"layer shape {tuple(weight.shape)} where {tuple(layer.conv.weight.shape)} is expected")
+            raise DataError(f"A layer has the shape {tuple(weight.shape)} where {tuple(layer.conv.weight.shape)} is expected.")
         layer.conv.weight.copy_(weight)
         layer.bn.bias.copy_(bias)
 

@@ -201,9 +201,9 @@ class QuantNet(nn.Module):
 
 
 @torch.no_grad()
-def to_integer(net: QuantNet, size: int = INPUT) -> IntegerNet:
+def to_integer(net: QuantNet) -> IntegerNet:
     """The integer network that the quantised one imitates."""
-    tensors, convolutions = [Tensor(size, size, 1, INPUT_SCALE, 0)], []
+    tensors, convolutions = [Tensor(INPUT, INPUT, 1, INPUT_SCALE, 0)], []
     for i, conv in enumerate(net.convolutions):
         step, source = conv.step, tensors[conv.step.input]
         weight = conv.effective_weight().double()

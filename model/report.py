@@ -62,9 +62,9 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{100 * value:.{digits}f}%"
 
 
-def unread(negatives: dict[str, dict]) -> str:
+def unread(rows: dict[object, dict]) -> str:
     """What is to be added to a table of refusals if the engine could not read some of the images."""
-    count = sum(row.get("unread", 0) for row in negatives.values())
+    count = sum(row.get("unread", 0) for row in rows.values())
     return f"\n{count} further images could not be read.\n" if count else ""
 
 
@@ -89,7 +89,7 @@ def _test_section(result: dict) -> str:
             ["ECE of films the gate accepts", decimal(d["ece_accepted"]), "-"],
             ["films answered (accepted and not `uncertain`)", percent(d["answered"]), "-"],
             ["accuracy of those answers", decimal(d["accuracy_answered"]), "-"],
-            ["accuracy at 90% coverage", decimal(d["accuracy_at_90"]), "-"]]
+            ["accuracy of the surest 90% of accepted films", decimal(d["accuracy_at_90"]), "-"]]
     if f:
         rows += [["float network's accuracy", f"{f['float_accuracy']:.4f}", "-"],
                  ["agreement of engine and float network", percent(f["agreement"]), "-"]]
@@ -120,14 +120,18 @@ def _groups_section(result: dict) -> str:
             + table(["film", "source", "truth", "answer", "probability", "verdict"], mistakes))
 
 
-def _gate_section(gate: dict) -> str:
+def gate_table(negatives: dict[str, dict]) -> str:
+    """What is done with images that are no upright frontal chest films."""
     rows = [[kind, g["images"], "yes" if g["trained_on"] else "no", percent(g["refused"]), percent(g["righted"])]
-            for kind, g in gate["negatives"].items()]
+            for kind, g in negatives.items()]
+    return table(["kind", "images", "kind in training", "refused", "righted and answered"], rows) + unread(negatives)
+
+
+def _gate_section(gate: dict) -> str:
     return (f"\n## Gate\n\nOf the test films {percent(gate['films_refused'])} are refused, and "
             f"{percent(gate['films_turned'])} are accepted only after a turn that they did not need. What is no "
             "upright frontal chest film should be refused, or, if it is a turned or inverted film, righted.\n\n"
-            + table(["kind", "images", "kind in training", "refused", "righted and answered"], rows)
-            + unread(gate["negatives"]))
+            + gate_table(gate["negatives"]))
 
 
 def _robustness_section(result: dict) -> str:
@@ -156,7 +160,7 @@ def _external_section(external: dict, left_out: int) -> str:
         rows = [[label, r["images"], f"{r['recall']:.3f}" if "recall" in r else "-", *r["argmax"].values(),
                  percent(r["refused"]), percent(r["uncertain"])] for label, r in labels.items()]
         text += f"\n### {name}\n\n" + table(["label", "images", "recall", *(f"as {c}" for c in CLASS_IDS), "refused",
-                                              "uncertain"], rows)
+                                              "uncertain"], rows) + unread(labels)
     return text
 
 
@@ -169,7 +173,7 @@ def plot_confusion(matrix: np.ndarray, path: Path) -> None:
     axis.set_xticks(range(len(CLASS_IDS)), CLASS_IDS, rotation=20)
     axis.set_yticks(range(len(CLASS_IDS)), CLASS_IDS)
     axis.set(xlabel="engine", ylabel="truth")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_curves(p: np.ndarray, labels: np.ndarray, path: Path) -> None:
@@ -179,11 +183,11 @@ def plot_curves(p: np.ndarray, labels: np.ndarray, path: Path) -> None:
         roc.plot(fpr, tpr, label=f"{name}: {area:.4f}")
         recall, precision, area = pr_curve(p[:, c], labels == c)
         pr.plot(recall, precision, label=f"{name}: {area:.4f}")
-    roc.set(xlabel="false-positive rate", ylabel="true-positive rate", title="ROC", xlim=(-0.005, 0.3), ylim=(0.7, 1.005))
-    pr.set(xlabel="recall", ylabel="precision", title="precision and recall", xlim=(0.5, 1.005), ylim=(0.5, 1.005))
+    roc.set(xlabel="false-positive rate", ylabel="true-positive rate", title="ROC")
+    pr.set(xlabel="recall", ylabel="precision", title="precision and recall")
     roc.legend()
     pr.legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_calibration(bins: list[dict], p: np.ndarray, labels: np.ndarray, path: Path) -> None:
@@ -195,10 +199,10 @@ def plot_calibration(bins: list[dict], p: np.ndarray, labels: np.ndarray, path: 
     coverage, accuracy = risk_coverage(p, labels)
     right.plot(coverage, accuracy)
     right.set(xlabel="coverage", ylabel="accuracy", title="risk and coverage", ylim=(min(0.95, accuracy[-1] - 0.01), 1.001))
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _save(figure, path: Path) -> None:
+def save_figure(figure, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
-from data import CLASS_IDS, SIZE, run_in_sentences, select
+from data import CACHE, CLASS_IDS, SIZE, run_in_sentences, select
 from engine import Engine
 from fit import load_sets
 
@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--model", default=str(Path(__file__).with_name("cxrlens.cxrm")))
     parser.add_argument("--out", default=str(Path(__file__).parent.with_name("web") / "samples"))
     parser.add_argument("--report", default=str(Path(__file__).with_name("reports") / "samples.json"))
-    parser.add_argument("--cache", default="build/cache")
+    parser.add_argument("--cache", default=CACHE)
     parser.add_argument("--seed", type=int, default=2)
     args = parser.parse_args()
     Path(args.report).write_text(json.dumps(make(args), indent=1) + "\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from data import DataError
 from net import Folded
 
 CONV_2D, DEPTHWISE_CONV_2D = 3, 4  # BuiltinOperator values of the TensorFlow Lite schema
@@ -29,9 +30,9 @@ class Table:
         offset = struct.unpack_from("<H", self.data, self.vtable + slot)[0] if slot < size else 0
         return self.position + offset if offset else 0
 
-    def scalar(self, index: int, code: str, default: int = 0) -> int:
+    def scalar(self, index: int, code: str) -> int:
         at = self._field(index)
-        return struct.unpack_from("<" + code, self.data, at)[0] if at else default
+        return struct.unpack_from("<" + code, self.data, at)[0] if at else 0
 
     def table(self, index: int) -> "Table | None":
         at = self._field(index)
@@ -71,7 +72,14 @@ def read_convolutions(path: str) -> list[Folded]:
     """The network's convolutions for one gray channel in [0, 1], in order, without the classifier."""
     data = Path(path).read_bytes()
     if data[4:8] != b"TFL3":
-        raise ValueError(f"{path} is not a TensorFlow Lite file")
+        raise DataError(f"{path} is not a TensorFlow Lite file.")
+    try:
+        return _convolutions(data)
+    except (struct.error, IndexError, ValueError):
+        raise DataError(f"{path} is damaged, or of another network than MobileNetV2.") from None
+
+
+def _convolutions(data: bytes) -> list[Folded]:
     model = Table(data, struct.unpack_from("<I", data, 0)[0])
     codes = [max(code.scalar(0, "b"), code.scalar(3, "i")) for code in model.tables(1)]
     graph, buffers = model.tables(2)[0], model.tables(4)

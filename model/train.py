@@ -13,7 +13,7 @@ import cxrm
 import tflite
 from augment import HARD
 from batches import Batch, as_batches
-from data import NEGATIVE, DataError, select
+from data import CACHE, NEGATIVE, DataError, select
 from fit import Budget, Fit, Recipe, Sets, load_sets, logits_of, mixed_precision, run_program, scores
 from net import CLASSES, Net, load_float, load_folded
 from origin import origin_of
@@ -81,14 +81,11 @@ def start(path: str, sets: Sets, seed: int) -> Net:
         return Net()
     net = Net(fixed=True)
     if path.endswith(".pt"):
-        net.load_state_dict(torch.load(path, map_location="cpu")["average"])
+        net = load_float(path).train()
     else:
         module = cxrm if path.endswith(".cxrm") else tflite
         chosen = np.random.default_rng(seed).choice(select(sets.records, "train"), 96)
-        try:
-            load_folded(net, module.read_convolutions(path), next(as_batches(sets.films[chosen], count=96)))
-        except ValueError as error:
-            raise DataError(f"There is nothing to start from: {error}") from None
+        load_folded(net, module.read_convolutions(path), next(as_batches(sets.films[chosen], count=96)))
     if path.endswith(".cxrm"):
         with torch.no_grad():
             for parameter, value in zip((net.head.weight, net.head.bias), cxrm.read_head(path)):
@@ -114,6 +111,8 @@ def train(args: argparse.Namespace) -> Path:
     labels = np.array([sets.records[i].label for i in val])
     recipe = Recipe(args.peak, EMA_DECAY, loss_of, lambda net: scores(logits_of(net, sets.films[val]), labels), args.reach,
                     args.hard, Teachers(args.teacher))
+    if args.restart:  # its weights are no longer those that were quantised
+        (Path(args.out) / "quantised" / "last.pt").unlink(missing_ok=True)
     path = start_file(args.init, Path(args.out), args.restart)
     net, origin = start(path, sets, args.seed), origin_of(path, sets.fingerprint(), args.teacher)
     if origin.seen and not args.quick:
@@ -129,7 +128,7 @@ def common_arguments(description: str, out: str, minutes: float) -> argparse.Arg
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", required=True, help="data set folder")
     parser.add_argument("--out", default=out, help="checkpoints and curves")
-    parser.add_argument("--cache", default="build/cache", help="decoded images")
+    parser.add_argument("--cache", default=CACHE, help="decoded images")
     parser.add_argument("--minutes", type=float, default=minutes, help="time for all epochs")
     parser.add_argument("--epochs", type=int, help="in place of --minutes")
     parser.add_argument("--steps", type=int, help="batches in an epoch (default: one pass over the films)")

@@ -22,6 +22,7 @@ from PIL import Image  # noqa: E402
 import cxrm  # noqa: E402
 import made_up  # noqa: E402
 from data import INPUT, read_image  # noqa: E402
+from engine import Engine  # noqa: E402
 from train import PEAK  # noqa: E402
 
 
@@ -124,6 +125,16 @@ class Pipeline(Commands):
             np.testing.assert_array_equal(got, expected, file)
 
     @unittest.skipUnless(CLI.exists(), f"{CLI} is not built")
+    def test_transparency_is_laid_over_black_as_the_engine_does_and_a_name_may_hold_any_end_of_line(self) -> None:
+        rng = np.random.default_rng(3)
+        film = self.work / "film\u2028\x85.png"
+        Image.fromarray(rng.integers(0, 256, (INPUT, INPUT, 4), np.uint8), "RGBA").save(film)
+        answers = Engine(str(CLI), str(self.model)).classify([str(film)])
+        if not answers.turned[0]:
+            expected = cxrm.read(str(self.model))[0].logits(read_image(str(film), INPUT)[None])[0, :4]
+            np.testing.assert_array_equal(answers.logits[0], expected)
+
+    @unittest.skipUnless(CLI.exists(), f"{CLI} is not built")
     def test_reports_and_card(self) -> None:
         of_model = ("--model", self.model, "--report", self.reports)
         self.succeed("data", "--report", self.reports)
@@ -131,6 +142,10 @@ class Pipeline(Commands):
                      "--corruption-films", 8)
         self.succeed("explain", *of_model, "--films", 8, "--slow-films", 4)
         self.succeed_alone("card", *of_model, "--out", self.work / "CARD.md")
+        done = subprocess.run([sys.executable, MODEL / "card.py", "--report", self.reports, "--out", self.work / "OTHER.md"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, (self.work / "OTHER.md").exists()), (1, False))
+        self.assertRegex(done.stderr, r"is of another model than .*cxrlens\.cxrm: make evaluate DATA=DIR writes it anew\.\n$")
         evaluation = json.loads((self.reports / "evaluation.json").read_text())
         self.assertEqual(evaluation["test"]["films"], sum(map(sum, evaluation["test"]["confusion"])))
         self.assertGreater(evaluation["float"]["agreement"], 0.5)
@@ -185,6 +200,11 @@ class Resume(Commands):
             self.assertEqual(done.returncode, 1)
             self.assertRegex(done.stderr, r"holds a training of other data, .* --restart")
         self.assertEqual((out / "last.pt").read_bytes(), last)
+        quantised = out / "quantised" / "last.pt"
+        quantised.parent.mkdir()
+        quantised.touch()
+        self.succeed("train", "--out", out, "--epochs", 1, "--steps", 1, "--seed", 2, "--restart")
+        self.assertFalse(quantised.exists(), "it was of the weights before, and would stop the next step")
 
     def test_a_network_learns_from_another(self) -> None:
         teacher, taught = self.work / "teaches", self.work / "taught"
