@@ -433,20 +433,26 @@ function pngSize(path) {
 }
 
 test('the table says 100% or 0% only where it is exactly that', () => {
-  const sure = changed('sure.cxrm', { 'gate.threshold': 0, 'calibration.scale': 25 });
-  const films = ['--model', sure, ...readdirSync('tests/golden').filter((name) => name.endsWith('.png')).map((name) => `tests/golden/${name}`)];
-  const { answers } = classify(films);
-  const { out } = run(['classify', '--format', 'text', ...films]);
+  const films = ['tests/golden', 'web/samples'].flatMap((folder) => (
+    readdirSync(folder).filter((name) => /\.(png|jpg)$/.test(name)).map((name) => `${folder}/${name}`)));
   /** @param {number} share @param {number} decimals */
   const shown = (share, decimals) => {
     const [text, least] = [(100 * share).toFixed(decimals), 10 ** -decimals];
     return share < 1 && Number(text) === 100 ? (100 - least).toFixed(decimals) : share > 0 && Number(text) === 0 ? least.toFixed(decimals) : text;
   };
-  const shares = answers.map((/** @type {any} */ { classes }) => classes.map((/** @type {any} */ { probability }) => probability));
-  assert.ok(shares.flat().some((/** @type {number} */ share) => share > 0 && share < 0.0005), 'something rounds to 0%');
-  assert.ok(shares.flat().some((/** @type {number} */ share) => share >= 0.9995 && share < 1), 'something rounds to 100%');
-  assert.deepEqual(out.split('\n').slice(1, 1 + answers.length).map((line) => line.match(/[\d.]+(?=% )/g)),
-    answers.map(({ gate }, i) => [...shares[i].map((/** @type {number} */ share) => shown(share, 1)), shown(gate.score, 3)]));
+  /** @type {number[]} */
+  const all = [];
+  for (const scale of [5, 25]) { // of the first class: a sample that is likely becomes nearly sure
+    const options = ['--model', changed('sure.cxrm', { 'gate.threshold': 0, 'calibration.scale': scale }), ...films];
+    const { answers } = classify(options);
+    const { out } = run(['classify', '--format', 'text', ...options]);
+    const shares = answers.map((/** @type {any} */ { classes }) => classes.map((/** @type {any} */ { probability }) => probability));
+    assert.deepEqual(out.split('\n').slice(1, 1 + answers.length).map((line) => line.match(/[\d.]+(?=% )/g)),
+      answers.map(({ gate }, i) => [...shares[i].map((/** @type {number} */ share) => shown(share, 1)), shown(gate.score, 3)]));
+    all.push(...shares.flat());
+  }
+  assert.ok(all.some((share) => share > 0 && share < 0.0005), 'something rounds to 0%');
+  assert.ok(all.some((share) => share >= 0.9995 && share < 1), 'something rounds to 100%');
 });
 
 test('heat maps are exact in JSON and drawn for what passes the gate', () => {
