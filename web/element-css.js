@@ -173,7 +173,7 @@ tbody tr:last-child > * { border-bottom: 0 }
 tbody tr { cursor: pointer; background: var(--surface) }
 tbody tr:hover { background: var(--sunken) }
 tbody tr.selected { background: color-mix(in oklab, var(--accent) 10%, var(--surface)); box-shadow: inset 3px 0 var(--accent) }
-button.open { border: 0; background: none; padding: .25rem 0; min-height: 2rem; display: block; max-width: 13rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; text-align: start; font-size: .875rem }
+button.open { border: 0; background: none; padding: .25rem 0; min-height: 2rem; display: block; max-width: 13rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; text-align: left; direction: rtl; font-size: .875rem }
 .tag { display: flex; gap: .375rem; align-items: center; white-space: nowrap }
 .reason { display: block; color: var(--muted); font-size: .8125rem; min-width: 12rem; max-width: 28rem }
 td.top, td.class, td.time { font-variant-numeric: tabular-nums; white-space: nowrap }

@@ -201,7 +201,7 @@ export class Table {
     fill(row,
       h('th', { scope: 'row', class: 'file' }, h('button', {
         type: 'button', class: 'open', title: item.name, 'aria-current': String(item === this.#selected),
-      }, item.name)),
+      }, h('bdi', {}, item.name))), // cut at its start: films of a folder differ at the end
       this.#verdictCell(item),
       ...this.#figureCells(item),
       h('td', { class: 'time' }, item.elapsed ? words.duration(item.elapsed) : ''),

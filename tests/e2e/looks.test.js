@@ -48,7 +48,7 @@ test('nothing is cut off or scrolls sideways at 320 pixels', async () => {
   assert.equal(await width(), 320);
 });
 
-test('the table keeps its heading above and its buttons at hand, and prints whole', async () => {
+test('the table keeps its heading above, its buttons at hand and the ends of names, and prints whole', async () => {
   const { page } = await site.open();
   await pick(page, [file('no-image.txt', Buffer.from('x')), ...Array.from({ length: 16 }, (_, i) => file(`${'1.2.840.113619.'.repeat(4)}${i}.png`, chest(i)))]);
   await idle(page, 17);
@@ -58,11 +58,12 @@ test('the table keeps its heading above and its buttons at hand, and prints whol
     const frame = scroll.getBoundingClientRect();
     const boxes = (/** @type {string} */ selector) => [...scroll.querySelectorAll(selector)].filter((node) => node.getClientRects().length).map((node) => node.getBoundingClientRect());
     return { tops: new Set(boxes('thead th').map(({ top }) => Math.round(top - frame.top))).size, whole: scroll.scrollHeight === scroll.clientHeight,
-      beyond: boxes('td.actions button').filter(({ left, right }) => left < frame.left || right > frame.right).length };
+      beyond: boxes('td.actions button').filter(({ left, right }) => left < frame.left || right > frame.right).length,
+      endless: [...scroll.querySelectorAll('.open')].filter((name) => name.children[0].getBoundingClientRect().right > name.getBoundingClientRect().right + 1).length };
   });
   for (const width of [1280, 320]) {
     await page.setViewportSize({ width, height: 720 });
-    assert.deepEqual(await seen(), { tops: 1, whole: false, beyond: 0 }, `${width}`);
+    assert.deepEqual(await seen(), { tops: 1, whole: false, beyond: 0, endless: 0 }, `${width}`);
   }
   await page.emulateMedia({ media: 'print' });
   assert.ok((await seen()).whole);
