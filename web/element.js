@@ -560,9 +560,11 @@ export class CxrLens extends HTMLElement {
     this.#stale.clear();
     // Of a slotted child the document knows, and of ours the shadow tree.
     const focused = this.#shadow.activeElement ?? this.querySelector(':focus');
-    if (this.#listStale) this.#table.setItems(this.#queue.items);
+    if (this.#listStale) {
+      this.#table.setItems(this.#queue.items);
+      if (this.#selected && !this.#queue.items.includes(this.#selected)) this.#select(this.#queue.items[0]);
+    }
     this.#listStale = false;
-    if (this.#selected && !this.#queue.items.includes(this.#selected)) this.#select(this.#queue.items[0]);
     this.#table.refresh(stale);
     this.#syncStage();
     if (this.#selected && stale.includes(this.#selected)) this.#showSelected();

@@ -25,8 +25,8 @@ import { Viewer, ViewSettings } from './viewer.js';
 
 export class Scenes {
   settings = new ViewSettings();
-  /** @type {HTMLElement} */
-  #root = h('div', {});
+  /** Where they stand, between draw() and undraw(). @type {HTMLElement | null} */
+  #root = null;
   #words = new Words('en');
   /** @type {Item[]} the image on show, and the one beside it */
   #items = [];
@@ -57,6 +57,7 @@ export class Scenes {
   undraw() {
     for (const viewer of this.#viewers) viewer.dispose();
     this.#viewers = [];
+    this.#root = null;
   }
 
   /** Lets go of all films. */
@@ -88,6 +89,7 @@ export class Scenes {
 
   /** @param {Item[]} items one, two or none */
   async show(items = this.#items) {
+    if (!this.#root) return;
     this.#items = items;
     // One film alone may take 64 MB.
     for (const item of this.#films.keys()) if (!items.includes(item)) this.#films.delete(item);
@@ -157,7 +159,7 @@ export class Scenes {
     while (this.#viewers.length > wanted) this.#viewers.pop()?.dispose();
     while (this.#viewers.length < wanted) this.#viewers.push(this.#newViewer());
     const [first, second] = this.#viewers;
-    fill(this.#root, first.root, second && this.#secondPane(second.root));
+    fill(/** @type {HTMLElement} */ (this.#root), first.root, second && this.#secondPane(second.root));
   }
 
   #newViewer() {

@@ -318,6 +318,32 @@ test('taken out and put in again, it shows what it is given', async () => {
   await page.locator('#back h2.verdict:not(.quiet)').waitFor({ timeout: 10_000 });
 });
 
+test('taken out during a cover test, it draws nothing until it comes back', async () => {
+  const { page, troubles } = await site.open();
+  await pick(page, [file('film.jpg', sample)]);
+  await idle(page, 1);
+  await page.locator('cxr-lens canvas.film').waitFor();
+  const drawn = await page.evaluate(async () => {
+    const lens = /** @type {Lens} */ (document.querySelector('cxr-lens')), place = lens.parentNode;
+    lens.shadowRoot.querySelector('.tools button:nth-child(2)').click();
+    lens.remove();
+    const { observe } = ResizeObserver.prototype;
+    let viewers = 0;
+    ResizeObserver.prototype.observe = function watched(...args) {
+      viewers += 1;
+      return observe.apply(this, args);
+    };
+    await new Promise((resolve) => setTimeout(resolve, 2000)); // the test ends, or fails for want of its workers
+    const away = viewers;
+    lens.lang = 'ko';
+    place.append(lens);
+    return away;
+  });
+  assert.equal(drawn, 0);
+  await page.locator('cxr-lens').getByRole('button', { name: '가림 검사' }).waitFor();
+  assert.deepEqual(troubles, []);
+});
+
 test('a hundred elements come, read a film and go without leaving anything behind', async (t) => {
   const { context, page } = await site.open();
   const session = await context.newCDPSession(page);
