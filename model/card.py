@@ -86,9 +86,9 @@ def gate_data(evaluation: dict) -> str:
 
 
 def external(evaluation: dict) -> str:
-    rows = [[name, label, r["images"], percent(r["recall"]) if "recall" in r else "-", percent(r["refused"]),
-             percent(r["uncertain"])] for name, labels in evaluation["external"].items() for label, r in labels.items()]
     everything = {(name, label): r for name, labels in evaluation["external"].items() for label, r in labels.items()}
+    rows = [[name, label, r["images"], percent(r["recall"]) if "recall" in r else "-", percent(r["refused"]),
+             percent(r["uncertain"])] for (name, label), r in everything.items()]
     return (table(["set", "its label", "images", "most likely class right", "refused", "uncertain"], rows)
             + report.unread(everything).rstrip("\n"))
 
@@ -259,13 +259,13 @@ def main() -> None:
     parser.add_argument("--report", default=str(MODEL / "reports"))
     parser.add_argument("--out", default=str(MODEL / "CARD.md"))
     args = parser.parse_args()
-    parts = []
+    parts, digest = [], file_digest(args.model)
     for name in ("evaluation", "explain", "training"):
         path = Path(args.report) / f"{name}.json"
         if not path.exists():
             raise DataError(f"There is no {path}: run the step that writes it first.")
         parts.append(json.loads(path.read_text()))
-        if parts[-1].get("model") != file_digest(args.model):
+        if parts[-1].get("model") != digest:
             raise DataError(f"{path} is of another model than {args.model}: make evaluate DATA=DIR writes it anew.")
     Path(args.out).write_text(card(*parts, Path(args.model)))
 

@@ -79,10 +79,10 @@ def start(path: str, sets: Sets, seed: int) -> Net:
     if not path:
         print("starting from random weights: pass --init for a pretrained start")
         return Net()
-    net = Net(fixed=True)
     if path.endswith(".pt"):
         net = load_float(path).train()
     else:
+        net = Net(fixed=True)
         module = cxrm if path.endswith(".cxrm") else tflite
         chosen = np.random.default_rng(seed).choice(select(sets.records, "train"), 96)
         load_folded(net, module.read_convolutions(path), next(as_batches(sets.films[chosen], count=96)))
