@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { looksLikeDicom, openDicom, openShared, refusal, toGray8 } from './module.js';
-import { dicomFile, encapsulated, radiograph, unknown } from './write.js';
+import { dicomFile, encapsulated, radiograph, rle, unknown } from './write.js';
 
 const width = 48;
 const height = 40;
@@ -300,17 +300,6 @@ test('frames: windows and rescale of functional groups', async () => {
   await assert.rejects(dicom.frame(-1), { code: 'dicom-frame' });
   await assert.rejects(dicom.frame(0.5), { code: 'dicom-frame' });
 });
-
-/** RLE without a single run. @param {Uint8Array} plane */
-function rle(plane) {
-  const header = Buffer.alloc(64);
-  header.writeUInt32LE(1, 0);
-  header.writeUInt32LE(64, 4);
-  const rows = [];
-  for (let at = 0; at < plane.length; at += 128)
-    rows.push(Buffer.from([Math.min(128, plane.length - at) - 1]), plane.subarray(at, at + 128));
-  return Buffer.concat([header, ...rows]);
-}
 
 test('one frame in many fragments, many frames in one each', async () => {
   const whole = rle(bytes);

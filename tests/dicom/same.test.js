@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { crc32, deflateSync, gzipSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
+import { png } from '../png.js';
 import { openDicom, toGray8, web } from './module.js';
-import { dicomFile, encapsulated, radiograph } from './write.js';
+import { dicomFile, encapsulated, radiograph, rle } from './write.js';
 
 const built = ['classifier.js', 'assets.js', 'cxrlens.cxrm'].every((name) => existsSync(new URL(name, web)));
 const skip = built ? false : `no classifier in ${web}: build first`;
@@ -37,33 +38,8 @@ function film(bits) {
   );
 }
 
-/** @param {string} type @param {Uint8Array} data */
-function chunk(type, data) {
-  const body = Buffer.concat([Buffer.from(type), data]);
-  const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
-  length.writeUInt32BE(data.length);
-  sum.writeUInt32BE(crc32(body));
-  return Buffer.concat([length, body, sum]);
-}
-
 /** @param {Uint8Array|Uint16Array} samples */
-function png(samples) {
-  const size = samples.BYTES_PER_ELEMENT;
-  const head = Buffer.alloc(13);
-  head.writeUInt32BE(width, 0);
-  head.writeUInt32BE(height, 4);
-  head[8] = 8 * size;
-  const rows = Buffer.alloc(height * (width * size + 1));
-  samples.forEach((value, i) =>
-    rows.writeUIntBE(value, Math.floor(i / width) * (width * size + 1) + 1 + (i % width) * size, size),
-  );
-  return Buffer.concat([
-    Buffer.from('89504e470d0a1a0a', 'hex'),
-    chunk('IHDR', head),
-    chunk('IDAT', deflateSync(rows)),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
-}
+const picture = (samples) => png(width, height, (x, y) => samples[y * width + x], { bits: samples.BYTES_PER_ELEMENT === 2 ? 16 : 8 });
 
 /** What must be the same. @param {any} result */
 const answer = ({ verdict, classes, gate }) => ({ verdict, classes, gate });
@@ -79,21 +55,16 @@ const narrow = film(8);
 const deep = film(16);
 
 test('8 bits: PNG, MONOCHROME2, MONOCHROME1, RLE and RGB give the same bits', { skip }, async () => {
-  const expected = answer(await cxr.classify(png(narrow)));
+  const expected = answer(await cxr.classify(picture(narrow)));
   const image = { width, height, pixels: narrow };
   assert.deepEqual(await classifyDicom(dicomFile(radiograph(image))), expected, 'MONOCHROME2');
   const negative = { ...image, pixels: narrow.map((v) => 255 - v), photometric: 'MONOCHROME1' };
   assert.deepEqual(await classifyDicom(dicomFile(radiograph(negative))), expected, 'MONOCHROME1');
-  const rows = [Buffer.alloc(64)];
-  rows[0].writeUInt32LE(1, 0);
-  rows[0].writeUInt32LE(64, 4);
-  for (let at = 0; at < narrow.length; at += 128)
-    rows.push(Buffer.from([Math.min(128, narrow.length - at) - 1]), Buffer.from(narrow.subarray(at, at + 128)));
-  const rle = dicomFile(radiograph(image, { '7fe00010': null }), {
+  const encoded = dicomFile(radiograph(image, { '7fe00010': null }), {
     syntax: '1.2.840.10008.1.2.5',
-    tail: encapsulated([Buffer.concat(rows)]),
+    tail: encapsulated([rle(/** @type {Uint8Array} */ (narrow))]),
   });
-  assert.deepEqual(await classifyDicom(rle), expected, 'RLE');
+  assert.deepEqual(await classifyDicom(encoded), expected, 'RLE');
   const rgb = Uint8Array.from({ length: 3 * narrow.length }, (_, i) => narrow[Math.floor(i / 3)]);
   const colour = dicomFile(
     radiograph({ ...image, pixels: rgb, photometric: 'RGB' }, { '00280002': ['US', 3], '00280006': ['US', 0] }),
@@ -102,7 +73,7 @@ test('8 bits: PNG, MONOCHROME2, MONOCHROME1, RLE and RGB give the same bits', { 
 });
 
 test('16 bits: PNG, a whole window, rescaled and signed give the same bits', { skip }, async () => {
-  const expected = answer(await cxr.classify(png(deep)));
+  const expected = answer(await cxr.classify(picture(deep)));
   const image = { width, height, pixels: deep };
   assert.deepEqual(await classifyDicom(dicomFile(radiograph(image, wide))), expected, 'unsigned');
   /** @type {Record<string, any>} */

@@ -139,3 +139,14 @@ export function randomSource(seed) {
     return (state >>> 0) % below;
   };
 }
+
+/** RLE without a single run. @param {Uint8Array} plane */
+export function rle(plane) {
+  const header = Buffer.alloc(64);
+  header.writeUInt32LE(1, 0);
+  header.writeUInt32LE(64, 4);
+  const rows = [];
+  for (let at = 0; at < plane.length; at += 128)
+    rows.push(Buffer.from([Math.min(128, plane.length - at) - 1]), plane.subarray(at, at + 128));
+  return Buffer.concat([header, ...rows]);
+}

@@ -710,13 +710,18 @@ test('a session that cannot be kept is told of, and an update says what it loses
   assert.equal(await page.locator('#update-lost').getAttribute('hidden'), null);
 });
 
-test('a kept session that cannot be read is told of, stays, and can be wiped', async () => {
-  const { context, page } = await site.open();
+/** Keeps a session of one image. @param {import('playwright-core').Page} page */
+async function keepOne(page) {
   await pick(page, [file('a.png', chest(1))]);
   await idle(page, 1);
   await page.getByText('Keep this session').click();
   await page.locator('#keep').check();
   await page.getByText('1 image is kept on this device.').waitFor();
+}
+
+test('a kept session that cannot be read is told of, stays, and can be wiped', async () => {
+  const { context, page } = await site.open();
+  await keepOne(page);
   const other = await context.newPage();
   await other.addInitScript(() => { IDBObjectStore.prototype.getAll = () => { throw new DOMException('lost', 'UnknownError'); }; });
   await other.goto(site.url);
@@ -733,11 +738,7 @@ test('a kept session that cannot be read is told of, stays, and can be wiped', a
 
 test('what one tab wiped, another does not write down again', async () => {
   const { context, page } = await site.open();
-  await pick(page, [file('a.png', chest(1))]);
-  await idle(page, 1);
-  await page.getByText('Keep this session').click();
-  await page.locator('#keep').check();
-  await page.getByText('1 image is kept on this device.').waitFor();
+  await keepOne(page);
   const other = await context.newPage();
   await other.goto(site.url);
   await ready(other);
