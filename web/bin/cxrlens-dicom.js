@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { createClassifier } from '../../build/web/classifier.js';
 import { identityOf } from '../../build/web/dicom.js';
 import { toDicomSr } from '../../build/web/dicom-sr.js';
+import { runCommand } from './command.js';
 
 const USAGE = `Usage: cxrlens-dicom [--frame N] [--window N] [--sr FOLDER] [--workers N] FILE|FOLDER...
 
@@ -119,6 +120,7 @@ async function writeReport(folder, result, image) {
   }
 }
 
+/** @returns {Promise<number>} the exit status */
 async function main() {
   let options;
   try {
@@ -128,7 +130,10 @@ async function main() {
     process.stderr.write(`cxrlens-dicom: ${/** @type {Error} */ (error).message}\n${USAGE}`);
     return 2;
   }
-  if (options.help) return void process.stdout.write(USAGE);
+  if (options.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
   const inputs = options.paths.flatMap(inputsOf);
   const cxr = await createClassifier({ workers: options.workers });
   // As many are read ahead as there are workers: a folder may be larger than the memory.
@@ -148,12 +153,4 @@ async function main() {
   return failures > 0 ? 1 : 0;
 }
 
-process.stdout.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
-  if (error.code === 'EPIPE') process.exit(0); // who reads has read enough
-  process.stderr.write(`cxrlens-dicom: cannot write the results: ${error.message}\n`);
-  process.exit(1);
-});
-main().then((status) => { process.exitCode = status ?? 0; }, (error) => {
-  process.stderr.write(`cxrlens-dicom: ${error.message}\n`);
-  process.exitCode = 2;
-});
+runCommand('cxrlens-dicom', main);

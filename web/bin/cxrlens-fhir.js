@@ -11,6 +11,7 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { toFhir, toOutcome } from '../../build/web/fhir.js';
+import { runCommand } from './command.js';
 
 const USAGE = `Usage: cxrlens classify --format json FILE... | cxrlens-fhir [OPTION...]
 
@@ -48,9 +49,17 @@ function resourceOf(line, options) {
   return toFhir(line, { ...options, picture });
 }
 
+function readArguments() {
+  try {
+    return parseArgs({ options: OPTIONS }).values;
+  } catch (error) {
+    throw new Error(`${/** @type {Error} */ (error).message}\n\n${USAGE}`);
+  }
+}
+
 /** @returns {Promise<number>} the exit status */
 async function main() {
-  const { values } = parseArgs({ options: OPTIONS });
+  const values = readArguments();
   if (values.help) {
     process.stdout.write(USAGE);
     return 0;
@@ -67,12 +76,4 @@ async function main() {
   return status;
 }
 
-process.stdout.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
-  if (error.code === 'EPIPE') process.exit(0); // who reads has read enough
-  process.stderr.write(`cxrlens-fhir: cannot write the results: ${error.message}\n`);
-  process.exit(1);
-});
-main().then((status) => { process.exitCode = status; }, (error) => {
-  process.stderr.write(`cxrlens-fhir: ${error.message}\n${String(error.code).startsWith('ERR_PARSE_ARGS') ? `\n${USAGE}` : ''}`);
-  process.exitCode = 2;
-});
+runCommand('cxrlens-fhir', main);
