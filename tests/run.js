@@ -138,11 +138,11 @@ const model = () => (list('tests/model', /^test_\w+\.py$/).length === 0 ? [] : [
   env: { PYTHONPATH: 'model' },
 }]);
 
-/** The first writes the declarations of what is built, which the second reads. @returns {Job[]} */
-const types = () => list('web', /^tsconfig.*\.json$/).map((name) => ({
-  name: `types (${name})`,
-  command: ['node_modules/.bin/tsc', '-p', `web/${name}`],
-}));
+/** The first writes the declarations of what is built, which the others read. @returns {Job[]} */
+const types = () => ['web', 'tests'].flatMap((folder) => list(folder, /^tsconfig.*\.json$/).map((name) => ({
+  name: `types (${folder}/${name})`,
+  command: ['node_modules/.bin/tsc', '-p', `${folder}/${name}`],
+})));
 
 /** What npm users get holds the declarations too. @returns {Job[]} */
 const packed = () => [

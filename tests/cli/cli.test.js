@@ -592,7 +592,7 @@ test('a map that is no number leaves the image as it is', () => {
   const { answers: [answer] } = classify(['--model', put('wild.cxrm', model), '--heatmap', join(folder, 'wild'), FILM]);
   const { values } = answer.heatmap.classes[0];
   assert.equal(answer.verdict, 'uncertain');
-  assert.ok(values.includes(null) && values.every((value) => value === null || value === 0), 'no number where there is evidence');
+  assert.ok(values.includes(null) && values.every((/** @type {number|null} */ value) => value === null || value === 0), 'no number where there is evidence');
   const [plain, picture] = classify([FILM, answer.heatmap.file]).answers;
   assert.deepEqual(picture.classes, plain.classes);
 });

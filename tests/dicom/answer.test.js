@@ -13,6 +13,7 @@ const { toFhir } = await import(new URL('fhir.js', web).href);
 const require = createRequire(import.meta.url);
 const { Fhir } = require('fhir');
 const Ajv = require('ajv/dist/2020.js').default;
+/** @type {any} a type guard, for which every answer would be unknown */
 const valid = new Ajv({ strict: true, allowUnionTypes: true }).compile(JSON.parse(readFileSync('web/result.schema.json', 'utf8')));
 
 const cxr = await createClassifier({ workers: 1 });
@@ -110,7 +111,7 @@ test('a frame with windows of its own is read and named by them, one without any
   const group = (/** @type {string[]} */ ...centres) => ({ '00289132': ['SQ', [{ '00281050': ['DS', centres], '00281051': ['DS', centres] }]] });
   const file = film({ '00280008': ['IS', '3'], '00281050': null, '00281051': null, 52009230: ['SQ', [group('2048'), group('1024', '512'), {}]] }, three);
   const dicom = await openDicom(file);
-  for (const [frame, window, centre] of [[0, 0, 2048], [1, 0, 1024], [1, 1, 512], [2, 0, undefined]]) {
+  for (const [frame, window, centre] of /** @type {[number, number, number?][]} */ ([[0, 0, 2048], [1, 0, 1024], [1, 1, 512], [2, 0]])) {
     const result = await cxr.classify(file, { dicom: { frame, window } });
     assert.equal(result.dicom.window?.centre, centre);
     assert.equal(result.warnings.includes('dicom-window'), centre === undefined);

@@ -17,10 +17,10 @@ const [LOSSLESS, RPCL, ANY] = ['201', '202', '203'].map((end) => `1.2.840.10008.
 function waves(bits, signed, count = width * height) {
   const below = randomSource(bits);
   const Samples = bits <= 8 ? Uint8Array : Uint16Array;
-  return Samples.from({ length: count }, (_, i) => {
+  return Samples.from(Array.from({ length: count }, (_, i) => {
     const value = 2 ** bits * (0.5 + 0.45 * Math.sin((i % width) / 13) * Math.cos(i / width / 17)) + below(2 ** Math.max(bits - 7, 1));
     return Math.floor(value) - (signed ? 2 ** (bits - 1) : 0);
-  });
+  }));
 }
 
 /**

@@ -1,4 +1,5 @@
 // openjph.js - High-Throughput JPEG 2000 made by OpenJPH, which shares nothing with the reader's OpenJPEG.
+// @ts-expect-error it has no types
 import factory from '@cornerstonejs/codec-openjph/wasmjs';
 
 const codec = await factory({});

@@ -24,10 +24,10 @@ function body(x, y) {
 function samples(bits, frames = 1) {
   const Samples = bits === 8 ? Uint8Array : Uint16Array;
   const area = SIDE * SIDE;
-  return Samples.from({ length: frames * area }, (_, i) => {
+  return Samples.from(Array.from({ length: frames * area }, (_, i) => {
     const shade = body((i % SIDE) / SIDE, Math.floor((i % area) / SIDE) / SIDE);
     return Math.round((2 ** bits - 1) * (i < area ? shade : 1 - shade));
-  });
+  }));
 }
 
 /** @param {Record<string, any>} [more] @param {8|12} [bits] @param {number} [frames] */
@@ -35,7 +35,7 @@ const film = (more = {}, bits = 8, frames = 1) => dicomFile(radiograph({ width: 
 
 /** @param {import('playwright-core').Page} page @returns {Promise<any[]>} */
 const results = (page) => page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results.map(
-  ({ heatmap, ...rest }) => rest));
+  (/** @type {any} */ { heatmap, ...rest }) => rest));
 /** @param {import('playwright-core').Page} page @param {string} selector */
 const part = (page, selector) => page.locator('cxr-lens').locator(selector);
 /** The middle column of what the viewer shows, as one gray a row. @param {import('playwright-core').Page} page */

@@ -155,7 +155,7 @@ test('padding is black, whether or not the picture is inverted, and does not wid
   assert.deepEqual(new Set(gray.subarray(0, 100)), new Set([0]), 'Pixel Padding Range Limit');
 });
 
-/** @param {number[]} entries @param {number} first @param {number} bits */
+/** @param {number[]} entries @param {number} first @param {number} bits @returns {Record<string, any>[]} */
 const lut = (entries, first, bits) => [
   {
     '00283002': ['US', [entries.length % 65536, first, bits]],
@@ -196,7 +196,7 @@ test('an empty VOI LUT is passed over, and one of a functional group is read', a
   assert.deepEqual(await shades(deep({ ...windowed(1000, 500), ...empty })), await shades(deep(windowed(1000, 500))));
   const voi = { '00283010': ['SQ', lut([0, 255, 0, 255], 1000, 8)] };
   const file = deep({ 52009230: ['SQ', [{ '00289132': ['SQ', [{ ...windowed(1000, 500), ...voi }]] }]] });
-  assert.deepEqual((await openDicom(file)).windowsOf().map(({ kind }) => kind), ['lut', 'window']);
+  assert.deepEqual((await openDicom(file)).windowsOf().map((/** @type {any} */ { kind }) => kind), ['lut', 'window']);
   assert.deepEqual(await shades(file), await shades(deep(voi)));
 });
 
@@ -245,7 +245,7 @@ test('windows that the standard forbids are passed over', async () => {
 test('a window without its centre or its width takes no other\'s', async () => {
   const { windowsOf } = await openDicom(deep({ '00280031': null, '00280004': ['CS', 'MONOCHROME2'],
     '00281050': ['DS', '\\200'], '00281051': ['DS', '100\\400'], '00281055': ['LO', 'A\\B'] }));
-  assert.deepEqual(windowsOf().map(({ window, explanation }) => [window?.centre, window?.width, explanation]), [[200, 400, 'B']]);
+  assert.deepEqual(windowsOf().map((/** @type {any} */ { window, explanation }) => [window?.centre, window?.width, explanation]), [[200, 400, 'B']]);
 });
 
 test('a modality LUT is the whole range, so no window is missed', async () => {

@@ -33,9 +33,9 @@ function body(x, y) {
 function film(bits) {
   const Samples = bits === 8 ? Uint8Array : Uint16Array;
   const most = 2 ** bits - 1;
-  return Samples.from({ length: width * height }, (_, i) =>
+  return Samples.from(Array.from({ length: width * height }, (_, i) =>
     Math.round(most * body((i % width) / width, Math.floor(i / width) / height)),
-  );
+  ));
 }
 
 /** @param {Uint8Array|Uint16Array} samples */
@@ -98,6 +98,7 @@ test('a LUT and the window that it draws give the same bits; overlays change not
   const window = { '00281050': ['DS', '2048'], '00281051': ['DS', '4096'] };
   const expected = await classifyDicom(dicomFile(radiograph(image, window)));
   const entries = Array.from({ length: 4096 }, (_, i) => i);
+  /** @type {Record<string, any>} */
   const lut = { '00283010': ['SQ', [{ '00283002': ['US', [4096, 0, 12]], '00283006': ['US', entries] }]] };
   assert.deepEqual(await classifyDicom(dicomFile(radiograph(image, lut))), expected);
   const overlaid = { ...image, pixels: image.pixels.map((v, i) => v | (i % 2 ? 0x8000 : 0)) };

@@ -45,7 +45,7 @@ for (const verdict of ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity', 
     assert.match(said, /IMAGE:.*1\.2\.3\.4\.5\.6/);
     assert.match(said, /not a medical device/);
     const figures = [...said.matchAll(/NUM:\(probability-([\w-]+),99CXRLENS,"[^"]*"\)="([\d.]+)"/g)].map(([, id, figure]) => [id, Number(figure)]);
-    const expected = result.gate.accepted ? result.classes.map(({ id, probability }) => [id, Number(probability.toFixed(6))]) : [];
+    const expected = result.gate.accepted ? result.classes.map((/** @type {any} */ { id, probability }) => [id, Number(probability.toFixed(6))]) : [];
     assert.deepEqual(figures, expected);
     const code = { normal: '168733007,SCT', 'viral-pneumonia': '75570004,SCT' }[verdict] ?? `${verdict},99CXRLENS`;
     assert.match(said, new RegExp(`CODE:\\(verdict,99CXRLENS,[^\\n]*=\\(${code},`));

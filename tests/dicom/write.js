@@ -62,7 +62,7 @@ function elementsOf(elements, implicit) {
 /**
  * @param {Record<string, Element>} elements by tag, '00280010'
  * @param {FileOptions} [options]
- * @returns {Buffer}
+ * @returns {Buffer<ArrayBuffer>}
  */
 export function dicomFile(
   elements,

@@ -329,7 +329,7 @@ test('taken out during a cover test, it draws nothing until it comes back', asyn
     lens.remove();
     const { observe } = ResizeObserver.prototype;
     let viewers = 0;
-    ResizeObserver.prototype.observe = function watched(...args) {
+    ResizeObserver.prototype.observe = function watched(/** @type {Parameters<typeof observe>} */ ...args) {
       viewers += 1;
       return observe.apply(this, args);
     };

@@ -553,7 +553,7 @@ async function print(page, name) {
   await page.evaluate(() => {
     // A headless browser has no print dialogue: note the call instead.
     const insert = Element.prototype.append;
-    Element.prototype.append = function append(...nodes) {
+    Element.prototype.append = function append(/** @type {(Node|string)[]} */ ...nodes) {
       insert.apply(this, nodes);
       for (const node of nodes) if (node instanceof HTMLIFrameElement && node.contentWindow) node.contentWindow.print = () => { document.body.dataset.printed = 'yes'; };
     };
@@ -660,10 +660,10 @@ test('a synthetic film is one press away, or all of them', async () => {
   await page.getByRole('button', { name: 'All eight at once' }).click();
   await idle(page, 8);
   const all = await results();
-  assert.ok(all.every(({ gate }) => gate.accepted));
+  assert.ok(all.every((/** @type {any} */ { gate }) => gate.accepted));
   // Each is drawn from one class's films, so the engine should see that class in it.
-  const best = ({ classes }) => classes.reduce((a, b) => (b.probability > a.probability ? b : a)).id;
-  assert.deepEqual(all.map((result) => `synthetic-${best(result)}`), all.map(({ file }) => file.replace(/-\d\.jpg$/, '')));
+  const best = (/** @type {any} */ { classes }) => classes.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.probability > a.probability ? b : a)).id;
+  assert.deepEqual(all.map((/** @type {any} */ result) => `synthetic-${best(result)}`), all.map((/** @type {any} */ { file }) => file.replace(/-\d\.jpg$/, '')));
   assert.deepEqual(troubles, []);
 });
 

@@ -66,6 +66,9 @@ export const bitsOf = ({ image, verdict, classes, gate, warnings, heatmap }) => 
 export const failsWith = (code, more = {}) => (/** @type {any} */ error) => {
   if (!(error instanceof CxrError)) throw error;
   if (error.code !== code) throw new Error(`code is ${error.code}, not ${code}: ${error.message}`);
-  for (const [key, value] of Object.entries(more)) if (error[key] !== value) throw new Error(`${key} is ${error[key]}`);
+  for (const [key, value] of Object.entries(more)) {
+    const got = /** @type {any} */ (error)[key];
+    if (got !== value) throw new Error(`${key} is ${got}`);
+  }
   return typeof error.message === 'string' && /^[A-Z`].*\.$/s.test(error.message);
 };
