@@ -273,6 +273,7 @@ export class CxrLens extends HTMLElement {
     if (this.#trouble) this.#tell('');
     this.#skipped = 0;
     const items = this.#queue.add(list);
+    if (items.length > 1) this.#running = true; // they may all be read before the next frame
     this.#select(items[0]);
     return items;
   }

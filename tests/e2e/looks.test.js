@@ -78,6 +78,10 @@ test('live regions tell of the end', async () => {
   await pick(page, some());
   await idle(page, 3);
   await page.locator('cxr-lens [aria-live]', { hasText: 'Finished: 2 images read.' }).waitFor({ state: 'attached' });
+  await page.locator('cxr-lens').getByRole('button', { name: 'Clear all' }).click();
+  await page.evaluate(() => { window.requestAnimationFrame = (draw) => window.setTimeout(draw, 3000, 0); }); // before a frame, all are read
+  await pick(page, [...some(), file('c.png', chest(3))]);
+  await page.locator('cxr-lens [aria-live]', { hasText: 'Finished: 3 images read. 1 could not be read.' }).waitFor({ state: 'attached' });
 });
 
 test('the verdict never rests on colour alone', async () => {
