@@ -359,7 +359,7 @@ async function bare(from, query, { address = `${origin.lens}/embed.html`, model 
   }, `${address}?${query}`);
   return {
     ...visited,
-    /** @param {any[]} messages */
+    /** @param {any[]} messages @returns {Promise<any[]>} */
     async ask(messages) {
       await visited.page.evaluate((messages) => {
         const { heard, send } = /** @type {any} */ (window);
@@ -398,7 +398,7 @@ test('an origin that is not on the list hears nothing, whatever it says', async 
     await context.close();
   }
   const { ask } = await bare(origin.other, `origin=${origin.frame}&origin=${origin.other}`);
-  assert.equal((await ask([handshake])).find((/** @type {any} */ { to }) => to === 'h')?.payload.protocol, 1, 'one of several on the list is answered');
+  assert.equal((await ask([handshake])).find(({ to }) => to === 'h')?.payload.protocol, 1, 'one of several on the list is answered');
 });
 
 test('a host that names origins in embed.html itself keeps to them', async () => {
@@ -409,7 +409,7 @@ test('a host that names origins in embed.html itself keeps to them', async () =>
   for (const [from, expected] of [[origin.other, undefined], [origin.frame, 1]]) {
     const query = `origin=${origin.frame}&origin=${origin.other}`;
     const { ask, context } = await bare(String(from), query, { address: `${origin.element}/cxrlens/embed-fixed.html` });
-    assert.equal((await ask([handshake])).find((/** @type {any} */ { to }) => to === 'h')?.payload.protocol, expected);
+    assert.equal((await ask([handshake])).find(({ to }) => to === 'h')?.payload.protocol, expected);
     await context.close();
   }
 });
@@ -427,7 +427,7 @@ test('another window than the parent is not heard, though its origin is on the l
   }, [origin.frame, origin.other]);
   await settled(page);
   assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).heard), []);
-  assert.equal((await ask([handshake])).find((/** @type {any} */ { to }) => to === 'h')?.payload.protocol, 1, 'the parent is answered');
+  assert.equal((await ask([handshake])).find(({ to }) => to === 'h')?.payload.protocol, 1, 'the parent is answered');
 });
 
 test('malformed and premature messages: a typed error or nothing', async () => {
@@ -435,7 +435,7 @@ test('malformed and premature messages: a typed error or nothing', async () => {
   const noise = [null, undefined, 0, '', 'text', [], {}, { messageId: 1, messageType: 'cxr.clear' }, { messageId: '', messageType: {} }, { messageId: 'x'.repeat(1e6), messageType: 'cxr.clear' }, { responseToMessageId: 'h', payload: {} }];
   assert.deepEqual(await ask(noise), []);
   const early = await ask([{ messageId: '1', messageType: 'cxr.classify', payload: {} }, { ...handshake, messageId: '2', payload: { protocol: 2 } }, { messageId: '3', messageType: 'status.handshake' }]);
-  assert.deepEqual(early.map((/** @type {any} */ { to, code }) => [to, code]), [['1', 'handshake'], ['2', 'protocol'], ['3', 'protocol']]);
+  assert.deepEqual(early.map(({ to, code }) => [to, code]), [['1', 'handshake'], ['2', 'protocol'], ['3', 'protocol']]);
   const [hands] = await ask([handshake]);
   assert.equal(hands.payload.protocol, 1);
   const ids = await ask([
@@ -444,7 +444,7 @@ test('malformed and premature messages: a typed error or nothing', async () => {
     { messageId: '10', messageType: 'cxr.classify', payload: { image: 'data:image/png;base64,AAAA' } }, { messageId: '11', messageType: 'cxr.configure', payload: { toString: 1 } },
     { messageId: '12', messageType: 'cxr.configure', payload: { lang: 7 } }, { messageId: '13', messageType: 'cxr.cancel', payload: { messageId: {} } },
   ]);
-  const codes = Object.fromEntries(ids.map((/** @type {any} */ { to, code }) => [to, code ?? 'done']));
+  const codes = Object.fromEntries(ids.map(({ to, code }) => [to, code ?? 'done']));
   assert.deepEqual(codes, { 4: 'message-type', 5: 'message-type', 6: 'message-type', 7: 'argument', 8: 'argument', 9: 'argument', 10: 'argument', 11: 'argument', 12: 'argument', 13: 'done' });
   assert.deepEqual(troubles.filter((text) => !/\.cxrm/.test(text)), []);
 });

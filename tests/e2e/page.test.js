@@ -647,6 +647,7 @@ test('on a narrow screen exports have their words, and two images side by side s
 test('a synthetic film is one press away, or all of them', async () => {
   const { page, troubles } = await site.open();
   const samples = page.locator('[data-sample]:not(.all)');
+  /** @returns {Promise<any[]>} */
   const results = () => page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results);
   assert.equal(await samples.count(), 4);
   for (let i = 0; i < 4; i++) {
@@ -660,10 +661,10 @@ test('a synthetic film is one press away, or all of them', async () => {
   await page.getByRole('button', { name: 'All eight at once' }).click();
   await idle(page, 8);
   const all = await results();
-  assert.ok(all.every((/** @type {any} */ { gate }) => gate.accepted));
+  assert.ok(all.every(({ gate }) => gate.accepted));
   // Each is drawn from one class's films, so the engine should see that class in it.
   const best = (/** @type {any} */ { classes }) => classes.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.probability > a.probability ? b : a)).id;
-  assert.deepEqual(all.map((/** @type {any} */ result) => `synthetic-${best(result)}`), all.map((/** @type {any} */ { file }) => file.replace(/-\d\.jpg$/, '')));
+  assert.deepEqual(all.map((result) => `synthetic-${best(result)}`), all.map(({ file }) => file.replace(/-\d\.jpg$/, '')));
   assert.deepEqual(troubles, []);
 });
 

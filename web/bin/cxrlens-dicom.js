@@ -127,8 +127,7 @@ async function main() {
     options = readArguments();
     if (options.sr) mkdirSync(options.sr, { recursive: true });
   } catch (error) {
-    process.stderr.write(`cxrlens-dicom: ${/** @type {Error} */ (error).message}\n${USAGE}`);
-    return 2;
+    throw new Error(`${/** @type {Error} */ (error).message}\n${USAGE.trimEnd()}`);
   }
   if (options.help) {
     process.stdout.write(USAGE);

@@ -53,7 +53,7 @@ function readArguments() {
   try {
     return parseArgs({ options: OPTIONS }).values;
   } catch (error) {
-    throw new Error(`${/** @type {Error} */ (error).message}\n\n${USAGE}`);
+    throw new Error(`${/** @type {Error} */ (error).message}\n\n${USAGE.trimEnd()}`);
   }
 }
 
