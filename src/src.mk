@@ -1,0 +1,79 @@
+# Compiles the engine: each variant of the library, the command and the shared library.
+
+# ---- compiling -------------------------------------------------------------------------------------
+
+ENGINE  := $(filter-out src/wasm.c src/cli%.c,$(wildcard src/*.c))
+CLI     := $(wildcard src/cli*.c)
+UNIT    := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+UNIT_HELPERS := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c tests/unit/*.h))
+MACHINE := $(shell uname -m)
+
+CC      := gcc
+CLANG   := clang-19
+AR      := ar
+WARN    := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla -Werror
+# -ffp-contract=off: the same bits everywhere; -fwrapv: stb_image counts on it
+BASE    := -std=c11 $(WARN) -ffp-contract=off -Isrc -isystem $(STB)
+NATIVE  := -O3 -g -fPIC -fvisibility=hidden -fstack-protector-strong $(if $(findstring FORTIFY,$(CFLAGS)),,-D_FORTIFY_SOURCE=2) -ffile-prefix-map=$(CURDIR)=. \
+           -DCXR_MODEL_PATH='"$(PREFIX)/share/cxrlens/cxrlens.cxrm"'
+ARCH    := $(if $(filter x86_64,$(MACHINE)),-msse4.2)
+SANITISE := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined
+
+# $(call variant,name,compiler,flags,sources,set-up): objects and libcxr.a in build/obj/NAME
+define variant
+$(BUILD)/obj/$(1)/%.o: src/%.c Makefile $(STB_HEADERS) | $(5)
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(2) $(BASE) $(3) $$(if $$(filter image,$$*),-fwrapv) -MMD -MP -c $$< -o $$@
+
+$(BUILD)/obj/$(1)/libcxr.a: $(4:src/%.c=$(BUILD)/obj/$(1)/%.o)
+	$$(call say,AR,$$@)
+	$(Q)rm -f $$@ && $(if $(filter wasm-%,$(1)),emar,$(AR)) rcD $$@ $$^
+
+-include $(wildcard $(BUILD)/obj/$(1)/*.d)
+endef
+
+comma := ,
+
+# $(call programs,name,compiler,flags): the command line and the unit tests of a variant
+define programs
+$(BUILD)/obj/$(1)/cxrlens: $(CLI:src/%.c=$(BUILD)/obj/$(1)/%.o) $(BUILD)/obj/$(1)/libcxr.a
+	$$(call say,LINK,$$@)
+	$(Q)$(2) $(3) $$^ -o $$@ -lz -lm
+
+$(BUILD)/tests/$(1)/test_%: tests/unit/test_%.c $(UNIT_HELPERS) $(BUILD)/obj/$(1)/libcxr.a | setup-test
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(2) $(BASE) $(3) $$(filter %.c %.a,$$^) -o $$@ -lcmocka -lm
+endef
+
+# The builds whose answers must be the same to the last bit.
+VARIANTS := native scalar relaxed clang asan
+
+$(eval $(call variant,native,$(CC),$(NATIVE) $(ARCH) $(CFLAGS) -DNDEBUG,$(ENGINE),setup-native))
+$(eval $(call variant,scalar,$(CC),-O3 -g -DCXR_SCALAR=1,$(ENGINE),setup-native))
+$(eval $(call variant,relaxed,$(CC),-O2 -g $(ARCH) -DCXR_EMULATE_RELAXED,$(ENGINE),setup-native))
+$(eval $(call variant,clang,$(CLANG),-O2 -g $(ARCH),$(ENGINE),setup-wasm))
+$(eval $(call variant,asan,$(CLANG),$(SANITISE) $(ARCH),$(ENGINE),setup-test))
+$(eval $(call variant,fuzz,$(CLANG),$(SANITISE) $(ARCH) -fsanitize=fuzzer-no-link,$(ENGINE),setup-test))
+
+$(eval $(call programs,native,$(CC),$(NATIVE) $(ARCH) $(LDFLAGS) -pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now))
+$(eval $(call programs,scalar,$(CC),-g -DCXR_SCALAR=1))
+$(eval $(call programs,relaxed,$(CC),-g $(ARCH) -DCXR_EMULATE_RELAXED))
+$(eval $(call programs,clang,$(CLANG),-g $(ARCH)))
+$(eval $(call programs,asan,$(CLANG),$(SANITISE) $(ARCH)))
+
+# ---- native: the command and the libraries -------------------------------------------------------------
+
+.PHONY: native wasm fuzzers test-programs-quick
+native: $(BUILD)/cxrlens $(BUILD)/libcxr.a $(BUILD)/libcxr.so.0 ## build the command and the libraries into build/
+
+$(BUILD)/cxrlens: $(BUILD)/obj/native/cxrlens
+	$(Q)ln -f $< $@
+
+$(BUILD)/libcxr.a: $(BUILD)/obj/native/libcxr.a
+	$(Q)ln -f $< $@
+
+$(BUILD)/libcxr.so.0: $(ENGINE:src/%.c=$(BUILD)/obj/native/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -shared -Wl,-soname,libcxr.so.0 -Wl,-z,relro,-z,now -Wl,--no-undefined $(LDFLAGS) $^ -o $@

@@ -1,0 +1,19 @@
+# Builds the programs that tests/run.js runs, and the fuzzers.
+
+# ---- tests ------------------------------------------------------------------------------------------------
+
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
+
+$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(UNIT_HELPERS) $(BUILD)/obj/fuzz/libcxr.a | setup-test
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BASE) -Itests/unit $(SANITISE) $(ARCH) -fsanitize=fuzzer $(filter %.c %.a,$^) -o $@ -lm
+
+# what tests/run.js runs
+test-programs: all fuzzers $(BUILD)/bench/instructions $(foreach v,$(VARIANTS),$(BUILD)/obj/$(v)/cxrlens) \
+               $(foreach v,$(filter-out relaxed,$(VARIANTS)),$(UNIT:%=$(BUILD)/tests/$(v)/%)) $(BUILD)/tests/relaxed/test_kernels
+test-programs-quick: native wasm $(UNIT:%=$(BUILD)/tests/native/%)
+
+-include tests/bench/bench.mk
