@@ -10,7 +10,7 @@ BUILD   := build
 PREFIX  ?= /usr/local
 PORT    ?= 8080
 FUZZ_SECONDS ?= 60
-VERSION := $(shell sed -n 's/^.define CXR_VERSION_STRING "\(.*\)"/\1/p' src/cxr.h)
+VERSION := $(shell sed -n 's/^.define CXR_VERSION_STRING "\(.*\)"/\1/p' src/include/cxr.h)
 PYTHON  ?= /usr/bin/python3
 Q       := $(if $(V),,@)
 say      = @printf '  %-8s %s\n' '$(1)' '$(2)'
@@ -66,13 +66,13 @@ install: native ## install command, libraries, header, man page and model under 
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig' \
 	    '$(DESTDIR)$(PREFIX)/share/man/man1' '$(DESTDIR)$(PREFIX)/share/cxrlens'
 	install -m 755 $(BUILD)/cxrlens '$(DESTDIR)$(PREFIX)/bin/cxrlens'
-	install -m 644 src/cxr.h '$(DESTDIR)$(PREFIX)/include/cxr.h'
+	install -m 644 src/include/cxr.h '$(DESTDIR)$(PREFIX)/include/cxr.h'
 	install -m 644 $(BUILD)/libcxr.a '$(DESTDIR)$(PREFIX)/lib/libcxr.a'
 	install -m 755 $(BUILD)/libcxr.so.0 '$(DESTDIR)$(PREFIX)/lib/libcxr.so.0'
 	ln -sf libcxr.so.0 '$(DESTDIR)$(PREFIX)/lib/libcxr.so'
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' src/cxrlens.pc.in >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/cxrlens.pc'
 	chmod 644 '$(DESTDIR)$(PREFIX)/lib/pkgconfig/cxrlens.pc'
-	install -m 644 src/cxrlens.1 '$(DESTDIR)$(PREFIX)/share/man/man1/cxrlens.1'
+	install -m 644 src/cli/cxrlens.1 '$(DESTDIR)$(PREFIX)/share/man/man1/cxrlens.1'
 	install -m 644 model/cxrlens.cxrm '$(DESTDIR)$(PREFIX)/share/cxrlens/cxrlens.cxrm'
 	[ -n '$(DESTDIR)' ] || ldconfig 2>/dev/null || true # so that programs find the library
 

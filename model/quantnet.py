@@ -89,7 +89,7 @@ def largest_sum(weight: torch.Tensor, input_top: int) -> int:
 def weight_scale(weight: torch.Tensor, bias: torch.Tensor, input_top: int) -> torch.Tensor:
     """One scale per output channel, so that its largest weight becomes 127.
 
-    A pointwise channel gets a larger one where its weights would not be light (CXR_LIGHT in src/kernels.h), which costs
+    A pointwise channel gets a larger one where its weights would not be light (CXR_LIGHT in src/kernels/kernels.h), which costs
     little exactness and makes the engine faster; so does one that hardly depends on its inputs, so that its bias remains
     a small integer; one whose products the engine could not bound gets a smaller one, and its largest weights are clamped.
     """

@@ -8,8 +8,9 @@
 #include "head.h"
 #include "image.h"
 #include "model_file.h"
+#include "orientation.h"
 #include "preprocess.h"
-#include "righting.h"
+#include "window.h"
 
 #define MAX_LABEL_BYTES 256u
 
@@ -19,7 +20,7 @@ struct cxr_model {
     struct cxr_head head;
     cxr_clock *now_ms;
     uint8_t *film;      /* [side][side], the input as it came; in the arena, behind the graph's part */
-    enum cxr_turn turn; /* how the last film was righted */
+    enum cxr_orientation turn; /* how the last film was righted */
     int has_result;
     uint32_t class_count;
     const char *classes[CXR_MAX_CLASSES]; /* into labels */
@@ -141,8 +142,8 @@ void cxr_model_info(const struct cxr_model *model, struct cxr_model_info *info) 
 static double now(const struct cxr_model *model) { return model->now_ms ? model->now_ms() : 0.0; }
 
 /* The film, turned -> logits to verdict of *result. */
-static void run_turned(struct cxr_model *model, enum cxr_turn turn, struct cxr_result *result) {
-    cxr_turn_plane(model->film, model->graph.input.width, turn, cxr_graph_input(&model->graph));
+static void run_oriented(struct cxr_model *model, enum cxr_orientation turn, struct cxr_result *result) {
+    cxr_orient_plane(model->film, model->graph.input.width, turn, cxr_graph_input(&model->graph));
     cxr_graph_run(&model->graph);
     cxr_head_run(&model->head, cxr_graph_output(&model->graph, model->graph.step_count - 1), result);
     model->turn = turn;
@@ -151,20 +152,20 @@ static void run_turned(struct cxr_model *model, enum cxr_turn turn, struct cxr_r
 
 /* A film that the gate refuses may lie on its side, on its head, or be a negative. The turn that the gate likes
  * best is taken if it passes the stricter threshold of the model; otherwise the film stays refused as it came. */
-static void run_righting(struct cxr_model *model, struct cxr_result *result) {
-    run_turned(model, CXR_TURN_NONE, result);
+static void run_upright(struct cxr_model *model, struct cxr_result *result) {
+    run_oriented(model, CXR_ORIENT_NONE, result);
     if (result->gate_accepted) return;
-    enum cxr_turn best = CXR_TURN_NONE;
-    float best_score = model->head.righting_threshold;
-    for (int turn = CXR_TURN_NONE + 1; turn < CXR_TURN_COUNT; turn++) {
-        run_turned(model, (enum cxr_turn)turn, result);
+    enum cxr_orientation best = CXR_ORIENT_NONE;
+    float best_score = model->head.oriented_threshold;
+    for (int turn = CXR_ORIENT_NONE + 1; turn < CXR_ORIENT_COUNT; turn++) {
+        run_oriented(model, (enum cxr_orientation)turn, result);
         if (!(result->gate_score >= best_score)) continue;
-        best = (enum cxr_turn)turn;
+        best = (enum cxr_orientation)turn;
         best_score = result->gate_score;
     }
-    if (best != model->turn) run_turned(model, best, result);
-    if (best == CXR_TURN_INVERT) result->warnings |= CXR_WARN_INVERTED;
-    else if (best != CXR_TURN_NONE) result->warnings |= CXR_WARN_ROTATED;
+    if (best != model->turn) run_oriented(model, best, result);
+    if (best == CXR_ORIENT_INVERT) result->warnings |= CXR_WARN_INVERTED;
+    else if (best != CXR_ORIENT_NONE) result->warnings |= CXR_WARN_ROTATED;
 }
 
 /* Gray image -> result; the image stays the caller's. */
@@ -175,7 +176,7 @@ static enum cxr_status classify_image(struct cxr_model *model, const struct cxr_
                                             &result->warnings);
     if (status != CXR_OK) return status;
     double ready = now(model);
-    run_righting(model, result);
+    run_upright(model, result);
     result->network_ms = now(model) - ready;
     result->preprocess_ms = ready - start;
     result->image_format = (uint32_t)image->format;
@@ -220,7 +221,7 @@ enum cxr_status cxr_heatmap(const struct cxr_model *model, uint32_t class_index,
     for (size_t y = 0; y < side; y++)
         for (size_t x = 0; x < side; x++) /* in the frame of the image as it came */
             map[y * side + x] =
-                cxr_head_activation(&model->head, features, cxr_turned_index(y, x, side, model->turn), class_index);
+                cxr_head_activation(&model->head, features, cxr_oriented_index(y, x, side, model->turn), class_index);
     if (bias) *bias = model->head.bias[class_index];
     return CXR_OK;
 }

@@ -1,5 +1,5 @@
 /* graph.c - see graph.h. Adding an operator: an opcode in model_file.h, a row in `operators` here, a kernel in
- * kernels.h, kernels_ref.c and kernels_simd.c. */
+ * kernels/kernels.h, ref.c and simd.c. */
 #include "graph.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #ifndef CXR_GRAPH_H
 #define CXR_GRAPH_H
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 #include "model_file.h"
 
 #define CXR_MAX_OPS 256u

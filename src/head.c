@@ -33,7 +33,7 @@ enum cxr_status cxr_head_open(const struct cxr_model_file *file, const struct cx
         return CXR_E_MODEL_INVALID;
     head->gate_threshold = *gate;
     head->doubt_threshold = *doubt;
-    head->righting_threshold = *righting;
+    head->oriented_threshold = *righting;
     return CXR_OK;
 }
 

@@ -12,7 +12,7 @@ struct cxr_head {
     const float *calibration_scale; /* [class_count] */
     const float *calibration_bias;  /* [class_count] */
     float gate_threshold, doubt_threshold;
-    float righting_threshold;       /* of the gate's score, for a film turned or inverted by us */
+    float oriented_threshold;       /* of the gate's score, for a film turned or inverted by us */
     float scale;                    /* of the map's u7 values */
     uint32_t cells, channels, class_count;
 };

@@ -11,8 +11,4 @@
 enum cxr_status cxr_preprocess(const struct cxr_image *image, uint32_t width, uint32_t height, uint8_t *out,
                                uint32_t *warnings);
 
-/* Applies bit mask, sign, padding, rescale, window and inversion to decoded pixels:
- * *image gets u16 pixels of its own. Errors: CXR_E_ARGUMENT, CXR_E_MEMORY, CXR_E_IMAGE_SIDE, _PIXELS, _SMALL. */
-enum cxr_status cxr_window_gray16(const struct cxr_gray16 *source, struct cxr_image *image);
-
 #endif

@@ -2,10 +2,10 @@
 
 # ---- compiling -------------------------------------------------------------------------------------
 
-ENGINE  := $(filter-out src/wasm.c src/cli%.c,$(wildcard src/*.c))
-CLI     := $(wildcard src/cli*.c)
-UNIT    := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
-UNIT_HELPERS := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c tests/unit/*.h))
+ENGINE  := $(filter-out src/wasm.c,$(wildcard src/*.c src/kernels/*.c))
+CLI     := $(wildcard src/cli/*.c)
+UNIT    := $(patsubst tests/src/%.c,%,$(wildcard tests/src/test_*.c))
+UNIT_HELPERS := $(filter-out tests/src/test_%,$(wildcard tests/src/*.c tests/src/*.h))
 MACHINE := $(shell uname -m)
 
 CC      := gcc
@@ -13,7 +13,7 @@ CLANG   := clang-19
 AR      := ar
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla -Werror
 # -ffp-contract=off: the same bits everywhere; -fwrapv: stb_image counts on it
-BASE    := -std=c11 $(WARN) -ffp-contract=off -Isrc -isystem $(STB)
+BASE    := -std=c11 $(WARN) -ffp-contract=off -Isrc/include -Isrc -isystem $(STB)
 NATIVE  := -O3 -g -fPIC -fvisibility=hidden -fstack-protector-strong $(if $(findstring FORTIFY,$(CFLAGS)),,-D_FORTIFY_SOURCE=2) -ffile-prefix-map=$(CURDIR)=. \
            -DCXR_MODEL_PATH='"$(PREFIX)/share/cxrlens/cxrlens.cxrm"'
 ARCH    := $(if $(filter x86_64,$(MACHINE)),-msse4.2)
@@ -30,7 +30,7 @@ $(BUILD)/obj/$(1)/libcxr.a: $(4:src/%.c=$(BUILD)/obj/$(1)/%.o)
 	$$(call say,AR,$$@)
 	$(Q)rm -f $$@ && $(if $(filter wasm-%,$(1)),emar,$(AR)) rcD $$@ $$^
 
--include $(wildcard $(BUILD)/obj/$(1)/*.d)
+-include $(wildcard $(BUILD)/obj/$(1)/*.d $(BUILD)/obj/$(1)/*/*.d)
 endef
 
 comma := ,
@@ -41,7 +41,7 @@ $(BUILD)/obj/$(1)/cxrlens: $(CLI:src/%.c=$(BUILD)/obj/$(1)/%.o) $(BUILD)/obj/$(1
 	$$(call say,LINK,$$@)
 	$(Q)$(2) $(3) $$^ -o $$@ -lz -lm
 
-$(BUILD)/tests/$(1)/test_%: tests/unit/test_%.c $(UNIT_HELPERS) $(BUILD)/obj/$(1)/libcxr.a | setup-test
+$(BUILD)/tests/$(1)/test_%: tests/src/test_%.c $(UNIT_HELPERS) $(BUILD)/obj/$(1)/libcxr.a | setup-test
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
 	$(Q)$(2) $(BASE) $(3) $$(filter %.c %.a,$$^) -o $$@ -lcmocka -lm

@@ -1,77 +1,11 @@
 /**
- * Who may know whom: each file of the engine includes only what its room allows, and the page's files import in one
- * direction only. A new file of the engine fails here until it has been given its place, and so does a permission that
- * nobody uses.
+ * Who may know whom in web/: files import in one direction only, and a permission that nobody uses fails.
+ * tests/src/layers.test.js holds the same for src/.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join, normalize } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
-
-// ---- C ----------------------------------------------------------------------------------------------------
-
-/** Own headers that a room (a .c and a .h of one name) may include beside its own .h. @type {Record<string, string[]>} */
-const MAY_INCLUDE = {
-  cxr: ['graph', 'head', 'image', 'model_file', 'preprocess', 'righting'],
-  cxr_header: [],
-  exp: [],
-  graph: ['kernels', 'model_file'],
-  head: ['exp', 'model_file'],
-  image: ['cxr'],
-  kernels: ['simd'],
-  kernels_pairs: ['kernels_simd.c', 'simd'],
-  kernels_ref: ['kernels'],
-  kernels_simd: ['kernels', 'simd'],
-  model_file: ['cxr', 'sha256'],
-  preprocess: ['exp', 'image', 'simd'],
-  righting: [],
-  sha256: [],
-  simd: [],
-  wasm: ['cxr'],
-  cli: ['cxr', 'sha256'],
-  cli_bench: ['cli'],
-  cli_heatmap: ['cli', 'image', 'preprocess'],
-  cli_input: ['cli'],
-  cli_output: ['cli'],
-};
-
-/** Headers from outside that only some rooms may include. */
-const ONLY_FOR = [
-  { header: /^(stdio|getopt|dirent|fcntl|unistd|time|strings|sys\/.*)\.h$/, rooms: /^cli/ },
-  { header: /^stb_image\.h$/, rooms: /^image$/ },
-  { header: /^stb_image_write\.h$/, rooms: /^cli_(heatmap|bench)$/ },
-  { header: /^(wasm_simd128\.h|simde\/.*)$/, rooms: /^simd$/ },
-];
-
-const sources = readdirSync('src').filter((name) => /\.[ch]$/.test(name));
-const includesOf = (/** @type {string} */ name) => [...readFileSync(`src/${name}`, 'utf8')
-  .matchAll(/^\s*#\s*include\s+[<"]([^>"]+)[>"]/gm)].map((match) => match[1]);
-const roomOf = (/** @type {string} */ name) => (name === 'cxr.h' ? 'cxr_header' : basename(name).replace(/\.[ch]$/, ''));
-
-test('every file of src/ has a room', () => {
-  assert.deepEqual(sources.filter((name) => !(roomOf(name) in MAY_INCLUDE)), []);
-});
-
-for (const name of sources) {
-  test(`src/${name} includes what its room allows`, () => {
-    const room = roomOf(name);
-    const allowed = [...(MAY_INCLUDE[room] ?? []), basename(name, '.c')];
-    for (const header of includesOf(name)) {
-      if (existsSync(`src/${header}`)) {
-        assert.ok(allowed.includes(header.replace(/\.h$/, '')), `${name} may not include ${header}`);
-      }
-      const rule = ONLY_FOR.find((rule) => rule.header.test(header));
-      assert.ok(!rule || rule.rooms.test(room), `${name} may not include <${header}>`);
-    }
-  });
-}
-
-test('every room of src/ includes what it may', () => {
-  for (const [room, headers] of Object.entries(MAY_INCLUDE)) {
-    const included = sources.filter((name) => roomOf(name) === room).flatMap(includesOf).map((header) => header.replace(/\.h$/, ''));
-    assert.deepEqual(headers.filter((header) => !included.includes(header)), [], room);
-  }
-});
 
 // ---- JavaScript -------------------------------------------------------------------------------------------
 

@@ -113,7 +113,7 @@ const valgrind = () => programs('native').filter(({ name }) => !NOT_UNDER_VALGRI
 const fuzz = () => list('build/fuzz', /^fuzz_\w+$/).map((name) => {
   const corpus = `build/fuzz/corpus-${name}`;
   mkdirSync(corpus, { recursive: true });
-  const seeds = `tests/fuzz/seeds/${name}`;
+  const seeds = `tests/src/fuzz/seeds/${name}`;
   return {
     name: `${name} (${FUZZ_SECONDS} s)`,
     command: [`build/fuzz/${name}`, `-max_total_time=${FUZZ_SECONDS}`, '-timeout=20', '-rss_limit_mb=3072',
@@ -156,12 +156,12 @@ const build = (target) => () => [{ name: 'build', command: [MAKE, '--no-print-di
 /** In order; `jobs` is called after the group before it has run, so that it sees what was built. */
 const groups = [
   { name: 'build', jobs: build('test-programs') },
-  { name: 'rooms', jobs: () => node('tests') },
+  { name: 'rooms', jobs: () => [...node('tests'), ...node('tests/src')] },
   { name: 'types', jobs: types },
   { name: 'unit', jobs: () => unit(['native', 'scalar', 'clang', 'asan', 'relaxed']) },
   { name: 'valgrind', jobs: valgrind },
-  { name: 'cli', jobs: () => node('tests/cli') },
-  { name: 'install', jobs: () => node('tests/install') },
+  { name: 'cli', jobs: () => node('tests/src/cli') },
+  { name: 'install', jobs: () => node('tests/src/install') },
   { name: 'wasm', jobs: () => node('tests/wasm') },
   { name: 'dicom', jobs: () => node('tests/dicom') },
   { name: 'e2e', jobs: () => node('tests/e2e') },

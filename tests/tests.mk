@@ -2,14 +2,14 @@
 
 # ---- tests ------------------------------------------------------------------------------------------------
 
-FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS := $(patsubst tests/src/fuzz/%.c,%,$(wildcard tests/src/fuzz/fuzz_*.c))
 
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
-$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(UNIT_HELPERS) $(BUILD)/obj/fuzz/libcxr.a | setup-test
+$(BUILD)/fuzz/fuzz_%: tests/src/fuzz/fuzz_%.c $(UNIT_HELPERS) $(BUILD)/obj/fuzz/libcxr.a | setup-test
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(BASE) -Itests/unit $(SANITISE) $(ARCH) -fsanitize=fuzzer $(filter %.c %.a,$^) -o $@ -lm
+	$(Q)$(CLANG) $(BASE) -Itests/src $(SANITISE) $(ARCH) -fsanitize=fuzzer $(filter %.c %.a,$^) -o $@ -lm
 
 # what tests/run.js runs
 test-programs: all fuzzers $(BUILD)/bench/instructions $(foreach v,$(VARIANTS),$(BUILD)/obj/$(v)/cxrlens) \

@@ -32,7 +32,7 @@ STACK    := 262144
 MEMORY   := 2147483648
 emcc     := NODE_PATH=/usr/share/nodejs emcc
 
-$(eval $(call variant,wasm-scalar,$(emcc),$(WASM) -DCXR_SCALAR=1,$(filter-out src/kernels_simd.c src/kernels_pairs.c,$(ENGINE)) src/wasm.c,setup-wasm))
+$(eval $(call variant,wasm-scalar,$(emcc),$(WASM) -DCXR_SCALAR=1,$(filter-out src/kernels/simd.c src/kernels/maddubs.c,$(ENGINE)) src/wasm.c,setup-wasm))
 $(eval $(call variant,wasm-simd,$(emcc),$(WASM) -msimd128 -msse2,$(ENGINE) src/wasm.c,setup-wasm))
 # __SSE2__ and the folder: what emcc makes of -msse2, which gives stb_image its vectors.
 $(eval $(call variant,wasm-relaxed,$(CLANG),--target=wasm32-unknown-emscripten --sysroot=$(SYSROOT) $(WASM) \

@@ -7,7 +7,7 @@ bench-files: $(MODULES:%=$(BENCH)/engine-%.wasm) $(BENCH)/peak-simd.wasm $(BENCH
              $(BENCH)/mobilenetv2.cxrm $(BENCH)/node_modules/.package-lock.json
 
 # The shipped modules, linked in the same way from the same objects, with the exports of bench_wasm.c besides.
-$(BENCH)/scalar.o $(BENCH)/simd.o $(BENCH)/relaxed.o: $(BENCH)/%.o: tests/bench/bench_wasm.c $(wildcard src/*.h) | setup-wasm
+$(BENCH)/scalar.o $(BENCH)/simd.o $(BENCH)/relaxed.o: $(BENCH)/%.o: tests/bench/bench_wasm.c $(wildcard src/*.h src/*/*.h) | setup-wasm
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(emcc) $(BASE) $(WASM) $(if $(filter scalar,$*),-DCXR_SCALAR=1) -c $< -o $@

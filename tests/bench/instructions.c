@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../unit/cxrm_writer.h"
+#include "../src/cxrm_writer.h"
 #include "graph.h"
 
 int main(void) {

@@ -385,7 +385,7 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(cxrm.write(net, meta), SHIPPED.read_bytes())
 
     def test_the_shipped_weights_are_light(self) -> None:
-        """Or the engine is slower on x86 without AVX-VNNI: CXR_LIGHT in src/kernels.h."""
+        """Or the engine is slower on x86 without AVX-VNNI: CXR_LIGHT in src/kernels/kernels.h."""
         net, _ = cxrm.read(str(SHIPPED))
         weights = [c.weight for c in net.convolutions if c.opcode == POINTWISE]
         self.assertEqual(len(weights), 34)

@@ -1,0 +1,42 @@
+/* output.h - results -> JSON, CSV or a table. */
+#ifndef CXR_CLI_OUTPUT_H
+#define CXR_CLI_OUTPUT_H
+
+#include <stdio.h>
+
+#include "cxr.h"
+
+#define CLI_HEX_BYTES 65 /* a SHA-256 in hexadecimal and a zero */
+
+enum cli_format { CLI_TEXT, CLI_JSON, CLI_CSV };
+
+/* What is known of one input. */
+struct cli_answer {
+    const char *file;
+    char sha256[CLI_HEX_BYTES];
+    const struct cxr_model_info *model;
+    const char *error_code, *error_message; /* null: `result` holds the answer */
+    struct cxr_result result;
+    const float *maps;    /* [class_count][map_height][map_width], then biases [class_count]; or null */
+    const char *map_file; /* the picture, or null */
+};
+
+/* Counts for the end of a run. */
+struct cli_tally {
+    size_t read, failed, skipped;
+    size_t verdicts[CXR_MAX_CLASSES], uncertain, refused;
+};
+
+/* "normal", ..., "uncertain" or "not-a-chest-x-ray". */
+const char *cli_verdict_name(const struct cxr_model_info *model, int32_t verdict);
+void cli_hex(const uint8_t digest[32], char hex[CLI_HEX_BYTES]);
+
+void cli_output_begin(FILE *out, enum cli_format format, const struct cxr_model_info *model);
+void cli_output_answer(FILE *out, enum cli_format format, const struct cli_answer *answer);
+void cli_output_end(FILE *out, enum cli_format format, const struct cxr_model_info *model,
+                    const struct cli_tally *tally);
+
+/* A file name for people: control characters become '?'. */
+void cli_print_name(FILE *out, const char *name);
+
+#endif

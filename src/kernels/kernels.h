@@ -1,0 +1,60 @@
+/* kernels.h - the convolutions' signatures and the tables that hold them. Knows numbers and shapes only.
+ *
+ * Each of three files fills a table: ref.c in plain C, the definition of truth, simd.c, and
+ * maddubs.c, which is the latter with another dot product; kernels.c chooses. All give the same bits for the same
+ * input (tests/src/test_kernels.c). The integer rule they follow stands in src/README.md.
+ * Names: operator, data types, window, outputs at a time, as in depthwise_u7s8_3x3_8: u7 activations, s8 weights. */
+#ifndef CXR_KERNELS_H
+#define CXR_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Channels come in multiples of this (the input of a stem excepted). */
+#define CXR_CHANNEL_TILE 8u
+/* |accumulator * multiplier| stays below this, so adding 1.5 * 2^23 to it rounds it to an integer. */
+#define CXR_REQUANT_LIMIT 2097152.0 /* 2^21 */
+/* Taps of the 3x3 windows of stem and depthwise. */
+#define CXR_TAPS 9u
+/* Pointwise weights are light if of each output any four that meet, two neighbours of a step of four inputs and the same
+ * two of the next step, have magnitudes that sum to at most this: their products with u7 then sum to an i16. */
+#define CXR_LIGHT 258
+
+/* One convolution. Weights are laid out as the operator's row in src/README.md says until packed. */
+struct cxr_conv {
+    uint32_t in_height, in_width, in_channels;
+    uint32_t out_height, out_width, out_channels;
+    uint32_t stride, pad_top, pad_left;
+    const void *weights;      /* as the table's pack left them, or as in the file where it has none */
+    const int32_t *bias;      /* [out_channels] */
+    const float *multipliers; /* [out_channels] */
+    int32_t zero_point;       /* of the output; added where there is no residual */
+};
+
+/* One operator of one table. */
+struct cxr_kernel {
+    /* Bytes of its own weight layout, and the function that fills it; both null: uses the file's. */
+    size_t (*packed_bytes)(const struct cxr_conv *conv);
+    void (*pack)(const struct cxr_conv *conv, void *packed);
+    /* Bytes of scratch memory that run needs; null: none. */
+    size_t (*scratch_bytes)(const struct cxr_conv *conv);
+    /* input [in_height][in_width][in_channels] -> output [out_height][out_width][out_channels];
+     * residual has the output's shape, or is null: only pointwise reads it. Pointers are 64-byte aligned. Cannot fail. */
+    void (*run)(const struct cxr_conv *conv, const uint8_t *input, const uint8_t *residual, uint8_t *output,
+                void *scratch);
+};
+
+struct cxr_kernels {
+    const char *name;
+    struct cxr_kernel stem, pointwise, depthwise;
+    struct cxr_kernel light_pointwise; /* for light weights (CXR_LIGHT); run is null where `pointwise` is as fast */
+};
+
+extern const struct cxr_kernels cxr_kernels_ref;
+extern const struct cxr_kernels cxr_kernels_simd;
+extern const struct cxr_kernels cxr_kernels_maddubs; /* in relaxed builds only */
+
+/* The fastest table of this build on this processor. */
+const struct cxr_kernels *cxr_kernels_fastest(void);
+
+#endif
