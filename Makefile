@@ -25,7 +25,7 @@ say      = @printf '  %-8s %s\n' '$(1)' '$(2)'
 all: native wasm ## build everything into build/
 
 run: wasm ## set up, build, and serve the page on http://localhost:8080 (or PORT)
-	@PORT=$(PORT) node web/serve.js $(BUILD)/web
+	@PORT=$(PORT) node web/server/serve.js $(BUILD)/web
 
 test: setup-test setup-node setup-npm ## set up, build and run every test (about 15 minutes)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) MAKE='$(MAKE)' PYTHON='$(PYTHON)' node tests/run.js

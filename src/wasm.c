@@ -1,6 +1,6 @@
 /* wasm.c - the WebAssembly face of the library; the only file that knows it is WebAssembly.
  *
- * A module instance owns one model. web/wasm.js copies bytes in with `alloc`, makes one call per
+ * A module instance owns one model. web/engine/wasm.js copies bytes in with `alloc`, makes one call per
  * image, and reads the answer where `result` points; the assertions below hold the offsets it uses.
  * The only import is the clock, so the module runs in pages, workers and Node without glue. */
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #define IMPORT(name) __attribute__((import_module("env"), import_name(#name)))
 
 #define OFFSET(type, member, at)                                                                                       \
-    _Static_assert(offsetof(struct type, member) == (at), #type "." #member " moved: change web/wasm.js")
+    _Static_assert(offsetof(struct type, member) == (at), #type "." #member " moved: change web/engine/wasm.js")
 
 OFFSET(cxr_result, verdict, 0);
 OFFSET(cxr_result, class_count, 4);

@@ -4,23 +4,23 @@
  */
 
 import './define.js';
-import { loadReport, showReport } from './about.js';
-import { Words, loadStrings, pickLanguage } from './i18n.js';
-import { countTraffic } from './traffic.js';
-import { goOffline } from './offline.js';
-import { keep, load, wipe } from './session.js';
+import { loadReport, showReport } from './page/about.js';
+import { Words, loadStrings, pickLanguage } from './shared/words.js';
+import { countTraffic } from './page/traffic.js';
+import { goOffline } from './page/offline.js';
+import { keep, load, wipe } from './page/session-store.js';
 import english from './strings/page.en.js';
 
 /** @typedef {import('./element.js').CxrLens} CxrLens */
 
 const lens = /** @type {CxrLens} */ (byId('lens'));
 let words = new Words('en', english);
-/** The page's own words; the element's come with it. @type {Record<string, () => Promise<{ default: import('./i18n.js').Strings }>>} */
+/** The page's own words; the element's come with it. @type {Record<string, () => Promise<{ default: import('./shared/words.js').Strings }>>} */
 const PAGE_STRINGS = { en: async () => ({ default: english }), ko: () => import('./strings/page.ko.js') };
-/** @type {import('./traffic.js').Traffic | null} null until the first image */
+/** @type {import('./page/traffic.js').Traffic | null} null until the first image */
 let traffic = null;
 let stored = false;
-/** @type {import('./about.js').Report | null} */
+/** @type {import('./page/about.js').Report | null} */
 let report = null;
 /** @type {(() => void) | null} starts the new version that waits */
 let startUpdate = null;
@@ -300,8 +300,8 @@ setUpSession();
 // The first image matters more than the next visit: store for offline use once the classifier stands.
 lens.ready.then(setUpOffline, setUpOffline);
 // What exports and help need is fetched now, so that once images are in hand nothing is asked of the network.
-lens.ready.then(() => Promise.all([import('./exports.js'), import('./report.js'), import('./help.js'), import('./cover.js')])).catch(() => {});
-loadReport().then((found) => {
+lens.ready.then(() => Promise.all([import('./export/export.js'), import('./export/print.js'), import('./element/help.js'), import('./viewer/occlusion.js')])).catch(() => {});
+loadReport(new URL('./evaluation.json', import.meta.url)).then((found) => {
   report = found;
   showFigures();
 }, (error) => console.warn('The model’s figures are not at hand:', error));

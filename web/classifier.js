@@ -1,24 +1,24 @@
 // classifier.js - the public API: createClassifier() fetches module and model and gives a pool of engines to ask.
-import { openHere, openWorker } from './channel.js';
-import { looksLikeDicom } from './dicom-sniff.js';
-import { nameOf, readerOf } from './input.js';
-import { expectedModelHash, loadModel, loadModule, pickBuild, verifyModel } from './loader.js';
-import { abortedBy, CxrError, deepFreeze, nodeBuiltin, quiet } from './platform.js';
-import { Pool } from './pool.js';
+import { openHere, openWorker } from './engine/channel.js';
+import { looksLikeDicom } from './shared/dicom-sniff.js';
+import { nameOf, readerOf } from './engine/input.js';
+import { expectedModelHash, loadModel, loadModule, pickBuild, verifyModel } from './engine/loader.js';
+import { abortedBy, CxrError, deepFreeze, nodeBuiltin, quiet } from './engine/platform.js';
+import { Pool } from './engine/pool.js';
 
 export { CxrError, looksLikeDicom };
 
 /**
- * @typedef {import('./wasm.js').Result} Result
- * @typedef {import('./wasm.js').Heatmap} Heatmap
- * @typedef {import('./wasm.js').Gray16} Gray16
- * @typedef {import('./wasm.js').Rgba} Rgba
- * @typedef {import('./platform.js').Bytes} Bytes
- * @typedef {import('./wasm.js').Job} Job
- * @typedef {import('./wasm.js').EngineInfo} EngineInfo
- * @typedef {import('./wasm.js').ModelInfo} ModelInfo
- * @typedef {import('./loader.js').Build} Build
- * @typedef {import('./dicom-job.js').Choice} DicomChoice
+ * @typedef {import('./engine/wasm.js').Result} Result
+ * @typedef {import('./engine/wasm.js').Heatmap} Heatmap
+ * @typedef {import('./engine/wasm.js').Gray16} Gray16
+ * @typedef {import('./engine/wasm.js').Rgba} Rgba
+ * @typedef {import('./engine/platform.js').Bytes} Bytes
+ * @typedef {import('./engine/wasm.js').Job} Job
+ * @typedef {import('./engine/wasm.js').EngineInfo} EngineInfo
+ * @typedef {import('./engine/wasm.js').ModelInfo} ModelInfo
+ * @typedef {import('./engine/loader.js').Build} Build
+ * @typedef {import('./dicom/classifier-job.js').Choice} DicomChoice
  *
  * @typedef {object} ClassifierOptions every one may be left out
  * @property {string|URL} [wasmUrl] one module, or a folder (ends in '/') that holds the published ones
@@ -49,6 +49,20 @@ export { CxrError, looksLikeDicom };
 
 const defaultMaxWorkers = 4;
 
+/** Bundlers find module, model and worker by this literal form only. @type {import('./engine/loader.js').Published} */
+const published = {
+  base: import.meta.url,
+  modules: {
+    relaxed: () => new URL('./cxrlens-relaxed.wasm', import.meta.url),
+    simd: () => new URL('./cxrlens-simd.wasm', import.meta.url),
+    scalar: () => new URL('./cxrlens-scalar.wasm', import.meta.url),
+  },
+  model: () => new URL('./cxrlens.cxrm', import.meta.url),
+  worker: () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }),
+  // @ts-expect-error The build puts the text here: see web.mk.
+  sha256: JSON.parse(CXRLENS_SHA256),
+};
+
 /**
  * Loads module and model and starts the first worker; rejects if any of them is not what it should be.
  * @param {ClassifierOptions} [options]
@@ -58,7 +72,7 @@ export async function createClassifier(options = {}) {
   const { workers = defaultWorkers(), workerUrl, eager = false, signal } = options;
   if (!Number.isInteger(workers) || workers < 0) throw new CxrError('argument', '`workers` is not a number of workers.');
   const load = quiet(loadBoth(options));
-  const pool = new Pool(() => (workers === 0 ? openHere() : openWorker(workerUrl)), load, Math.max(workers, 1));
+  const pool = new Pool(() => (workers === 0 ? openHere() : openWorker(published, workerUrl)), load, Math.max(workers, 1));
   const stop = () => pool.close(abortedBy(signal));
   signal?.addEventListener('abort', stop);
   if (signal?.aborted) stop();
@@ -87,7 +101,7 @@ function defaultWorkers() {
 /**
  * Fetches module and model side by side; if one fails, the other is not waited for.
  * @param {ClassifierOptions} options
- * @returns {Promise<import('./pool.js').Load>}
+ * @returns {Promise<import('./engine/pool.js').Load>}
  */
 async function loadBoth(options) {
   const ours = new AbortController();
@@ -95,13 +109,13 @@ async function loadBoth(options) {
   options.signal?.addEventListener('abort', stop);
   if (options.signal?.aborted) stop();
   const shared = { ...options, signal: ours.signal };
-  const modelSha256 = expectedModelHash(options);
+  const modelSha256 = expectedModelHash(published, options);
   const taken = async () => {
-    const model = await loadModel(shared);
+    const model = await loadModel(published, shared);
     return { model, verified: quiet(verifyModel(model, modelSha256)) };
   };
   try {
-    const [module, { model, verified }] = await Promise.all([loadModule(shared), taken()]);
+    const [module, { model, verified }] = await Promise.all([loadModule(published, shared), taken()]);
     return [{ type: 'load', module, model, modelSha256, verified: !!verified }, verified];
   } finally {
     options.signal?.removeEventListener('abort', stop);
@@ -118,7 +132,7 @@ async function loadBoth(options) {
 async function classify(pool, input, { signal, heatmap = false, file = nameOf(input), dicom }) {
   if (signal?.aborted) throw abortedBy(signal);
   const read = readerOf(input, file, dicom);
-  /** @type {import('./pool.js').Task} */
+  /** @type {import('./engine/pool.js').Task} */
   let task;
   const stop = () => {
     pool.withdraw(task);

@@ -67,7 +67,7 @@ export class CxrFrame extends EventTarget {
   /**
    * @param {Blob | BufferSource} image bytes are given away, not copied
    * @param {{ file?: string, signal?: AbortSignal }} [options]
-   * @returns {Promise<import('./wasm.js').Result>} rejects with an Error that has a `code`
+   * @returns {Promise<import('./engine/wasm.js').Result>} rejects with an Error that has a `code`
    */
   async classify(image, { file, signal } = {}) {
     const { buffer = image } = /** @type {any} */ (image);

@@ -3,7 +3,7 @@
 // same bytes, UIDs included. Loaded only by who wants one.
 
 /**
- * @typedef {import('./wasm.js').Result} Result
+ * @typedef {import('./engine/wasm.js').Result} Result
  *
  * @typedef {object} Source the image that was read
  * @property {string} studyUid

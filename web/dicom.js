@@ -7,24 +7,24 @@
 //     const gray = await dicom.frame(0);
 //     const result = await cxr.classify(gray);
 //     const shades = toGray8(gray); // width * height bytes
-import { aboutOf, findingsOf } from './dicom-about.js';
-import { DicomError } from './dicom-error.js';
-import { MAX_FILE_BYTES, readDicom, tooLarge } from './dicom-file.js';
-import { grayOf, grayOfColour, renderingOf, toGray8 } from './dicom-gray.js';
-import { identityOf } from './dicom-identity.js';
-import { jobOf } from './dicom-job.js';
-import { layoutOf, readFrame } from './dicom-pixels.js';
-import { looksLikeDicom } from './dicom-sniff.js';
+import { aboutOf, findingsOf } from './dicom/findings.js';
+import { DicomError } from './dicom/error.js';
+import { MAX_FILE_BYTES, readDicom, tooLarge } from './dicom/parser.js';
+import { grayOf, grayOfColour, renderingOf, toGray8 } from './dicom/grayscale.js';
+import { identityOf } from './dicom/patient.js';
+import { jobOf } from './dicom/classifier-job.js';
+import { layoutOf, readFrame } from './dicom/pixel-data.js';
+import { looksLikeDicom } from './shared/dicom-sniff.js';
 
 export { DicomError, identityOf, jobOf, looksLikeDicom, toGray8 };
 
 /**
- * @typedef {import('./dicom-about.js').About} About
- * @typedef {import('./dicom-about.js').Finding} Finding
- * @typedef {import('./dicom-gray.js').Gray} Gray
- * @typedef {import('./dicom-gray.js').Window} Window
- * @typedef {import('./dicom-pixels.js').Layout} Layout
- * @typedef {import('./dicom-pixels.js').Samples} Samples
+ * @typedef {import('./dicom/findings.js').About} About
+ * @typedef {import('./dicom/findings.js').Finding} Finding
+ * @typedef {import('./dicom/grayscale.js').Gray} Gray
+ * @typedef {import('./dicom/grayscale.js').Window} Window
+ * @typedef {import('./dicom/pixel-data.js').Layout} Layout
+ * @typedef {import('./dicom/pixel-data.js').Samples} Samples
  *
  * @typedef {object} WindowChoice
  * @property {'window'|'lut'} kind
@@ -45,6 +45,12 @@ export { DicomError, identityOf, jobOf, looksLikeDicom, toGray8 };
  * @property {(index?: number, options?: FrameOptions) => Promise<Gray & { coloured: boolean }>} frame from 0
  * @property {(index?: number) => Promise<Samples>} stored the samples as they are stored; not to be written
  */
+
+/** Bundlers find assets by this literal form only. @type {import('./dicom/pixel-data.js').Modules} */
+const modules = {
+  jpegls: () => new URL('./dicom-jpegls.wasm', import.meta.url),
+  jpeg2000: () => new URL('./dicom-jpeg2000.wasm', import.meta.url),
+};
 
 /** Files that are being opened. @type {WeakMap<Blob, Promise<Readonly<Dicom>>>} */
 const opening = new WeakMap();
@@ -87,7 +93,7 @@ export async function openDicom(input, { maxBytes } = {}) {
   let last;
   const stored = (index = 0) => {
     if (last?.index === index) return last.samples;
-    const samples = readFrame(dicom, decoder, layout, index);
+    const samples = readFrame(dicom, decoder, layout, index, modules);
     last = { index, samples };
     // A decoder that did not arrive may arrive next time.
     samples.catch(() => (last = undefined));
@@ -124,7 +130,7 @@ export async function openDicom(input, { maxBytes } = {}) {
 const plainBytes = (input) =>
   ArrayBuffer.isView(input) ? new Uint8Array(input.buffer, input.byteOffset, input.byteLength) : new Uint8Array(input);
 
-/** @param {import('./dicom-gray.js').Voi} voi @returns {WindowChoice} */
+/** @param {import('./dicom/grayscale.js').Voi} voi @returns {WindowChoice} */
 const choiceOf = (voi) => ({
   kind: voi.kind,
   explanation: voi.explanation,

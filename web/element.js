@@ -12,19 +12,19 @@
  * Events, bubbling and composed: cxr-ready, cxr-progress, cxr-result, cxr-error.
  */
 
-import { styles } from './element-css.js';
-import { fill } from './dom.js';
-import { Words, loadStrings, pickLanguage } from './i18n.js';
-import { acquire } from './lease.js';
-import { Queue, failure } from './queue.js';
-import { filesOf } from './intake.js';
-import { Layout } from './layout.js';
-import { Scenes } from './scenes.js';
-import { Table } from './table.js';
-import { forgetRadios, isRefusal, showAnswer, topClass } from './answer.js';
+import { styles } from './element/styles.js';
+import { fill } from './shared/dom.js';
+import { Words, loadStrings, pickLanguage } from './shared/words.js';
+import { acquire } from './element/shared-classifier.js';
+import { Queue, failure } from './element/queue.js';
+import { filesOf } from './element/dropped-files.js';
+import { Layout } from './element/layout.js';
+import { Scenes } from './viewer/viewers.js';
+import { Table } from './element/table.js';
+import { forgetRadios, isRefusal, showAnswer, topClass } from './element/result-panel.js';
 
 /**
- * @typedef {import('./queue.js').Item} Item
+ * @typedef {import('./element/queue.js').Item} Item
  * @typedef {import('./classifier.js').Result} Result
  * @typedef {Blob | ImageData | ArrayBuffer | ArrayBufferView} Image
  */
@@ -37,7 +37,10 @@ const LOOKS = ['multiple', 'no-guidance', 'doubt-threshold'];
 /** Keys of controls in which letters have a meaning of their own. */
 const TYPING = 'input:not([type=radio], [type=checkbox], [type=range]), textarea, select';
 
-export class CxrLens extends HTMLElement {
+/** Servers that render pages import this file too, and have no elements. @type {typeof HTMLElement} */
+const Base = globalThis.HTMLElement ?? class {};
+
+export class CxrLens extends Base {
   static formAssociated = true;
   static observedAttributes = ['src', 'lang', ...SOURCES, ...LOOKS];
 
@@ -45,9 +48,9 @@ export class CxrLens extends HTMLElement {
   #queue = new Queue((item, signal) => this.#classify(item, signal), () => this.#width());
   /** @type {ReturnType<typeof acquire> | null} */
   #lease = null;
-  /** @type {import('./lease.js').Classifier | null} */
+  /** @type {import('./element/shared-classifier.js').Classifier | null} */
   #classifier = null;
-  /** @type {{ state: 'loading' | 'ready' | 'broken', why?: import('./queue.js').Failure }} */
+  /** @type {{ state: 'loading' | 'ready' | 'broken', why?: import('./element/queue.js').Failure }} */
   #status = { state: 'loading' };
   #trouble = '';
   /** @type {Map<Item, { resolve: (result: Result) => void, reject: (error: Error) => void }>} */
@@ -68,7 +71,7 @@ export class CxrLens extends HTMLElement {
   });
   /** Whether the figures of a refused image are unfolded. */
   #figures = false;
-  /** Made once it is there. @type {typeof import('./guidance.js').guidance | undefined} */
+  /** Made once it is there. @type {typeof import('./element/guidance.js').guidance | undefined} */
   #guidance;
   /** Whether the guidance is unfolded, once the user chose. @type {boolean | null} */
   #guidanceOpen = null;
@@ -352,7 +355,7 @@ export class CxrLens extends HTMLElement {
       this.#setStatus({ state: 'ready' });
       this.#emit('cxr-ready', classifier.info);
       this.#queue.pump();
-      import('./guidance.js').then(({ guidance }) => {
+      import('./element/guidance.js').then(({ guidance }) => {
         this.#guidance = guidance;
         if (this.#layout) this.#showGuidance(this.#selected);
       }, (error) => this.#tellError(error));
@@ -366,7 +369,7 @@ export class CxrLens extends HTMLElement {
     });
   }
 
-  /** @param {import('./queue.js').Failure} why told to all who wait */
+  /** @param {import('./element/queue.js').Failure} why told to all who wait */
   #refuse(why) {
     for (const { reject } of this.#waiters.values()) reject(refusal(why));
     this.#waiters.clear();
@@ -398,7 +401,7 @@ export class CxrLens extends HTMLElement {
     this.#open();
   }
 
-  /** @param {{ state: 'loading' | 'ready' | 'broken', why?: import('./queue.js').Failure }} status */
+  /** @param {{ state: 'loading' | 'ready' | 'broken', why?: import('./element/queue.js').Failure }} status */
   #setStatus(status) {
     this.#status = status;
     this.#layout?.setStatus(status.state, status.why ? this.#words.error(status.why) : this.#trouble);
@@ -459,7 +462,7 @@ export class CxrLens extends HTMLElement {
 
   /** @param {Item} item @param {AbortSignal} signal @returns {Promise<Result>} */
   #classify(item, signal) {
-    const classifier = /** @type {import('./lease.js').Classifier} */ (this.#classifier);
+    const classifier = /** @type {import('./element/shared-classifier.js').Classifier} */ (this.#classifier);
     return classifier.classify(item.source, { signal, heatmap: true, file: item.name, dicom: item.choice });
   }
 
@@ -544,7 +547,7 @@ export class CxrLens extends HTMLElement {
   }
 
   async #showHelp() {
-    const help = await import('./help.js').catch((error) => this.#tellError(error));
+    const help = await import('./element/help.js').catch((error) => this.#tellError(error));
     if (!help) return;
     this.#shadow.adoptedStyleSheets = [styles(), help.helpSheet];
     this.#help?.remove();
@@ -667,7 +670,7 @@ export class CxrLens extends HTMLElement {
     if (held) (guidance.querySelector('summary') ?? answer).focus();
   }
 
-  /** @param {Partial<import('./viewer.js').ViewSettings>} change */
+  /** @param {Partial<import('./viewer/viewer.js').ViewSettings>} change */
   #set(change) {
     Object.assign(this.#scenes.settings, change);
     for (const radio of this.#layout?.answer.querySelectorAll('input') ?? []) radio.checked = radio.value === this.#scenes.settings.shown;
@@ -742,11 +745,11 @@ export class CxrLens extends HTMLElement {
 
   // Exports
 
-  /** @param {import('./exports.js').Kind} kind @param {boolean} names whether file names go out */
+  /** @param {import('./export/export.js').Kind} kind @param {boolean} names whether file names go out */
   async #save(kind, names) {
     this.#tell('');
     try {
-      const { exportAs } = await import('./exports.js');
+      const { exportAs } = await import('./export/export.js');
       await exportAs(kind, {
         names, verdict: (item) => this.#verdict(item), cover: (item) => this.#scenes.cover(item), words: this.#words, shown: this.#table?.visible ?? [], selected: this.#selected,
         version: this.#classifier?.info.version ?? '',
@@ -757,5 +760,5 @@ export class CxrLens extends HTMLElement {
   }
 }
 
-/** @param {import('./queue.js').Failure} failure */
+/** @param {import('./element/queue.js').Failure} failure */
 const refusal = ({ code, message }) => Object.assign(new Error(message), { code });

@@ -2,7 +2,7 @@
 // DiagnosticReport. A pure function: the same arguments give the same bytes, ids included.
 
 /**
- * @typedef {import('./wasm.js').Result} Result
+ * @typedef {import('./engine/wasm.js').Result} Result
  * @typedef {string|{ reference?: string, identifier?: object, display?: string }} Reference 'Patient/1' or a FHIR Reference
  *
  * @typedef {object} FhirOptions what only the portal knows; every one may be left out

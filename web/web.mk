@@ -1,30 +1,15 @@
-# Builds the served folder build/web: the WebAssembly modules, the bundles and the list of files kept offline.
+# Builds the served folder build/web: the WebAssembly modules, the scripts and the list of files kept offline.
 
-# ---- WebAssembly: the served folder ---------------------------------------------------------------------
+# A script directly in web/ is an address: it becomes a file of that name in build/web, with all that it imports from the
+# folders. esbuild puts what several of them share, and what is loaded when it is needed, into chunks beside them.
+WORKERS  := web/worker.js web/sw.js
+DOORS    := $(filter-out $(WORKERS),$(wildcard web/*.js)) $(wildcard web/strings/*.js)
+SCRIPTS  := $(BUILD)/obj/web/scripts
+STATIC   := $(shell find web -type f ! -name '*.js' ! -name '*.mk' ! -name 'tsconfig*' ! -name '.*' ! -path 'web/screenshots/*') $(wildcard web/examples/*.js)
 
-# The DICOM reader: each of these becomes one file with what it imports, loaded only when a file needs it. The other
-# files of web/dicom* are their parts, except the few that are served as they are.
-DICOM    ?= yes
-BUNDLES  := dicom dicom-jpeg dicom-jpegls dicom-jpeg2000
-DICOM_SERVED := $(addprefix web/dicom-,sniff.js error.js sr.js notices.txt)
-DICOM_PARTS  := $(filter-out $(DICOM_SERVED),$(wildcard web/dicom*))
-DICOM_BUILT  := $(if $(filter yes,$(DICOM)),$(BUNDLES:%=$(BUILD)/web/%.js) $(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm)
-
-# What nothing but the element imports becomes one file with it; other scripts are made smaller one by one.
-NPM           := $(filter yes,$(DICOM))
-ELEMENT_PARTS := $(if $(NPM),$(patsubst %,web/%.js,element-css lease queue intake layout scenes viewer table))
-
-# Each of these becomes one file with what it imports, so that a page's start waits for no chain of requests. What is
-# then part of them only is built for the tests.
-CORE       := $(if $(NPM),classifier worker wasm)
-PARTS      := loader input pool channel platform dicom-sniff
-CORE_PARTS := $(patsubst %,web/%.js,classifier worker wasm $(PARTS))
-UNSERVED   := $(if $(NPM),$(PARTS:%=%.js) assets.js)
-
-# Three modules from one source; web/loader.js takes the best that the browser can run. Debian's Emscripten knows
+# Three modules from one source; web/engine/loader.js takes the best that the browser can run. Debian's Emscripten knows
 # an old relaxed SIMD only, so that module is made by clang 19 and linked with Emscripten's C library.
 MODULES  := scalar simd relaxed
-WEB      := $(filter-out $(DICOM_PARTS) $(ELEMENT_PARTS),$(shell find web -type f ! -name serve.js ! -name 'tsconfig*' ! -name '.*' ! -path 'web/screenshots/*' ! -path 'web/bin/*' 2>/dev/null))
 SYSROOT  := /usr/share/emscripten/cache/sysroot
 WASM_LIB := $(SYSROOT)/lib/wasm32-emscripten
 WASM     := -O3 -DNDEBUG
@@ -39,10 +24,8 @@ $(eval $(call variant,wasm-relaxed,$(CLANG),--target=wasm32-unknown-emscripten -
     -msimd128 -mrelaxed-simd -D__SSE__ -D__SSE2__ -isystem $(SYSROOT)/include/compat,$(ENGINE) src/wasm.c,setup-wasm))
 
 ASSETS   := $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm) $(BUILD)/web/cxrlens.cxrm
-
-PAGE     := $(WEB:web/%=$(BUILD)/web/%) $(ASSETS) $(BUILD)/web/evaluation.json $(BUILD)/web/assets.js $(DICOM_BUILT)
-# embed.html is left to the network: its host writes origins into it.
-STORED   := $(sort $(filter-out $(UNSERVED:%=$(BUILD)/web/%) %/sw.js %/embed.html %.d.ts %.schema.json %.map %.md $(BUILD)/web/examples/%,$(PAGE)))
+PAGE     := $(STATIC:web/%=$(BUILD)/web/%) $(ASSETS) $(BUILD)/web/evaluation.json $(SCRIPTS) \
+            $(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm
 
 # The headers that keep the page's promises, for hosts that read them from the folder, and for the others' settings.
 HEADERS  := $(BUILD)/web/_headers $(BUILD)/web/.htaccess $(BUILD)/headers/nginx.conf $(BUILD)/headers/Caddyfile
@@ -80,36 +63,43 @@ $(BUILD)/web/evaluation.json: $(wildcard model/reports/evaluation.json)
 	@mkdir -p $(@D)
 	$(Q)if [ -n '$<' ]; then cp $< $@; else echo null >$@; fi
 
-# Digests of the files that web/loader.js takes, and of those that web/sw.js keeps for use without a network.
-digests = cd $(BUILD)/web && sha256sum $(patsubst $(BUILD)/web/%,$(1)%,$(2)) | sed "s/\([0-9a-f]*\)  \(.*\)/  '\2': '\1',/"
-
-$(BUILD)/web/assets.js: $(ASSETS)
+$(BUILD)/obj/web/sha256.json: $(ASSETS)
 	$(call say,SHA256,$@)
-	$(Q){ echo 'export const assets = Object.freeze({'; $(call digests,,$^); echo '});'; } >$@
+	@mkdir -p $(@D)
+	$(Q)cd $(BUILD)/web && sha256sum $(^F) | sed '1s/^/{/; s/\(\w*\)  \(.*\)/"\2": "\1",/; $$s/,$$/}/' >../obj/web/$(@F)
 
-$(BUILD)/web/precache.js: $(STORED) $(BUILD)/web/sw.js
+# What web/sw.js keeps for use without a network. embed.html is left to the network: its host writes origins into it.
+kept = find . -type f ! -name '.*' ! -name _headers ! -name sw.js ! -name precache.js ! -name embed.html ! -name '*.d.ts' \
+    ! -name '*.schema.json' ! -name '*.md' ! -path './examples/*' | LC_ALL=C sort
+
+$(BUILD)/web/precache.js: $(PAGE)
 	$(call say,SHA256,$@)
-	$(Q){ printf "self.cxrPrecache = {\n  version: '%s',\n  files: {\n" "$$(cat $^ | sha256sum | cut -c 1-16)"; \
-	    $(call digests,./,$(STORED)); echo '}};'; } >$@
+	$(Q)cd $(@D) && { printf "self.cxrPrecache = {\n  version: '%s',\n  files: {\n" "$$($(kept) | xargs cat sw.js | sha256sum | cut -c 1-16)"; \
+	    $(kept) | xargs sha256sum | sed "s/\([0-9a-f]*\)  \(.*\)/  '\2': '\1',/"; echo '}};'; } >$(@F)
 
 $(BUILD)/web/_headers: HOST := netlify
 $(BUILD)/web/.htaccess: HOST := apache
 $(BUILD)/headers/nginx.conf: HOST := nginx
 $(BUILD)/headers/Caddyfile: HOST := caddy
-$(HEADERS): web/serve.js
+$(HEADERS): web/server/serve.js
 	@mkdir -p $(@D)
 	$(Q)node $< --headers $(HOST) >$@
 
-# The codecs' glue would read files where it finds Node, but dicom-codec.js hands it the module; the parser asks for
-# zlib, but dicom-file.js inflates: so no Node is found, and what is asked for is an object of no use.
+esbuild = node_modules/.bin/esbuild --bundle --format=esm --target=es2022 --minify --charset=utf8 --legal-comments=none \
+    --log-level=warning --outdir=$(BUILD)/web --outbase=web
+
+# The codecs' glue would read files where it finds Node, but web/dicom/codecs/wasm-codec.js hands it the module; the parser
+# asks for zlib, but web/dicom/parser.js inflates: so no Node is found, and what is asked for is an object of no use.
 no_node = $(addprefix --define:,process=undefined __dirname=undefined __filename=undefined require=Object)
 
-$(BUNDLES:%=$(BUILD)/web/%.js): $(BUILD)/web/%.js: web/%.js $(DICOM_PARTS) node_modules/.package-lock.json Makefile
-	$(call say,BUNDLE,$@)
-	@mkdir -p $(@D)
-	$(Q)node_modules/.bin/esbuild $< --outfile=$@ --bundle --format=esm --target=es2022 --minify --legal-comments=none \
-	    --log-level=warning $(no_node) $(addprefix --external:./,$(filter-out $*.js,dicom-error.js $(BUNDLES:%=%.js)))
-	$(call size,$@)
+$(SCRIPTS): $(shell find web -name '*.js') $(BUILD)/obj/web/sha256.json web/web.mk node_modules/.package-lock.json
+	$(call say,BUNDLE,$(BUILD)/web/*.js)
+	$(Q)rm -f $(BUILD)/web/*.js # chunks are named by their content
+	$(Q)$(esbuild) $(DOORS) --splitting $(no_node) \
+	    --define:CXRLENS_SHA256="$$(node -p 'JSON.stringify(fs.readFileSync("$(BUILD)/obj/web/sha256.json", "utf8"))')"
+	$(Q)$(esbuild) $(WORKERS)
+	$(Q)touch $@
+	@cat $(BUILD)/web/*.js | gzip -9 | wc -c | xargs printf '  %-8s %s: %d bytes by gzip\n' SIZE '$(BUILD)/web/*.js'
 
 $(BUILD)/web/dicom-jpegls.wasm: CODEC := codec-charls/dist/charlswasm_decode.wasm
 $(BUILD)/web/dicom-jpeg2000.wasm: CODEC := codec-openjpeg/dist/openjpegwasm_decode.wasm
@@ -118,45 +108,9 @@ $(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm: node_modules/.p
 	$(Q)cp node_modules/@cornerstonejs/$(CODEC) $@
 	$(call size,$@)
 
-# No --minify-syntax where it could move `new URL('./worker.js', import.meta.url)`, which bundlers look for literally.
-smaller = node_modules/.bin/esbuild --minify-whitespace --minify-identifiers --legal-comments=none --log-level=error \
-    $(if $(filter classifier.js loader.js channel.js worker.js,$(<F)),,--minify-syntax)
-
-# beside the digests, which are made by the build
-$(BUILD)/obj/web/%.js: web/%.js
-	@mkdir -p $(@D)
-	$(Q)cp $< $@
-$(BUILD)/obj/web/assets.js: $(BUILD)/web/assets.js
-	@mkdir -p $(@D)
-	$(Q)cp $< $@
-
-$(CORE:%=$(BUILD)/web/%.js): $(BUILD)/web/%.js: $(BUILD)/obj/web/%.js $(CORE_PARTS:web/%=$(BUILD)/obj/web/%) \
-    $(BUILD)/obj/web/assets.js node_modules/.package-lock.json Makefile
-	$(call say,BUNDLE,$@)
-	@mkdir -p $(@D)
-	$(Q)$(smaller) $< --outfile=$@ --bundle --format=esm --target=es2022 --external:./dicom.js \
-	    $(if $(filter classifier,$*),--external:./wasm.js)
-	$(call size,$@)
-
-$(if $(NPM),$(BUILD)/web/element.js): web/element.js $(ELEMENT_PARTS) node_modules/.package-lock.json Makefile
-	$(call say,BUNDLE,$@)
-	@mkdir -p $(@D)
-	$(Q)$(smaller) $< --outfile=$@ --bundle --format=esm --target=es2022 \
-	    $(addprefix --external:./,$(filter-out $(notdir $(ELEMENT_PARTS)),$(notdir $(wildcard web/*.js))))
-	$(call size,$@)
-
-# with the English words, which all that imports it needs
-$(if $(NPM),$(BUILD)/web/i18n.js): web/i18n.js web/strings/en.js node_modules/.package-lock.json Makefile
-	@mkdir -p $(@D)
-	$(Q)$(smaller) $< --outfile=$@ --bundle --format=esm --target=es2022 --external:./strings/ko.js
-
-$(BUILD)/web/%.js: web/%.js $(if $(NPM),node_modules/.package-lock.json)
-	@mkdir -p $(@D)
-	$(Q)$(if $(NPM),$(smaller) $< --outfile=$@,cp $< $@)
-
-$(BUILD)/web/examples/%: web/examples/%
-	@mkdir -p $(@D)
-	$(Q)cp $< $@
+# Its scripts are asked for at once: a page's start must wait for no chain of requests.
+$(BUILD)/web/index.html: web/index.html $(SCRIPTS)
+	$(Q)sed "s|^  <script|$$(grep -oE 'chunk-\w+\.js' $(@D)/app.js | sort -u | sed 's|.*|  <link rel="modulepreload" href="&">\\n|' | tr -d '\n')&|" $< >$@
 
 $(BUILD)/web/%: web/%
 	@mkdir -p $(@D)

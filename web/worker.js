@@ -1,7 +1,7 @@
 // worker.js - one engine behind messages; a module worker in browsers, a worker thread in Node.
 // Asks carry an id and what createHost (wasm.js) understands; each is answered with the same id.
-import { nodeBuiltin } from './platform.js';
-import { createHost } from './wasm.js';
+import { nodeBuiltin } from './engine/platform.js';
+import { createHost } from './engine/wasm.js';
 
 const host = createHost();
 const port = nodeBuiltin('worker_threads')?.parentPort;

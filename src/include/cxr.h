@@ -79,7 +79,7 @@ enum cxr_format { CXR_FORMAT_PNG = 1, CXR_FORMAT_JPEG = 2, CXR_FORMAT_PIXELS = 3
 #define CXR_VERDICT_UNCERTAIN (-1)
 #define CXR_VERDICT_NOT_CHEST_XRAY (-2)
 
-/* One answer. Plain data: copy it freely. Its layout is read by web/wasm.js too. */
+/* One answer. Plain data: copy it freely. Its layout is read by web/engine/wasm.js too. */
 struct cxr_result {
     int32_t verdict;        /* index of a class, or CXR_VERDICT_* */
     uint32_t class_count;   /* entries used in the arrays below */

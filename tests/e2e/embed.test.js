@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { transform } from 'esbuild';
-import { createStaticServer } from '../../web/serve.js';
+import { createStaticServer } from '../../web/server/serve.js';
 import { chest, file, PATIENCE, SITE, stage } from './support.js';
 
 /** What a careful portal allows. */

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { Queue, failure } from '../../web/queue.js';
-import { csvCell, toCsv, toJson } from '../../web/exports.js';
-import { borderShare, enlarge, reach, signed } from '../../web/colormap.js';
-import { coverTest } from '../../web/cover.js';
-import { Words, pickLanguage } from '../../web/i18n.js';
-import { hostSettings, securityHeaders } from '../../web/serve.js';
+import { Queue, failure } from '../../web/element/queue.js';
+import { csvCell, toCsv, toJson } from '../../web/export/export.js';
+import { borderShare, enlarge, reach, signed } from '../../web/viewer/colormap.js';
+import { coverTest } from '../../web/viewer/occlusion.js';
+import { Words, pickLanguage } from '../../web/shared/words.js';
+import { hostSettings, securityHeaders } from '../../web/server/serve.js';
 import ko from '../../web/strings/ko.js';
 
 const tick = () => new Promise((resolve) => setTimeout(resolve));

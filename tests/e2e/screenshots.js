@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { chromium } from 'playwright-core';
-import { createStaticServer } from '../../web/serve.js';
+import { createStaticServer } from '../../web/server/serve.js';
 import { FLAGS, SITE, idle, ready } from './support.js';
 
 const WIDE = { width: 1280, height: 800 };

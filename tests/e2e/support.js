@@ -6,7 +6,7 @@ import { after, afterEach, before } from 'node:test';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { once } from 'node:events';
 import { chromium } from 'playwright-core';
-import { createStaticServer } from '../../web/serve.js';
+import { createStaticServer } from '../../web/server/serve.js';
 import { png } from '../png.js';
 
 export { png };

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { build as esbuild } from 'esbuild';
 import { build as vite } from 'vite';
-import { createStaticServer } from '../../web/serve.js';
+import { createStaticServer } from '../../web/server/serve.js';
 import { chest, file, PATIENCE, stage } from '../e2e/support.js';
 import { installed } from './project.js';
 

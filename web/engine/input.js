@@ -1,0 +1,117 @@
+// input.js - what callers give to classify, a file, bytes or pixels, becomes a message to an engine.
+import { looksLikeDicom } from '../shared/dicom-sniff.js';
+import { asBytes, asError, CxrError, kindOf } from './platform.js';
+
+/**
+ * @typedef {import('./wasm.js').Job} Job
+ * @typedef {import('./wasm.js').Result} Result
+ * @typedef {import('../dicom/classifier-job.js').Choice} DicomChoice
+ *
+ * @typedef {object} Message one image on its way to an engine
+ * @property {Job} job
+ * @property {ArrayBuffer[]} transfer
+ * @property {(result: Result) => Result} [complete] adds what the engine can't know
+ */
+
+// The engine's own limits, applied before anything is copied.
+const maxFileBytes = 256 * 2 ** 20;
+const maxPixels = 64 * 2 ** 20;
+
+// What is read of a file to tell DICOM, which is then read together with the viewer. What is probably a PNG or JPEG is read
+// at once: browsers copy whatever is read from one process to another.
+const headBytes = 1024;
+
+/** The name a file brings along. @param {any} input @returns {string|null} */
+export const nameOf = (input) => (typeof input?.name === 'string' ? input.name : null);
+
+/**
+ * Checks what can be checked without reading, so that a hostile input costs nothing.
+ * @param {any} input
+ * @param {string|null} file
+ * @param {DicomChoice|undefined} choice
+ * @returns {() => Promise<Message>}
+ */
+export function readerOf(input, file, choice) {
+  /** @param {import('./platform.js').EngineCode} code @param {string} message */
+  const refuse = (code, message) => { throw new CxrError(code, message, { file }); };
+  /** @param {number} length */
+  const checkLength = (length) => length > maxFileBytes && refuse('image-file-size', 'The file is larger than 256 MiB.');
+  /** @param {number} samples */
+  const checkPixels = (samples) => {
+    const { width, height } = input;
+    if (!(width > 0 && height > 0 && width * height === samples)) refuse('argument', 'Width and height do not match the pixels.');
+    if (samples > maxPixels) refuse('image-pixels', 'The image has more than 64 megapixels.');
+  };
+
+  if (input?.size >= 0 && typeof input.arrayBuffer === 'function') {
+    checkLength(input.size);
+    return async () => {
+      const atOnce = input.size <= headBytes || /^image/.test(input.type);
+      const head = await readBlob(atOnce ? input : input.slice(0, headBytes));
+      if (looksLikeDicom(head)) return openDicom(input, choice);
+      return encoded(atOnce ? head : await readBlob(input));
+    };
+  }
+  if (kindOf(input?.data) === 'Uint8ClampedArray') {
+    checkPixels(input.data.length / 4);
+    const { width, height, data } = input;
+    return copied(data, (data) => ({ rgba: { data, width, height } }));
+  }
+  if (kindOf(input?.pixels) === 'Uint16Array') {
+    checkPixels(input.pixels.length);
+    const { pixels, width, height, bits, signed, slope, intercept, window, invert, padding } = input;
+    const rest = { width, height, bits, signed, slope, intercept, window, invert, padding };
+    return copied(pixels, (pixels) => ({ gray16: { ...rest, pixels } }));
+  }
+  if (!ArrayBuffer.isView(input) && !/^(Shared)?ArrayBuffer$/.test(kindOf(input)))
+    return refuse('argument', 'The input is neither a file nor bytes nor pixels.');
+  checkLength(input.byteLength);
+  const bytes = asBytes(input).slice();
+  return async () => (looksLikeDicom(bytes) ? openDicom(bytes, choice) : encoded(bytes));
+}
+
+/** @param {Blob} blob */
+async function readBlob(blob) {
+  try {
+    return new Uint8Array(await blob.arrayBuffer());
+  } catch (cause) {
+    throw new CxrError('unreadable', 'The file can not be read; it may have been moved or changed.', { cause });
+  }
+}
+
+/**
+ * Encoded bytes, which are ours to give away; the engine tells PNG from JPEG.
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @returns {Message}
+ */
+const encoded = (bytes) => ({ job: { bytes }, transfer: [bytes.buffer] });
+
+/**
+ * DICOM is opened in this thread, not in the worker: the reader and its decoders are loaded only when a file needs them,
+ * but bundlers put what a worker would load later into every worker, or refuse. What takes long is the worker's: the hash.
+ * @param {Blob|Uint8Array} source
+ * @param {DicomChoice} [choice]
+ * @returns {Promise<Message>}
+ */
+async function openDicom(source, choice) {
+  const reader = await import('../dicom.js').catch((cause) => {
+    throw asError(cause, 'network', 'The DICOM reader could not be loaded');
+  });
+  try {
+    return await reader.jobOf(await (source instanceof Uint8Array ? reader.openDicom(source) : reader.openShared(source)), choice);
+  } catch (cause) {
+    throw cause instanceof reader.DicomError ? new CxrError(cause.code, cause.message, { cause }) : cause;
+  }
+}
+
+/**
+ * The caller's memory stays the caller's, who may write to it as soon as classify returns: what is sent away is a copy.
+ * @template {{ slice(): any }} T
+ * @param {T} array
+ * @param {(copy: T) => Job} wrap
+ * @returns {() => Promise<Message>}
+ */
+function copied(array, wrap) {
+  const copy = array.slice();
+  return async () => ({ job: wrap(copy), transfer: [copy.buffer] });
+}

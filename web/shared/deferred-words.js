@@ -1,0 +1,11 @@
+/** Words of what comes after the element's start: guidance, the help dialogue, the printed report. */
+
+import { Words } from './words.js';
+import en from '../strings/deferred.en.js';
+import ko from '../strings/deferred.ko.js';
+
+/** Both languages, as they are short and nothing should be fetched once images are in hand. @type {Record<string, import('./words.js').Strings>} */
+const STRINGS = { en, ko };
+
+/** The element's words with these beside them; a portal's own go before both. @param {Words} words of the element */
+export const laterWords = ({ language, strings }) => new Words(language, { ...(STRINGS[language] ?? en), ...strings });

@@ -1,0 +1,156 @@
+/**
+ * An image made ready for looking: gray, as the model reads it, in halving sizes, so that window and
+ * level stay smooth on large films and small views show no jagged edges.
+ */
+
+import { looksLikeDicom } from '../shared/dicom-sniff.js';
+
+/** Longest side kept for viewing. The classifier reads the file itself, in full. */
+const MAX_SIDE = 4096;
+
+/** Bytes of a file that tell whether it is DICOM. */
+const HEAD = 1024;
+
+/**
+ * @typedef {{ width: number, height: number, gray: Uint8Array | Uint8ClampedArray }} Level
+ * @typedef {{ width: number, at: 'patient' | 'detector' }} Size of a film in millimetres, and where it was measured
+ *
+ * @typedef {object} Offer what a DICOM file lets one choose, and what was chosen
+ * @property {number} frames
+ * @property {number} frame from 0
+ * @property {readonly (string | null)[]} windows their names, where they have one
+ * @property {number} window from 0
+ * @property {Size | null} size
+ */
+
+export class Film {
+  /** @param {Level} full @param {Offer | null} [offer] of a DICOM file */
+  constructor(full, offer = null) {
+    this.offer = offer;
+    this.width = full.width;
+    this.height = full.height;
+    this.levels = [full];
+  }
+
+  /**
+   * @param {Blob | ImageData} source
+   * @param {import('../classifier.js').DicomChoice} [choice] frame and window of a DICOM file
+   * @returns {Promise<Film>} rejects when the browser cannot show this kind of image
+   */
+  static async from(source, choice) {
+    if (source instanceof Blob && looksLikeDicom(await bytesOf(source.slice(0, HEAD)))) return dicomFilm(source, choice);
+    const bitmap = await createImageBitmap(source);
+    try {
+      return new Film(grayOf(bitmap));
+    } finally {
+      bitmap.close();
+    }
+  }
+
+  /** The smallest level at least so wide, or the full one. @param {number} width in device pixels */
+  level(width) {
+    let index = 0;
+    while (this.#at(index).width >= 2 * width && this.#at(index).width > 64) index += 1;
+    return this.#at(index);
+  }
+
+  /** @param {number} index */
+  #at(index) {
+    while (this.levels.length <= index) this.levels.push(halved(this.levels[this.levels.length - 1]));
+    return this.levels[index];
+  }
+}
+
+/** @param {Blob} blob */
+const bytesOf = async (blob) => new Uint8Array(await blob.arrayBuffer());
+
+/** @param {Blob} blob @param {import('../classifier.js').DicomChoice} [choice] */
+async function dicomFilm(blob, { frame = 0, window = 0 } = {}) {
+  const { openShared, toGray8 } = await import('../dicom.js');
+  const dicom = await openShared(blob);
+  const shown = await dicom.frame(frame, { window });
+  await new Promise((resolve) => setTimeout(resolve)); // the classifier, which waits for the same pixels, goes first
+  /** @type {Level} */
+  let level = { width: shown.width, height: shown.height, gray: toGray8(shown) };
+  while (Math.max(level.width, level.height) > MAX_SIDE) level = halved(level);
+  const { spacing } = dicom.about;
+  return new Film(level, {
+    frames: dicom.frames, frame, windows: dicom.windowsOf(frame).map(({ explanation }) => explanation), window,
+    size: spacing && { width: spacing.column * shown.width, at: spacing.at },
+  });
+}
+
+/** @param {ImageBitmap} bitmap @returns {Level} */
+function grayOf(bitmap) {
+  const shrink = Math.min(1, MAX_SIDE / Math.max(bitmap.width, bitmap.height));
+  const width = Math.max(1, Math.round(bitmap.width * shrink));
+  const height = Math.max(1, Math.round(bitmap.height * shrink));
+  const context = contextOf(width, height);
+  context.fillRect(0, 0, width, height); // black, on which the reader lays transparent pixels too
+  context.imageSmoothingQuality = 'high';
+  context.drawImage(bitmap, 0, 0, width, height);
+  const { data } = context.getImageData(0, 0, width, height);
+  const gray = new Uint8Array(width * height);
+  for (let i = 0, at = 0; i < gray.length; i++, at += 4) {
+    gray[i] = (77 * data[at] + 150 * data[at + 1] + 29 * data[at + 2] + 128) >> 8;
+  }
+  return { width, height, gray };
+}
+
+/** @param {number} width @param {number} height */
+function contextOf(width, height) {
+  const canvas = document.createElement('canvas');
+  canvas.width = width;
+  canvas.height = height;
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }));
+}
+
+/** Each pixel the mean of four. @param {Level} level @returns {Level} */
+function halved({ width, height, gray }) {
+  const w = Math.max(1, width >> 1);
+  const h = Math.max(1, height >> 1);
+  const out = new Uint8Array(w * h);
+  for (let y = 0; y < h; y++) {
+    for (let x = 0; x < w; x++) {
+      const at = 2 * y * width + 2 * x;
+      const right = width > 1 ? 1 : 0;
+      const below = height > 1 ? width : 0;
+      out[y * w + x] = (gray[at] + gray[at + right] + gray[at + below] + gray[at + below + right] + 2) >> 2;
+    }
+  }
+  return { width: w, height: h, gray: out };
+}
+
+/**
+ * @typedef {object} Look how gray is shown
+ * @property {number} centre gray that becomes the middle, 0..255
+ * @property {number} width span of gray from black to white, at least 1
+ * @property {boolean} inverted
+ */
+
+/** @type {Readonly<Look>} */
+export const PLAIN = Object.freeze({ centre: 127.5, width: 255, inverted: false });
+
+/**
+ * Paints one level through a window.
+ * @param {Level} level
+ * @param {Look} look
+ * @param {ImageData} image of the level's size, to be painted over
+ */
+export function paintFilm({ gray }, look, image) {
+  const table = shades(look);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < gray.length; i++) pixels[i] = table[gray[i]];
+  return image;
+}
+
+/** The pixel of each gray value. @param {Look} look */
+function shades({ centre, width, inverted }) {
+  const bytes = new Uint8ClampedArray(4 * 256);
+  for (let gray = 0; gray < 256; gray++) {
+    const shade = 255 * ((gray - centre) / width + 0.5);
+    const shown = inverted ? 255 - shade : shade;
+    bytes.set([shown, shown, shown, 255], 4 * gray);
+  }
+  return new Uint32Array(bytes.buffer);
+}

@@ -1,0 +1,433 @@
+/**
+ * Shows one film with its map: zoom, move, window and level, invert, full screen, by mouse, touch and
+ * keyboard. Zooming and moving only change a transform, so they cost nothing however large the film.
+ */
+
+import { button, fill, h } from '../shared/dom.js';
+import { PLAIN, paintFilm } from './image.js';
+import { MAP_SIDE, paintMap, reach } from './colormap.js';
+
+/**
+ * @typedef {import('./image.js').Film} Film
+ * @typedef {import('../shared/words.js').Words} Words
+ * @typedef {import('../classifier.js').Heatmap} Heatmap
+ * @typedef {{ scale: number, x: number, y: number }} View scale over the fitted size; shift in fitted sizes
+ *
+ * @typedef {object} Scene what to show
+ * @property {string} name of the file
+ * @property {Film | null} film null when the browser cannot show it
+ * @property {boolean} [failed] whether it could not be read either
+ * @property {Heatmap | null} heatmap null when there is none to show
+ * @property {import('./occlusion.js').CoverMap | null} cover null while it is being made
+ * @property {string} [noMap] why there is no map
+ * @property {boolean} [inverted] start inverted
+ * @property {(choice: import('../classifier.js').DicomChoice) => void} [onchoose] another frame or window was chosen
+ */
+
+const MAX_SCALE = 16;
+/** One press of a key: share of the view moved, factor of zoom, gray values of window. */
+const STEP = { move: 0.08, zoom: 1.25, gray: 8 };
+
+/** Settings that outlive the film shown, shared by all viewers of an element. */
+export class ViewSettings {
+  map = true;
+  /** Whether that map is the cover test's. */
+  cover = false;
+  opacity = 0.65;
+  /** @type {string} class id */
+  shown = 'normal';
+  /** What a drag does. @type {'pan' | 'window'} */
+  drag = 'pan';
+}
+
+export class Viewer {
+  /** @type {Scene | null} */
+  #scene = null;
+  /** @type {import('./image.js').Look} */
+  #look = { ...PLAIN };
+  /** @type {View} */
+  #view = { scale: 1, x: 0, y: 0 };
+  /** Painting waits for the next frame: many pointer events make one. */
+  #frame = 0;
+  /** What the canvas shows: moving a film paints nothing. @type {{ level?: import('./image.js').Level, look?: string, image?: ImageData }} */
+  #painted = {};
+  /** What the map shows. @type {Float32Array | null} */
+  #mapped = null;
+  /** @type {Map<number, PointerEvent>} fingers and buttons that are down */
+  #pointers = new Map();
+  #fitted = { width: 1, height: 1 };
+  #readoutTimer = 0;
+
+  /**
+   * @param {Words} words
+   * @param {ViewSettings} settings
+   * @param {{ onsettings: () => void, onview?: (view: View) => void }} hooks
+   */
+  constructor(words, settings, hooks) {
+    this.words = words;
+    this.settings = settings;
+    this.hooks = hooks;
+    this.film = h('canvas', { class: 'film', role: 'img' });
+    this.map = h('canvas', { class: 'map', 'aria-hidden': 'true', width: MAP_SIDE, height: MAP_SIDE });
+    this.sheet = h('div', { class: 'sheet' }, this.film, this.map);
+    this.readout = h('output', { class: 'readout', hidden: true });
+    this.message = h('p', { class: 'stage-message', hidden: true });
+    /** Of the first film whose size is known. @type {import('./ruler.js').Ruler | null} */
+    this.ruler = null;
+    this.choice = h('div', { class: 'tools choice', part: 'choice', hidden: true });
+    this.stage = h('div', {
+      class: 'stage', part: 'stage', tabindex: '0', role: 'group',
+      'aria-label': words.text('view.label'), 'aria-description': words.text('view.keys'),
+      onpointerdown: (/** @type {PointerEvent} */ e) => this.#down(e),
+      onpointermove: (/** @type {PointerEvent} */ e) => this.#move(e),
+      onpointerup: (/** @type {PointerEvent} */ e) => this.#up(e),
+      onpointercancel: (/** @type {PointerEvent} */ e) => this.#up(e),
+      ondblclick: () => this.reset(),
+      onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
+      oncontextmenu: (/** @type {Event} */ e) => e.preventDefault(),
+    }, this.sheet, this.message, this.readout);
+    this.stage.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
+    this.mapButton = button(words.text('view.map'), () => this.#set({ map: !settings.map }), { icon: 'map', key: 'M', class: 'toggle' });
+    this.coverButton = button(words.text('view.cover'), () => this.#set({ cover: !settings.cover, map: true }), { icon: 'cover', key: 'C', class: 'toggle' });
+    this.opacity = h('input', {
+      type: 'range', min: '0.1', max: '1', step: '0.05', class: 'opacity', 'aria-label': words.text('view.opacity'), title: words.text('view.opacity'),
+      oninput: () => this.#set({ opacity: Number(this.opacity.value), map: true }),
+    });
+    this.windowButton = this.#tool('view.window', 'contrast', () => this.#set({ drag: settings.drag === 'pan' ? 'window' : 'pan' }));
+    this.invertButton = this.#tool('view.invert', 'invert', () => this.invert(), 'I');
+    this.tools = this.#toolbar();
+    this.scale = h('canvas', { class: 'scale', width: 256, height: 12, role: 'img' });
+    this.legendTitle = h('span', { class: 'legend-line' });
+    this.low = h('span', {});
+    this.high = h('span', {});
+    this.note = h('span', { class: 'legend-line' });
+    this.legend = h('div', { class: 'legend', part: 'legend' }, this.legendTitle, this.low, this.scale, this.high, this.note);
+    this.root = h('section', { class: 'viewer', part: 'viewer', 'aria-label': words.text('view.label') },
+      this.stage, this.choice, this.tools, this.legend);
+    this.resizes = new ResizeObserver(() => this.#fit());
+    this.resizes.observe(this.stage);
+  }
+
+  /** Stops watching; the viewer is of no use afterwards. */
+  dispose() {
+    this.resizes.disconnect();
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#readoutTimer);
+  }
+
+  /** @param {Scene | null} scene null for none, or none yet @param {boolean} [same] whether it is of the image before */
+  show(scene, same) {
+    const before = this.#scene;
+    this.#scene = scene;
+    if (scene?.film !== before?.film) {
+      this.#look = { ...PLAIN, inverted: !!scene?.inverted };
+      this.#view = { scale: 1, x: 0, y: 0 };
+      this.#fit();
+      if (!same) this.#showChoice(scene?.film ?? null); // or the focus would be lost
+    } else if (scene?.inverted !== before?.inverted) this.#look.inverted = !!scene?.inverted; // the answer came after the film
+    this.update();
+  }
+
+  /** Only DICOM offers frames and windows, so only then their controls are loaded. @param {Film | null} film */
+  async #showChoice(film) {
+    if (!film?.offer) {
+      this.choice.hidden = true;
+      return;
+    }
+    const onchoose = this.#scene?.onchoose;
+    const choice = await import('./frame-picker.js').catch(() => null);
+    if (!choice) return; // the film is there, without its other frames
+    const { Ruler, showChoice } = choice;
+    if (!this.ruler) this.stage.append((this.ruler = new Ruler(this.words)).root);
+    this.#place();
+    if (film === this.#scene?.film) showChoice(this.choice, this.words, film, (choice) => onchoose?.(choice));
+  }
+
+  /** Redraws after a change of the settings. */
+  update() {
+    this.#paintMap();
+    this.#paint();
+    this.#syncTools();
+  }
+
+  /** @param {View} view another viewer's, to move along with it */
+  follow(view) {
+    this.#view = { ...view };
+    this.#place();
+    this.#paint();
+  }
+
+  /** Back to the whole film as it is. */
+  reset() {
+    this.#look = { ...PLAIN, inverted: !!this.#scene?.inverted };
+    this.#setView({ scale: 1, x: 0, y: 0 });
+    this.#paint();
+    this.#syncTools();
+  }
+
+  invert() {
+    this.#look.inverted = !this.#look.inverted;
+    this.#paint();
+    this.#syncTools();
+  }
+
+  /** @param {number} factor */
+  zoom(factor) {
+    this.#zoomAt(factor, 0, 0);
+  }
+
+  /** Turns full screen on or off. */
+  full() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.root.requestFullscreen?.().catch(() => {}); // a frame may not be allowed to
+  }
+
+  // Drawing
+
+  /** Sizes the sheet so that the film fits the stage. */
+  #fit() {
+    const film = this.#scene?.film;
+    if (!film) return this.ruler?.show(null, 0, 0);
+    const { clientWidth, clientHeight } = this.stage;
+    const ratio = Math.min(clientWidth / film.width, clientHeight / film.height);
+    this.#fitted = { width: film.width * ratio, height: film.height * ratio };
+    this.sheet.style.width = `${this.#fitted.width}px`;
+    this.sheet.style.height = `${this.#fitted.height}px`;
+    this.#place();
+    this.#paint();
+  }
+
+  #place() {
+    const { scale, x, y } = this.#view;
+    const { width, height } = this.#fitted;
+    this.sheet.style.transform = `translate(${x * width}px, ${y * height}px) scale(${scale})`;
+    this.stage.classList.toggle('zoomed', scale > 1);
+    this.ruler?.show(this.#scene?.film?.offer?.size ?? null, width * scale, this.stage.clientWidth);
+  }
+
+  #paint() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#paintNow());
+  }
+
+  #paintNow() {
+    const film = this.#scene?.film;
+    this.sheet.hidden = !film;
+    if (!film) return;
+    const level = film.level(this.#fitted.width * this.#view.scale * devicePixelRatio);
+    const look = JSON.stringify(this.#look);
+    const { image: last } = this.#painted;
+    if (this.#painted.level === level && this.#painted.look === look) return;
+    if (this.film.width !== level.width) this.film.width = level.width;
+    if (this.film.height !== level.height) this.film.height = level.height;
+    const image = last?.width === level.width && last.height === level.height ? last : new ImageData(level.width, level.height);
+    this.#painted = { level, look, image };
+    this.film.getContext('2d')?.putImageData(paintFilm(level, this.#look, image), 0, 0);
+  }
+
+  /** The map to show: where there is none of one kind, there is none of the other. */
+  #heatmap() {
+    const { heatmap = null, cover = null } = this.#scene ?? {};
+    return heatmap && this.settings.cover ? cover : heatmap;
+  }
+
+  #paintMap() {
+    const heatmap = this.#heatmap();
+    const grid = this.#grid();
+    this.map.hidden = !grid || !this.settings.map;
+    this.map.style.opacity = String(this.settings.opacity);
+    if (!heatmap || !grid || grid.values === this.#mapped) return;
+    this.#mapped = grid.values;
+    this.map.getContext('2d')?.putImageData(paintMap(grid, reach(heatmap.classes)), 0, 0);
+  }
+
+  /** The map of the class chosen. */
+  #grid() {
+    const heatmap = this.#heatmap();
+    const found = heatmap?.classes.find(({ id }) => id === this.settings.shown);
+    return heatmap && found ? { width: heatmap.width, height: heatmap.height, values: found.values } : null;
+  }
+
+  // Tools
+
+  #toolbar() {
+    const full = document.fullscreenEnabled && this.#tool('view.full', 'full', () => this.full(), 'F');
+    return h('div', { class: 'tools', role: 'toolbar', 'aria-label': this.words.text('view.label') },
+      this.mapButton, this.coverButton, this.opacity, h('span', { class: 'gap' }),
+      this.#tool('view.zoom-out', 'minus', () => this.zoom(1 / STEP.zoom), '-'),
+      this.#tool('view.zoom-in', 'plus', () => this.zoom(STEP.zoom), '+'),
+      this.windowButton, this.invertButton,
+      this.#tool('view.reset', 'reset', () => this.reset(), '0'), full);
+  }
+
+  /**
+   * @param {string} key of the words
+   * @param {string} picture
+   * @param {() => void} act
+   * @param {string} [shortcut]
+   */
+  #tool(key, picture, act, shortcut) {
+    return button(this.words.text(key), act, { icon: picture, bare: true, class: 'tool', key: shortcut });
+  }
+
+  /** @param {Partial<ViewSettings>} change */
+  #set(change) {
+    Object.assign(this.settings, change);
+    this.hooks.onsettings();
+  }
+
+  #syncTools() {
+    const { words, settings } = this;
+    const scene = this.#scene;
+    const grid = this.#grid();
+    this.mapButton.ariaPressed = String(settings.map);
+    this.coverButton.ariaPressed = String(settings.cover);
+    this.windowButton.ariaPressed = String(settings.drag === 'window');
+    this.invertButton.ariaPressed = String(this.#look.inverted);
+    this.mapButton.disabled = this.opacity.disabled = !grid;
+    this.coverButton.disabled = !scene?.heatmap;
+    this.opacity.value = String(settings.opacity);
+    this.stage.dataset.drag = settings.drag;
+    const values = { name: scene?.name ?? '', class: words.verdict(settings.shown) };
+    this.film.setAttribute('aria-label', words.text(grid && settings.map ? 'view.image' : 'view.image.plain', values));
+    const message = scene && !scene.film && !scene.failed ? words.text('view.none') : '';
+    this.message.hidden = !message;
+    this.message.textContent = message;
+    this.#syncLegend(grid);
+  }
+
+  /** @param {import('./colormap.js').Grid | null} grid */
+  #syncLegend(grid) {
+    const { words, settings } = this;
+    const heatmap = this.#heatmap();
+    const why = this.#scene?.noMap ?? (this.#scene?.heatmap && !heatmap ? words.text('view.cover.wait') : undefined);
+    this.legend.hidden = !(why || (grid && settings.map));
+    for (const part of [this.scale, this.low, this.high, this.note]) part.hidden = !grid;
+    if (!grid || !heatmap) return fill(this.legendTitle, why);
+    const most = reach(heatmap.classes);
+    const low = `−${words.number(most, 1)}`;
+    const high = `+${words.number(most, 1)}`;
+    const name = words.verdict(settings.shown);
+    fill(this.legendTitle, words.text(settings.cover ? 'view.cover.of' : 'view.map.of'), ' ', h('strong', {}, name));
+    this.low.textContent = `${low} ${words.text('view.against')}`;
+    this.high.textContent = `${high} ${words.text('view.for')}`;
+    this.note.textContent = words.text(settings.cover ? 'view.cover.note' : 'view.map.note');
+    this.scale.setAttribute('aria-label', words.text(settings.cover ? 'view.cover.legend' : 'view.legend', { class: name, low, high }));
+    this.#paintScale();
+  }
+
+  /** The legend is a map too: one row from -1 to 1. */
+  #paintScale() {
+    const row = Float32Array.from({ length: 32 }, (_, i) => i / 15.5 - 1);
+    this.scale.getContext('2d')?.putImageData(paintMap({ width: 32, height: 1, values: row }, 1), 0, 0);
+  }
+
+  // Moving
+
+  /** @param {View} view */
+  #setView(view) {
+    const free = Math.max(view.scale - 1, 0) / 2 + 0.25;
+    const limit = (/** @type {number} */ shift) => (view.scale === 1 ? 0 : Math.min(Math.max(shift, -free), free));
+    this.#view = { scale: view.scale, x: limit(view.x), y: limit(view.y) };
+    this.#place();
+    this.#paint();
+    this.hooks.onview?.(this.#view);
+  }
+
+  /**
+   * @param {number} factor
+   * @param {number} px from the middle of the stage, in pixels
+   * @param {number} py
+   */
+  #zoomAt(factor, px, py) {
+    const { scale, x, y } = this.#view;
+    const next = Math.min(Math.max(scale * factor, 1), MAX_SCALE);
+    const grow = next / scale;
+    const ax = px / this.#fitted.width;
+    const ay = py / this.#fitted.height;
+    this.#setView({ scale: next, x: ax - (ax - x) * grow, y: ay - (ay - y) * grow });
+  }
+
+  /** @param {number} dx pixels @param {number} dy */
+  #pan(dx, dy) {
+    const { scale, x, y } = this.#view;
+    this.#setView({ scale, x: x + dx / this.#fitted.width, y: y + dy / this.#fitted.height });
+  }
+
+  /** @param {number} width gray values to add @param {number} centre */
+  #window(width, centre) {
+    this.#look.width = Math.min(Math.max(this.#look.width + width, 4), 510);
+    this.#look.centre = Math.min(Math.max(this.#look.centre + centre, 0), 255);
+    this.#paint();
+    this.#showReadout();
+  }
+
+  #showReadout() {
+    const { width, centre } = this.#look;
+    this.readout.value = this.words.text('view.window.now', { width: Math.round(width), centre: Math.round(centre) });
+    this.readout.hidden = false;
+    clearTimeout(this.#readoutTimer);
+    this.#readoutTimer = window.setTimeout(() => { this.readout.hidden = true; }, 1500);
+  }
+
+  // Input
+
+  /** @param {PointerEvent} event */
+  #down(event) {
+    this.#pointers.set(event.pointerId, event);
+    this.stage.setPointerCapture(event.pointerId);
+  }
+
+  /** @param {PointerEvent} event */
+  #up(event) {
+    this.#pointers.delete(event.pointerId);
+  }
+
+  /** @param {PointerEvent} event */
+  #move(event) {
+    const before = this.#pointers.get(event.pointerId);
+    if (!before) return;
+    const other = [...this.#pointers.values()].find(({ pointerId }) => pointerId !== event.pointerId);
+    this.#pointers.set(event.pointerId, event);
+    const dx = event.clientX - before.clientX;
+    const dy = event.clientY - before.clientY;
+    if (other) this.#pinch(before, event, other);
+    else if (this.settings.drag === 'window' || event.buttons & 2 || event.shiftKey) this.#window(dx, dy);
+    else this.#pan(dx, dy);
+  }
+
+  /**
+   * @param {PointerEvent} before
+   * @param {PointerEvent} after of the finger that moved
+   * @param {PointerEvent} still the other finger
+   */
+  #pinch(before, after, still) {
+    const span = (/** @type {PointerEvent} */ e) => Math.hypot(e.clientX - still.clientX, e.clientY - still.clientY) || 1;
+    const box = this.stage.getBoundingClientRect();
+    this.#zoomAt(span(after) / span(before),
+      (after.clientX + still.clientX) / 2 - box.left - box.width / 2,
+      (after.clientY + still.clientY) / 2 - box.top - box.height / 2);
+  }
+
+  /** @param {WheelEvent} event */
+  #wheel(event) {
+    // Without focus on the film the wheel scrolls the page, as everywhere else.
+    const ours = event.ctrlKey || document.fullscreenElement || this.stage.matches(':focus');
+    if (!ours || !this.#scene?.film) return;
+    event.preventDefault();
+    const box = this.stage.getBoundingClientRect();
+    this.#zoomAt(Math.exp(-Math.sign(event.deltaY) * Math.min(Math.abs(event.deltaY), 100) / 400),
+      event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2);
+  }
+
+  /** Arrow keys on the film itself; the letters are the element's. @param {KeyboardEvent} event */
+  #key(event) {
+    const arrow = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (!arrow || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const [x, y] = arrow;
+    if (event.shiftKey) this.#window(-x * STEP.gray, -y * STEP.gray);
+    else this.#pan(x * STEP.move * this.stage.clientWidth, y * STEP.move * this.stage.clientHeight);
+  }
+}
