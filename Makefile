@@ -2,7 +2,6 @@
 #
 #   V=1            print the commands
 #   SETUP=no       install no packages
-#   DICOM=no       do without npm: leaves out the DICOM reader and serves the scripts as they are written
 #   STB=DIR        use the stb_image.h and stb_image_write.h in DIR
 #   PREFIX, DESTDIR, PORT, FUZZ_SECONDS, DATA, INIT, TEACHERS, MODEL_VERSION, NOTICE, RESTART   as their targets say
 
@@ -56,7 +55,7 @@ samples: setup-train native ## make the synthetic films in web/samples/ from the
 	$(PYTHON) model/samples.py --data '$(DATA)'
 
 screenshots: setup-test setup-node setup-npm wasm ## take the pictures of the page in web/screenshots/ and web/icons/
-	PYTHON='$(PYTHON)' node tests/e2e/screenshots.js
+	PYTHON='$(PYTHON)' node tests/web/screenshots.js
 
 fuzz: setup-test fuzzers ## fuzz the image and the model reader, FUZZ_SECONDS each
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) MAKE='$(MAKE)' node tests/run.js fuzz
@@ -132,7 +131,7 @@ setup-npm: node_modules/.package-lock.json
 node_modules/.package-lock.json: package.json package-lock.json | setup-wasm
 	$(call need,$(NPM_PACKAGES))
 	$(call say,NPM,node_modules)
-	$(Q)npm ci --no-progress && touch $@ || { echo 'npm could not fetch the packages; DICOM=no builds without them.' >&2; exit 1; }
+	$(Q)npm ci --no-progress && touch $@ || { echo 'npm could not fetch the packages.' >&2; exit 1; }
 
 # The tools of the tests want a later Node than Debian 12 has; then npm, its usual source here, has one too.
 TEST_NODE := node-linux-$(if $(filter aarch64,$(shell uname -m)),arm64,x64)

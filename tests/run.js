@@ -147,7 +147,7 @@ const types = () => ['web', 'tests'].flatMap((folder) => list(folder, /^tsconfig
 /** What npm users get holds the declarations too. @returns {Job[]} */
 const packed = () => [
   { name: 'declarations', command: ['node_modules/.bin/tsc', '-p', 'web/tsconfig.json'] },
-  ...node('tests/package'),
+  ...node('tests/web/package'),
 ];
 
 /** @param {string} target @returns {() => Job[]} */
@@ -162,9 +162,7 @@ const groups = [
   { name: 'valgrind', jobs: valgrind },
   { name: 'cli', jobs: () => node('tests/src/cli') },
   { name: 'install', jobs: () => node('tests/src/install') },
-  { name: 'wasm', jobs: () => node('tests/wasm') },
-  { name: 'dicom', jobs: () => node('tests/dicom') },
-  { name: 'e2e', jobs: () => node('tests/e2e') },
+  ...['engine', 'dicom', 'element', 'page', 'frame'].map((name) => ({ name, jobs: () => node(`tests/web/${name}`) })),
   { name: 'package', jobs: packed },
   { name: 'bench', jobs: () => node('tests/bench') },
   { name: 'model', jobs: model },

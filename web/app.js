@@ -299,8 +299,8 @@ setUpInstall();
 setUpSession();
 // The first image matters more than the next visit: store for offline use once the classifier stands.
 lens.ready.then(setUpOffline, setUpOffline);
-// What exports and help need is fetched now, so that once images are in hand nothing is asked of the network.
-lens.ready.then(() => Promise.all([import('./export/export.js'), import('./export/print.js'), import('./element/help.js'), import('./viewer/occlusion.js')])).catch(() => {});
+// Now, so that once images are in hand nothing is asked of the network.
+lens.ready.then(() => lens.preload()).catch(() => {});
 loadReport(new URL('./evaluation.json', import.meta.url)).then((found) => {
   report = found;
   showFigures();

@@ -8,7 +8,7 @@
  *   no-guidance, no-keys (no single-key shortcuts), doubt-threshold (0..1: an answer below it becomes "not sure"; it can
  *   only make the element more careful), name (in a form).
  * Properties: the same, and results, images, progress, strings, ready.
- * Methods: classify(image), add(files), cancel(), clear(), undo().
+ * Methods: classify(image), add(files), cancel(), clear(), undo(), preload().
  * Events, bubbling and composed: cxr-ready, cxr-progress, cxr-result, cxr-error.
  */
 
@@ -21,7 +21,8 @@ import { filesOf } from './element/dropped-files.js';
 import { Layout } from './element/layout.js';
 import { Scenes } from './viewer/viewers.js';
 import { Table } from './element/table.js';
-import { forgetRadios, isRefusal, showAnswer, topClass } from './element/result-panel.js';
+import { forgetRadios, showAnswer } from './element/result-panel.js';
+import { isRefusal, topClass } from './shared/result.js';
 
 /**
  * @typedef {import('./element/queue.js').Item} Item
@@ -311,6 +312,11 @@ export class CxrLens extends Base {
   /** Removes all images; undo() brings them back. */
   clear() {
     this.#remove([...this.#queue.items]);
+  }
+
+  /** Fetches the scripts that otherwise arrive when they are needed: exports, printed report, help, occlusion sensitivity. */
+  async preload() {
+    await Promise.all([import('./export/export.js'), import('./export/print.js'), import('./element/help.js'), import('./viewer/occlusion.js')]);
   }
 
   /** Brings back what was removed last. */

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import { dicomFile, radiograph } from '../dicom/write.js';
+import { dicomFile, radiograph } from '../web/dicom/write.js';
 import { withGate } from './engine.js';
 import { read } from './files.js';
 import { writeModels } from './models.js';

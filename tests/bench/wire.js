@@ -2,12 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
+import { reachable } from '../web/reachable.js';
 
 const packages = 'build/bench/node_modules';
 
 /** What each needs at run time, the network's weights apart. @type {Record<string, string[]>} */
 const files = {
-  'CXR Lens': ['classifier.js', 'worker.js', 'cxrlens-relaxed.wasm'].map((name) => `build/web/${name}`),
+  'CXR Lens': [...reachable('classifier.js'), 'worker.js', 'cxrlens-relaxed.wasm'].map((name) => `build/web/${name}`),
   'CXR Lens weights': ['build/web/cxrlens.cxrm'],
   'tfjs-backend-wasm': [`${packages}/@tensorflow/tfjs-core/dist/tf-core.min.js`,
     `${packages}/@tensorflow/tfjs-backend-wasm/dist/tf-backend-wasm.min.js`,

@@ -1,7 +1,7 @@
 /** The answer for one image: verdict in words, probabilities, warnings, details. */
 
 import { button, fill, h, icon } from '../shared/dom.js';
-import { borderShare } from '../viewer/colormap.js';
+import { factsOf, isRefusal, retryHelps, topClass, warningText, warningsOf } from '../shared/result.js';
 
 /**
  * @typedef {import('./queue.js').Item} Item
@@ -18,25 +18,12 @@ import { borderShare } from '../viewer/colormap.js';
  * @property {boolean} figures whether they are open
  */
 
-/** A uniform map has .36 of its mass in the outer tenth. */
-const MUCH_AT_BORDER = 0.6;
-
-/** @param {string} verdict whether there is nothing to say of the image, not even how likely each class is */
-export function isRefusal(verdict) {
-  return verdict === 'not-a-chest-x-ray';
-}
-
 /**
  * Browsers keep the radio buttons of a shadow tree, by their name, longer than the tree has them, and all that they hold.
  * @param {HTMLElement} panel
  */
 export function forgetRadios(panel) {
   for (const radio of panel.querySelectorAll('input')) radio.name = '';
-}
-
-/** The class with the largest probability. @param {Result} result */
-export function topClass(result) {
-  return result.classes.reduce((best, each) => (each.probability > best.probability ? each : best));
 }
 
 /**
@@ -58,11 +45,6 @@ export function showAnswer(panel, words, item, options) {
 /** @param {Words} words @param {Item} item */
 function fileName(words, item) {
   return h('p', { class: 'file-name', title: item.name }, item.name);
-}
-
-/** Whether an image may do better another time: what is wrong with the file itself stays. @param {Item} item */
-export function retryHelps({ state, error }) {
-  return state === 'cancelled' || (state === 'failed' && (error?.code === 'dicom-codec' || !/^(image|dicom)-/.test(error?.code ?? '')));
 }
 
 /** @param {Words} words @param {Item} item @param {Options} options */
@@ -144,24 +126,6 @@ function bars(words, result, options) {
     h('p', { class: 'muted' }, words.text('answer.cannot')));
 }
 
-/**
- * The engine's warnings, and one of our own: evidence that lies where no lung is.
- * @param {Result} result @param {string} verdict
- * @returns {string[]}
- */
-export function warningsOf(result, verdict) {
-  const { heatmap } = result;
-  const map = heatmap?.classes.find(({ id }) => id === verdict);
-  const atBorder = heatmap && map && borderShare({ ...heatmap, values: map.values }) > MUCH_AT_BORDER;
-  return atBorder ? [...result.warnings, 'evidence-at-border'] : [...result.warnings];
-}
-
-/** A warning in words; what comes of a DICOM file's tag names the tag. @param {Words} words @param {Result} result @param {string} name */
-export function warningText(words, result, name) {
-  const { tag = '', value = '' } = result.dicom?.findings.find(({ code }) => code === name) ?? {};
-  return words.text(`warn.${name}`, { tag, value: value || '–' });
-}
-
 /** @param {Words} words @param {Result} result @param {string[]} names */
 function warnings(words, result, names) {
   if (names.length === 0) return null;
@@ -175,42 +139,4 @@ function facts(words, item, result) {
   return h('details', { class: 'fold facts', part: 'details' },
     h('summary', {}, words.text('answer.facts'), ' ', h('span', { class: 'muted' }, words.text('answer.time', { time: words.duration(item.elapsed) }))),
     h('dl', {}, ...factsOf(words, item, result).flatMap(([name, value]) => [h('dt', {}, words.text(name)), h('dd', {}, value)])));
-}
-
-/** @param {Words} words @param {Result} result @returns {[string, string | null][]} */
-function dicomFacts(words, { dicom }) {
-  if (!dicom) return [];
-  const { window, spacing } = dicom;
-  const shape = window?.centre === null ? window.explanation : window
-    && words.text('fact.window.value', { centre: String(window.centre), width: String(window.width), shape: window.shape ?? '' });
-  return [
-    ['fact.dicom', [dicom.modality, dicom.bodyPart, dicom.viewPosition, dicom.laterality].filter(Boolean).join(', ')],
-    ['fact.syntax', dicom.transferSyntax.name],
-    ['fact.frame', dicom.frames > 1 ? words.text('fact.frame.value', { frame: dicom.frame + 1, frames: dicom.frames }) : null],
-    ['fact.window', shape],
-    ['fact.spacing', spacing && words.text(`fact.spacing.${spacing.at}`, { row: String(spacing.row), column: String(spacing.column) })],
-  ];
-}
-
-/**
- * What is known of a result, as pairs of a key and a text; the report prints them too.
- * @param {Words} words @param {Item} item @param {Result} result
- * @returns {[string, string][]}
- */
-export function factsOf(words, item, result) {
-  const { image, model, gate, timings } = result;
-  /** @type {[string, string | null][]} */
-  const rows = [
-    ['fact.file', item.name],
-    ['fact.image', words.text('fact.image.value', { width: image.width, height: image.height, format: image.format.toUpperCase() })],
-    ['fact.sha256', result.sha256],
-    ...dicomFacts(words, result),
-    ['fact.gate', words.text('fact.gate.value', { score: words.percent(gate.score, 3), threshold: words.percent(gate.threshold, 3) })],
-    ['fact.time', words.text('fact.time.value', {
-      decode: words.duration(timings.decode_ms), preprocess: words.duration(timings.preprocess_ms), network: words.duration(timings.network_ms),
-    })],
-    ['fact.model', `${model.id} ${model.version}`],
-    ['fact.weights', model.sha256],
-  ];
-  return /** @type {[string, string][]} */ (rows.filter(([, value]) => value));
 }

@@ -1,7 +1,7 @@
 /** The table of all images: sortable, filterable, one row updated at a time. */
 
 import { button, fill, h, icon } from '../shared/dom.js';
-import { isRefusal, retryHelps } from './result-panel.js';
+import { isRefusal, retryHelps } from '../shared/result.js';
 
 /**
  * @typedef {import('./queue.js').Item} Item

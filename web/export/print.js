@@ -7,7 +7,7 @@ import { h } from '../shared/dom.js';
 import { laterWords } from '../shared/deferred-words.js';
 import { Film, PLAIN, paintFilm } from '../viewer/image.js';
 import { MAP_SIDE, paintMap, reach } from '../viewer/colormap.js';
-import { factsOf, isRefusal, topClass, warningText, warningsOf } from '../element/result-panel.js';
+import { factsOf, isRefusal, topClass, warningText, warningsOf } from '../shared/result.js';
 
 /**
  * @typedef {import('../element/queue.js').Item} Item

@@ -4,6 +4,10 @@
  * so that the sign never rests on colour alone.
  */
 
+import { enlarge } from '../shared/resample.js';
+
+/** @typedef {import('../shared/resample.js').Grid} Grid */
+
 const HUE_FOR = 55;
 const HUE_AGAINST = 250;
 /** Side of the picture that a map becomes; the viewer stretches it over the image. */
@@ -51,8 +55,6 @@ export function signed(share) {
 /** The colours of 511 shares from -1 to 1, so that painting a pixel is a look-up. */
 const COLOURS = Array.from({ length: 511 }, (_, i) => signed(i / 255 - 1));
 
-/** @typedef {{ width: number, height: number, values: ArrayLike<number> }} Grid */
-
 /** The largest magnitude of some maps: one scale for all classes of an image. @param {readonly { values: ArrayLike<number> }[]} maps */
 export function reach(maps) {
   let most = 0;
@@ -76,73 +78,4 @@ export function paintMap(grid, most) {
     if (striped) image.data[4 * i + 3] = colour[3] * 0.45;
   }
   return image;
-}
-
-/**
- * A smooth enlargement that keeps each cell's value at its centre (Catmull-Rom, edges repeated).
- * @param {Grid} grid
- * @param {number} side
- */
-export function enlarge({ width, height, values }, side) {
-  const across = taps(width, side);
-  const down = taps(height, side);
-  const rows = new Float32Array(height * side);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < side; x++) rows[y * side + x] = sum(across[x], (i) => values[y * width + i]);
-  }
-  const out = new Float32Array(side * side);
-  for (let y = 0; y < side; y++) {
-    for (let x = 0; x < side; x++) out[y * side + x] = sum(down[y], (i) => rows[i * side + x]);
-  }
-  return out;
-}
-
-/** @typedef {{ index: number, weight: number }} Tap */
-
-/**
- * For each place of the longer axis, the four cells it draws on.
- * @param {number} from
- * @param {number} to
- * @returns {Tap[][]}
- */
-function taps(from, to) {
-  return Array.from({ length: to }, (_, place) => {
-    const centre = (place + 0.5) * from / to - 0.5;
-    const first = Math.floor(centre) - 1;
-    return [0, 1, 2, 3].map((k) => ({
-      index: Math.min(Math.max(first + k, 0), from - 1), weight: cubic(Math.abs(centre - first - k)),
-    }));
-  });
-}
-
-/** Keys' cubic, a = -0.5. @param {number} d distance in cells */
-function cubic(d) {
-  if (d < 1) return (1.5 * d - 2.5) * d * d + 1;
-  return d < 2 ? ((-0.5 * d + 2.5) * d - 4) * d + 2 : 0;
-}
-
-/**
- * @param {readonly Tap[]} row
- * @param {(index: number) => number} at
- */
-function sum(row, at) {
-  let total = 0;
-  for (const { index, weight } of row) total += weight * at(index);
-  return total;
-}
-
-/** How much of a map's positive mass lies within a tenth of the edge. @param {Grid} grid */
-export function borderShare(grid) {
-  const side = 40;
-  const values = enlarge(grid, side);
-  let all = 0;
-  let edge = 0;
-  values.forEach((value, i) => {
-    const x = i % side;
-    const y = Math.floor(i / side);
-    const mass = Math.max(value, 0);
-    all += mass;
-    if (Math.min(x, y, side - 1 - x, side - 1 - y) < side / 10) edge += mass;
-  });
-  return all > 0 ? edge / all : 0;
 }

@@ -5,7 +5,7 @@
  * Convolutional Networks", 2014.)
  */
 
-import { enlarge } from './colormap.js';
+import { enlarge } from '../shared/resample.js';
 
 /**
  * @typedef {import('../classifier.js').Result} Result

@@ -1,0 +1,111 @@
+/** The installed package in browsers: a plain page, and builds by esbuild (React) and Vite. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { copyFileSync, cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { after, before, test } from 'node:test';
+import { build as esbuild } from 'esbuild';
+import { build as vite } from 'vite';
+import { createStaticServer } from '../../../web/server/serve.js';
+import { chest, file, PATIENCE, stage } from '../support.js';
+import { installed } from './project.js';
+
+const site = stage();
+/** @type {ReturnType<typeof installed>} */
+let project;
+/** @type {import('node:http').Server[]} */
+const servers = [];
+before(() => { project = installed(); });
+after(() => {
+  for (const server of servers) {
+    server.closeAllConnections();
+    server.close();
+  }
+  project?.remove();
+});
+
+/** @param {string} name */
+const inPackage = (name) => join(project.folder, 'node_modules/cxrlens/build/web', name);
+
+/**
+ * Serves a folder, under the policy of web/serve.js, and opens it.
+ * @param {string} root
+ * @param {string} path
+ */
+async function open(root, path) {
+  const server = await createStaticServer(root);
+  servers.push(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const page = await (await site.browser.newContext({ locale: 'en-US' })).newPage();
+  page.setDefaultTimeout(PATIENCE);
+  /** @type {string[]} */
+  const troubles = [];
+  page.on('pageerror', (error) => troubles.push(String(error.stack)));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !/favicon/.test(message.location().url)) troubles.push(`${message.text()} ${message.location().url}`);
+  });
+  await page.goto(`http://localhost:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}/${path}`);
+  return { page, troubles };
+}
+
+/** Gives the page's element a film and waits for its portal's own line. @param {import('playwright-core').Page} page */
+async function reads(page) {
+  await page.locator('cxr-lens input[type=file]').first().setInputFiles(file('film.png', chest(1)));
+  await page.getByRole('status').filter({ hasText: /^film\.png: (normal|covid-19|viral-pneumonia|lung-opacity|uncertain|not-a-chest-x-ray)/ }).waitFor();
+  assert.ok(page.workers().length > 0, 'in a worker');
+}
+
+const APP = `
+  import { createClassifier } from 'cxrlens';
+  import 'cxrlens/define';
+  const line = document.createElement('p');
+  line.role = 'status';
+  document.body.append(document.createElement('cxr-lens'), line);
+  addEventListener('cxr-result', ({ detail }) => { line.textContent = detail.file + ': ' + detail.verdict; });
+  window.createClassifier = createClassifier;`;
+
+test('a plain page, served from node_modules', async () => {
+  const { page, troubles } = await open(project.folder, 'node_modules/cxrlens/build/web/examples/element.html');
+  await reads(page);
+  assert.deepEqual(troubles, []);
+});
+
+test('esbuild: the example with React; the worker is a second entry, module and model are copied', async () => {
+  const out = join(project.folder, 'react');
+  mkdirSync(out);
+  copyFileSync(inPackage('examples/react.html'), join(out, 'index.html'));
+  copyFileSync(inPackage('examples/react.jsx'), join(project.folder, 'react.jsx'));
+  for (const name of ['react', 'react-dom', 'scheduler']) symlinkSync(resolve('node_modules', name), join(project.folder, 'node_modules', name));
+  await esbuild({
+    absWorkingDir: project.folder, entryPoints: { react: './react.jsx', worker: 'cxrlens/worker' }, outdir: out,
+    bundle: true, minify: true, format: 'esm', splitting: true, jsx: 'automatic', define: { 'process.env.NODE_ENV': '"production"' }, logLevel: 'error',
+  });
+  for (const name of readdirSync(inPackage('.')).filter((name) => /\.(wasm|cxrm)$/.test(name))) copyFileSync(inPackage(name), join(out, name));
+  const { page, troubles } = await open(out, '');
+  await reads(page);
+  const lens = page.locator('cxr-lens');
+  assert.deepEqual(await lens.evaluate((lens) => [lens.hasAttribute('multiple'), lens.getAttribute('doubt-threshold')]), [true, '0.95']);
+  assert.deepEqual(troubles, []);
+});
+
+test('Vite: worker, modules and model are found by themselves', async () => {
+  const source = join(project.folder, 'vite');
+  mkdirSync(source);
+  writeFileSync(join(source, 'index.html'), '<!doctype html><html lang="en"><title>Vite</title><body><script type="module" src="./app.js"></script>');
+  writeFileSync(join(source, 'app.js'), APP);
+  await vite({ root: source, logLevel: 'error', build: { outDir: 'dist' } });
+  // Apart from the project, so that nothing of it can be fetched by chance.
+  const out = join(project.folder, 'vite-dist');
+  cpSync(join(source, 'dist'), out, { recursive: true });
+  const { page, troubles } = await open(out, '');
+  await reads(page);
+  const { verdict, code } = await page.evaluate(async (bytes) => {
+    const cxr = await /** @type {any} */ (window).createClassifier({ workers: 0 });
+    const code = await cxr.classify(new Blob(['no image'])).catch((/** @type {any} */ error) => error.code);
+    return { ...await cxr.classify(new Uint8Array(bytes)), code };
+  }, [...chest(1)]);
+  assert.equal(code, 'image-format');
+  assert.equal(`film.png: ${verdict}`, await page.locator('body > [role=status]').innerText());
+  assert.deepEqual(troubles, []);
+});
