@@ -85,19 +85,23 @@ $(HEADERS): web/server/serve.js
 	@mkdir -p $(@D)
 	$(Q)node $< --headers $(HOST) >$@
 
-esbuild = node_modules/.bin/esbuild --bundle --format=esm --target=es2022 --minify --charset=utf8 --legal-comments=none \
-    --log-level=warning --outdir=$(BUILD)/web --outbase=web
+esbuild   = node_modules/.bin/esbuild --bundle --format=esm --target=es2022 --minify --charset=utf8 --legal-comments=none \
+    --log-level=warning
 
+# Packages are CommonJS: each is bundled by itself first, otherwise every script would load esbuild's helpers for them.
 # The codecs' glue would read files where it finds Node, but web/dicom/codecs/wasm-codec.js hands it the module; the parser
 # asks for zlib, but web/dicom/parser.js inflates: so no Node is found, and what is asked for is an object of no use.
-no_node = $(addprefix --define:,process=undefined __dirname=undefined __filename=undefined require=Object)
+PACKAGES := $(shell grep -rhoP "from '\K[a-z@][^']*" web/dicom)
+bundled   = $(BUILD)/obj/npm/$(subst /,-,$(1))
+no_node   = $(addprefix --define:,process=undefined __dirname=undefined __filename=undefined require=Object)
 
 $(SCRIPTS): $(shell find web -name '*.js') $(BUILD)/obj/web/sha256.json web/web.mk node_modules/.package-lock.json
 	$(call say,BUNDLE,$(BUILD)/web/*.js)
 	$(Q)rm -f $(BUILD)/web/*.js # chunks are named by their content
-	$(Q)$(esbuild) $(DOORS) --splitting $(no_node) \
+	$(Q)$(esbuild) $(no_node) $(foreach p,$(PACKAGES),$(call bundled,$(p))=$(p)) --outdir=.
+	$(Q)$(esbuild) $(DOORS) --splitting --outdir=$(BUILD)/web --outbase=web $(foreach p,$(PACKAGES),--alias:$(p)=./$(call bundled,$(p)).js) \
 	    --define:CXRLENS_SHA256="$$(node -p 'JSON.stringify(fs.readFileSync("$(BUILD)/obj/web/sha256.json", "utf8"))')"
-	$(Q)$(esbuild) $(WORKERS)
+	$(Q)$(esbuild) $(WORKERS) --outdir=$(BUILD)/web
 	$(Q)touch $@
 	@cat $(BUILD)/web/*.js | gzip -9 | wc -c | xargs printf '  %-8s %s: %d bytes by gzip\n' SIZE '$(BUILD)/web/*.js'
 

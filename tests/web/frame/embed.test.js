@@ -228,6 +228,7 @@ test('the host’s script is below 2 KB, minified and by gzip', async (t) => {
   const size = gzipSync(code, { level: 9 }).length;
   t.diagnostic(`${size} bytes`);
   assert.ok(size < 2048, `${size}`);
+  assert.doesNotMatch(code, /\bimport\b/, 'it is copied to other sites by itself');
 });
 
 test('the example with the frame needs only frame-src', async () => {

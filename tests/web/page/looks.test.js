@@ -101,7 +101,7 @@ test('the page and the element keep to their sizes', (t) => {
   const page = new Set(['index.html', 'app.css', ...reachable('app.js', SITE)]);
   const sizes = { element: gzip([...new Set([...element, ...core])]), page: gzip([...page].filter((name) => !core.includes(name))) };
   t.diagnostic(`by gzip: element, classifier and loader ${sizes.element} bytes; page shell without the core ${sizes.page} bytes`);
-  assert.ok(sizes.element < 35 * 1024, `element ${sizes.element}`);
+  assert.ok(sizes.element < 36_500, `element ${sizes.element}`);
   assert.ok(sizes.page < 40 * 1024, `page ${sizes.page}`);
 });
 
