@@ -26,7 +26,7 @@ import { DicomError } from './error.js';
  *
  * @typedef {object} Lut
  * @property {number} first stored value mapped
- * @property {number} bits of its entries
+ * @property {number} bits of its entries, as the descriptor says
  * @property {Uint8Array|Uint16Array} entries
  *
  * @typedef {{ explanation: string|null }} Named
@@ -63,11 +63,7 @@ export function renderingOf(tags, layout, frame, little) {
     // A slope of zero would make every picture black.
     slope: slope === 0 ? 1 : slope,
     intercept,
-    vois: [
-      // Items without data are left behind by whoever takes a LUT away.
-      ...voi.items('x00283010').filter((item) => item.raw('x00283006')?.length).map((item) => voiLut(item, signedLut, little)),
-      ...windowsOf(voi),
-    ],
+    vois: voisOf(voi, signedLut, little),
     invert: invertedBy(tags.text('x20500020')) ?? layout.photometric === 'MONOCHROME1',
     padding: paddingOf(tags, layout),
   };
@@ -138,6 +134,27 @@ function windowsOf(tags) {
 function shapeOf(name) {
   if (name === 'SIGMOID') return 'sigmoid';
   return name === 'LINEAR_EXACT' ? 'linear-exact' : 'linear';
+}
+
+/**
+ * LUTs, then windows. A damaged LUT beside a good window is passed over: the standard leaves the choice to the viewer.
+ * @param {Tags} voi
+ * @param {boolean} signed
+ * @param {boolean} little
+ * @returns {Voi[]}
+ */
+function voisOf(voi, signed, little) {
+  const windows = windowsOf(voi);
+  // Items without data are left behind by whoever takes a LUT away.
+  const luts = voi.items('x00283010').filter((item) => item.raw('x00283006')?.length).flatMap((item) => {
+    try {
+      return [voiLut(item, signed, little)];
+    } catch (error) {
+      if (windows.length > 0) return [];
+      throw error;
+    }
+  });
+  return [...luts, ...windows];
 }
 
 /** @param {Tags} item @param {boolean} signed @param {boolean} little @returns {Voi} */
@@ -303,8 +320,19 @@ function byTable(samples, steps, layout, rendering, voi) {
 function shader(voi, modalityLut) {
   if (voi?.kind === 'window') return (value) => windowed(value, voi.window);
   const lut = voi?.lut ?? /** @type {Lut} */ (modalityLut);
-  const most = 2 ** lut.bits - 1;
-  return voi ? (value) => Math.min(lookUp(lut, value) / most, 1) : (value) => Math.min(value / most, 1);
+  const most = whiteOf(lut);
+  return voi ? (value) => lookUp(lut, value) / most : (value) => value / most;
+}
+
+/**
+ * The entry that means white. Descriptors are wrong in both directions, as C.11.2.1.1 has CR write 8 or 16 whatever the
+ * entries fill: the largest entry tells how many bits these are. Where it falls just short of all of them, it is white.
+ * @param {Lut} lut
+ */
+function whiteOf({ entries }) {
+  const largest = entries.reduce((most, entry) => Math.max(most, entry), 1);
+  const most = 2 ** (32 - Math.clz32(largest)) - 1;
+  return largest >= most * (1 - 1 / 64) ? largest : most;
 }
 
 /**
@@ -436,17 +464,37 @@ export function toGray8(gray) {
   return out;
 }
 
-/** From the smallest to the largest value, padding left out. @param {Gray} gray @returns {Window} */
+/** Shares of the pixels that a picture without a window may lose at either end: dead pixels, burned-in markers. */
+const LOST = 0.005;
+
+/**
+ * Nearly from the smallest to the largest value present, padding left out.
+ * @param {Gray} gray
+ * @returns {Window}
+ */
 function presentRange({ pixels, bits, signed, slope, intercept, padding }) {
-  let [least, most] = [Infinity, -Infinity];
-  for (const pixel of pixels) {
-    const value = valueOf(pixel, bits, signed);
-    if (value === padding) continue;
-    if (value < least) least = value;
-    if (value > most) most = value;
-  }
-  // All the same, or all padding: black.
-  if (least >= most) return { shape: 'linear-exact', centre: least * slope + intercept + 0.5, width: 1 };
-  const ends = [least * slope + intercept, most * slope + intercept];
-  return { shape: 'linear-exact', centre: (ends[0] + ends[1]) / 2, width: Math.abs(ends[1] - ends[0]) };
+  const counts = new Uint32Array(2 ** bits);
+  // Counted in the order of the values: of signed ones, the negative half comes first.
+  const place = (/** @type {number} */ pixel) => (pixel & (counts.length - 1)) ^ (signed ? counts.length >> 1 : 0);
+  for (const pixel of pixels) counts[place(pixel)]++;
+  if (padding !== undefined) counts[place(padding)] = 0;
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  // Where nearly all is one value, the rest is the picture.
+  const [least, most] = [LOST, 0].map((share) => reached(counts, share * total)).find(([from, to]) => from < to) ?? [0, 0];
+  if (least === most) return { shape: 'linear-exact', centre: Number.MAX_VALUE, width: 1 }; // black
+  const [from, to] = [least, most].map((i) => valueOf(place(i), bits, signed) * slope + intercept);
+  return { shape: 'linear-exact', centre: (from + to) / 2, width: Math.abs(to - from) };
+}
+
+/**
+ * The first and the last place behind which more than so many are counted.
+ * @param {Uint32Array} counts
+ * @param {number} lost
+ * @returns {[number, number]}
+ */
+function reached(counts, lost) {
+  let [first, below, last, above] = [0, counts[0], counts.length - 1, counts[counts.length - 1]];
+  while (below <= lost && first < counts.length - 1) below += counts[++first];
+  while (above <= lost && last > 0) above += counts[--last];
+  return [first, last];
 }

@@ -1,10 +1,10 @@
-// parser.js - bytes to the few data elements that a picture needs, by dicom-parser. Elements that are not
-// in WANTED, such as everything about the patient, are stepped over and never read, unless patient.js asks.
-import dicomParser from 'dicom-parser';
+// parser.js - bytes to the few data elements that an image needs. Elements that are not in WANTED, such as
+// everything about the patient, are stepped over and never read, unless patient.js asks. Reads what the field
+// writes, too: file meta information in implicit VR, items without an end of their own, elements without a VR.
 import { joined } from './bytes.js';
 import { DicomError } from './error.js';
-import { encodingAt, startOfDicom } from '../shared/dicom-sniff.js';
-import { DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, syntaxOf } from './transfer-syntax.js';
+import { encodingAt, isVr, startOfDicom } from '../shared/dicom-sniff.js';
+import { DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, GE_BIG_PIXELS, IMPLICIT_LITTLE, syntaxOf } from './transfer-syntax.js';
 import { decoded } from './character-set.js';
 
 /**
@@ -14,6 +14,7 @@ import { decoded } from './character-set.js';
  * @property {number} offset of the first byte in `bytes`
  * @property {number} length
  * @property {boolean} encapsulated as a sequence of fragments (PS3.5 A.4)
+ * @property {boolean} little byte order
  * @property {string|undefined} vr
  *
  * @typedef {object} DicomData
@@ -22,23 +23,41 @@ import { decoded } from './character-set.js';
  * @property {boolean} little byte order of the data set
  * @property {Tags} tags
  * @property {PixelData} pixelData
+ *
+ * @typedef {object} Encoding
+ * @property {boolean} explicit VRs
+ * @property {boolean} little byte order
+ *
+ * @typedef {object} Header of a data element
+ * @property {number} number group and element
+ * @property {string|undefined} vr undefined: implicit
+ * @property {number} length
+ * @property {number} offset of its value
+ *
+ * @typedef {{ offset: number, length: number, little: boolean, items?: Elements[] }} Value
+ * @typedef {Map<number, Value>} Elements by tag
  */
 
 // What the engine takes for one file; nothing that inflates beyond it is kept.
 export const MAX_FILE_BYTES = 256 * 2 ** 20;
 
-// What is taken apart of one file, pixels left out: dicom-parser builds an object for each element of a sequence, of
-// which a hostile file could ask for many millions.
+// What is kept of one file's sequences: of objects for their elements, a hostile file could ask for many millions.
 const MAX_PARSED_BYTES = 8 * 2 ** 20;
+const MAX_DEPTH = 32;
 
 // No text that is read is longer (PS3.5 6.2), and escape sequences without end would take long.
 const MAX_TEXT_BYTES = 65536;
 
 const UNDEFINED_LENGTH = 0xffffffff;
+const ITEM = 0xfffee000;
+const ITEM_END = 0xfffee00d;
+const SEQUENCE_END = 0xfffee0dd;
 const PIXEL_DATA = 0x7fe00010;
 const FLOAT_PIXELS = [0x7fe00008, 0x7fe00009];
 const CHARACTER_SET = 'x00080005';
 const MEDIA_DIRECTORY = '1.2.840.10008.1.3.10';
+/** VRs whose explicit form has a length of 32 bits (PS3.5 7.1.2). */
+const LONG = /^(O[BDFLVW]|SQ|SV|U[CNRTV])$/;
 
 /** All that is read of its own accord, by tag. */
 const WANTED = new Set([
@@ -53,9 +72,6 @@ const WANTED = new Set([
   '52009229 52009230', // functional groups
 ].flatMap((group) => group.split(' ').map((tag) => `x${tag}`)));
 
-/** @type {any} its types leave out what is used here */
-const parser = dicomParser;
-
 /**
  * @param {Uint8Array} bytes
  * @param {number} [maxBytes] of the file, also when inflated
@@ -69,7 +85,7 @@ export async function readDicom(bytes, maxBytes = MAX_FILE_BYTES, wanted = WANTE
   const meta = readMeta(bytes, start);
   const declared = meta.tags.text('x00020010');
   if (meta.tags.text('x00020002') === MEDIA_DIRECTORY)
-    throw new DicomError('dicom-directory', 'This is a DICOMDIR: a list of files, not a picture.');
+    throw new DicomError('dicom-directory', 'This is a DICOMDIR: a list of files, not an image.');
   if (declared === DEFLATED) bytes = await inflate(bytes, meta.end, maxBytes);
   return readDataSet(bytes, meta.end, declared, wanted);
 }
@@ -81,15 +97,24 @@ export const tooLarge = (maxBytes) =>
     `The file is larger than ${Math.floor(maxBytes / 2 ** 20)} MiB, or inflates to more.`,
   );
 
+/** @param {Uint8Array} bytes @param {number} at @returns {Encoding} guessed from the element there */
+function guessed(bytes, at) {
+  const encoding = encodingAt(bytes, at);
+  return { explicit: encoding !== 'implicit-little', little: encoding !== 'explicit-big' };
+}
+
 /**
- * The file meta information, always Explicit VR Little Endian (PS3.10 7.1).
+ * The file meta information. The standard wants Explicit VR Little Endian (PS3.10 7.1); each element is read as it is.
  * @param {Uint8Array} bytes
  * @param {number} start
  */
 function readMeta(bytes, start) {
-  const reader = new ElementReader(bytes, start, 'explicit-little', WANTED);
-  while (reader.peekGroup() === 2) reader.read();
-  return { tags: reader.tags, end: reader.position };
+  const reader = new ElementReader(bytes, start, { explicit: true, little: true }, WANTED);
+  for (;;) {
+    reader.encoding = guessed(bytes, reader.position);
+    if (reader.peekGroup() !== 2) return { tags: reader.tags, end: reader.position };
+    reader.read();
+  }
 }
 
 /**
@@ -100,17 +125,13 @@ function readMeta(bytes, start) {
  * @returns {DicomData}
  */
 function readDataSet(bytes, start, declared, wanted) {
-  const encoding = encodingAt(bytes, start);
-  const syntax = syntaxOf(
-    declared ??
-      { 'implicit-little': IMPLICIT_LITTLE, 'explicit-little': EXPLICIT_LITTLE, 'explicit-big': EXPLICIT_BIG }[
-        encoding
-      ],
-  );
+  const encoding = guessed(bytes, start);
+  const { explicit, little } = encoding;
+  const syntax = syntaxOf(declared ?? (explicit ? (little ? EXPLICIT_LITTLE : EXPLICIT_BIG) : IMPLICIT_LITTLE));
   const reader = new ElementReader(bytes, start, encoding, wanted);
   while (reader.peekGroup() !== undefined) {
-    const pixelData = reader.read();
-    if (pixelData) return { bytes, syntax, little: encoding !== 'explicit-big', tags: reader.tags, pixelData };
+    const found = reader.read();
+    if (found) return { bytes, syntax, little, tags: reader.tags, pixelData: { ...found, little: little && syntax.uid !== GE_BIG_PIXELS } };
   }
   throw withoutPixels(reader.tags);
 }
@@ -122,140 +143,233 @@ function withoutPixels(tags) {
   const modality = tags.text('x00080060');
   return new DicomError(
     'dicom-no-image',
-    `This DICOM file holds no picture${modality ? `; its modality (0008,0060) is ${modality}` : ''}.`,
+    `This DICOM file holds no image${modality ? `; its modality (0008,0060) is ${modality}` : ''}.`,
   );
 }
 
 /** Walks over data elements and keeps the wanted ones. */
 class ElementReader {
-  /** @type {Record<string, any>} */
-  #elements = {};
+  /** @type {Elements} */
+  #elements = new Map();
   #bytes;
   #view;
-  #little;
-  #explicit;
-  #byteParser;
   #wanted;
-  /** Bytes that may still be taken apart. */
+  /** Bytes of sequences that may still be kept. */
   #left = MAX_PARSED_BYTES;
   position;
+  encoding;
 
   /**
    * @param {Uint8Array} bytes
    * @param {number} position
-   * @param {'explicit-little'|'explicit-big'|'implicit-little'} encoding
+   * @param {Encoding} encoding
    * @param {Set<string>} wanted
    */
   constructor(bytes, position, encoding, wanted) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#little = encoding !== 'explicit-big';
-    this.#explicit = encoding !== 'implicit-little';
-    this.#byteParser = this.#little ? parser.littleEndianByteArrayParser : parser.bigEndianByteArrayParser;
-    this.#wanted = wanted;
+    this.#wanted = new Set([...wanted].map((key) => parseInt(key.slice(1), 16)));
     this.position = position;
-    this.tags = new Tags(new parser.DataSet(this.#byteParser, bytes, this.#elements));
+    this.encoding = encoding;
+    this.tags = new Tags(bytes, this.#elements);
   }
 
   /** @returns {number|undefined} undefined: no element follows */
   peekGroup() {
-    return this.position + 8 <= this.#bytes.length ? this.#view.getUint16(this.position, this.#little) : undefined;
+    return this.position + 8 <= this.#bytes.length ? this.#view.getUint16(this.position, this.encoding.little) : undefined;
   }
 
-  /** @returns {PixelData|undefined} if that is what was met */
+  /** @returns {Omit<PixelData, 'little'>|undefined} if that is what was met */
   read() {
-    const { key, number, vr, length, offset } = this.#header();
+    const header = this.#header(this.position, this.encoding, this.#bytes.length);
+    const { number, vr, length, offset } = header;
     const known = length !== UNDEFINED_LENGTH;
     if (number === PIXEL_DATA) return { offset, length, encapsulated: !known, vr };
     if (FLOAT_PIXELS.includes(number))
       throw new DicomError('dicom-unsupported', 'Pixels as floating-point numbers (7FE0,0008) are not read.');
-    if (known && offset + length > this.#bytes.length) throw this.#truncated(key);
-    if (known && !this.#wanted.has(key)) this.position = offset + length;
-    else if (known && length > this.#left) throw this.#tooMuch();
-    else this.#parse(key);
+    // An end of something that was closed before.
+    if (number === ITEM_END || number === SEQUENCE_END) this.position = offset;
+    else this.position = this.#value(header, this.encoding, this.#bytes.length, this.#wanted.has(number) ? this.#elements : undefined, 0);
     return undefined;
   }
 
-  #header() {
-    const at = this.position;
-    const group = this.#view.getUint16(at, this.#little);
-    const element = this.#view.getUint16(at + 2, this.#little);
-    const number = group * 65536 + element;
-    const key = `x${number.toString(16).padStart(8, '0')}`;
-    if (!this.#explicit)
-      return { key, number, vr: undefined, length: this.#view.getUint32(at + 4, true), offset: at + 8 };
-    const vr = String.fromCharCode(this.#bytes[at + 4], this.#bytes[at + 5]);
-    // PS3.5 7.1.2: these have a length of 32 bits.
-    if (!/^(O[BDFLVW]|SQ|SV|U[CNRTV])$/.test(vr))
-      return { key, number, vr, length: this.#view.getUint16(at + 6, this.#little), offset: at + 8 };
-    if (at + 12 > this.#bytes.length) throw this.#truncated(key);
-    return { key, number, vr, length: this.#view.getUint32(at + 8, this.#little), offset: at + 12 };
+  /**
+   * @param {number} at
+   * @param {Encoding} encoding
+   * @param {number} end of what it is in
+   * @returns {Header}
+   */
+  #header(at, { explicit, little }, end) {
+    const view = this.#view;
+    if (at + 8 > end) throw this.#truncated(at + 4 <= end ? this.#number(at, little) : 0);
+    const number = this.#number(at, little);
+    // Items have no VR (PS3.5 7.5), and some writers forget that of other elements.
+    const vr = explicit && isLetters(this.#bytes, at + 4) ? String.fromCharCode(this.#bytes[at + 4], this.#bytes[at + 5]) : undefined;
+    if (!vr || number >>> 16 === 0xfffe) return { number, vr: undefined, length: view.getUint32(at + 4, little), offset: at + 8 };
+    if (!LONG.test(vr)) return { number, vr, length: view.getUint16(at + 6, little), offset: at + 8 };
+    if (at + 12 > end) throw this.#truncated(number);
+    return { number, vr, length: view.getUint32(at + 8, little), offset: at + 12 };
   }
 
-  /** @param {string} key */
-  #parse(key) {
-    const start = this.position;
-    const window = this.#bytes.subarray(0, start + this.#left);
-    const stream = new parser.ByteStream(this.#byteParser, window, start);
-    try {
-      const element = this.#explicit
-        ? parser.readDicomElementExplicit(stream, stream.warnings)
-        : parser.readDicomElementImplicit(stream);
-      if (element.vr === 'UN' && !element.items) readUnknown(element, window);
-      if (this.#wanted.has(key)) this.#elements[key] = element;
-    } catch (cause) {
-      throw new DicomError('dicom-corrupt', `The element ${tagName(key)} is damaged.`, { cause });
+  /** @param {number} at @param {boolean} little */
+  #number(at, little) {
+    return this.#view.getUint16(at, little) * 65536 + this.#view.getUint16(at + 2, little);
+  }
+
+  /**
+   * Goes over the value of an element.
+   * @param {Header} header
+   * @param {Encoding} encoding
+   * @param {number} end of what it is in
+   * @param {Elements|undefined} into where it is kept, if it is
+   * @param {number} depth
+   * @returns {number} where it ends
+   */
+  #value({ number, vr, length, offset }, encoding, end, into, depth) {
+    const known = length !== UNDEFINED_LENGTH;
+    if (known && length > end - offset) throw this.#truncated(number);
+    const { little } = encoding;
+    const sequence = !known || vr === 'SQ' || ((vr === 'UN' || !vr) && this.#beginsWithItem(offset, offset + length, little));
+    if (!sequence || (known && !into)) {
+      into?.set(number, { offset, length, little });
+      return offset + length;
     }
-    // The parser takes an end of its bytes for the end of a sequence: here it would be half of one.
-    if (
-      stream.position > window.length ||
-      stream.position <= start ||
-      stream.warnings.some((/** @type {string} */ w) => w.startsWith('eof'))
-    )
-      throw window.length < this.#bytes.length ? this.#tooMuch() : this.#truncated(key);
-    this.#left -= stream.position - start;
-    this.position = stream.position;
+    if (known && length > this.#left) throw this.#tooMuch();
+    /** @type {Elements[]|undefined} */
+    const items = into && [];
+    // As UN the items are implicit and little endian, whatever is around them (PS3.5 6.2.2).
+    const within = vr === 'UN' ? { explicit: false, little: this.#bytes[offset] !== 0xff } : encoding;
+    const after = this.#items(number, within, offset, known ? offset + length : undefined, end, items, depth + 1);
+    into?.set(number, { offset, length: after - offset, little, items });
+    return after;
+  }
+
+  /** @param {number} at @param {number} end @param {boolean} little */
+  #beginsWithItem(at, end, little) {
+    return at + 8 <= end && (this.#number(at, little) === ITEM || this.#number(at, true) === ITEM);
+  }
+
+  /**
+   * The items of a sequence.
+   * @param {number} number of the sequence
+   * @param {Encoding} encoding
+   * @param {number} at
+   * @param {number|undefined} until its end; undefined: its delimiter
+   * @param {number} end of what it is in
+   * @param {Elements[]|undefined} items where they are kept, if they are
+   * @param {number} depth
+   * @returns {number} where it ends
+   */
+  #items(number, encoding, at, until, end, items, depth) {
+    if (depth > MAX_DEPTH) throw this.#corrupt(number);
+    const limit = until ?? end;
+    while (at < limit) {
+      if (at + 8 > limit) throw until === undefined ? this.#truncated(number) : this.#corrupt(number);
+      const tag = this.#number(at, encoding.little);
+      const length = this.#view.getUint32(at + 4, encoding.little);
+      if (tag === SEQUENCE_END) {
+        if (until === undefined) return at + 8;
+        at += 8;
+      } else if (tag === ITEM_END) at += 8;
+      else if (tag !== ITEM) throw this.#corrupt(number);
+      else {
+        if (items) this.#spend(8);
+        /** @type {Elements|undefined} */
+        const item = items && new Map();
+        items?.push(/** @type {Elements} */ (item));
+        const known = length !== UNDEFINED_LENGTH;
+        if (known && length > limit - at - 8) throw until === undefined ? this.#truncated(number) : this.#corrupt(number);
+        if (known && !item) at += 8 + length;
+        else at = this.#item(number, encoding, at + 8, known ? at + 8 + length : undefined, limit, item, depth);
+      }
+    }
+    if (until === undefined && limit === this.#bytes.length) throw this.#truncated(number);
+    return limit;
+  }
+
+  /**
+   * The elements of an item.
+   * @param {number} number of its sequence
+   * @param {Encoding} encoding
+   * @param {number} at
+   * @param {number|undefined} until its end; undefined: its delimiter, or that of the sequence, which is left to the caller
+   * @param {number} end of the sequence
+   * @param {Elements|undefined} into
+   * @param {number} depth
+   * @returns {number} where it ends
+   */
+  #item(number, encoding, at, until, end, into, depth) {
+    const limit = until ?? end;
+    // Items of unknown VR hold explicit ones, where the writer knew no better.
+    const own = encoding.explicit || !isVr(this.#bytes, at + 4) ? encoding : { ...encoding, explicit: true };
+    while (at < limit) {
+      const header = this.#header(at, own, limit);
+      if (header.number === SEQUENCE_END && until === undefined) return at;
+      if (header.number === ITEM_END || header.number === SEQUENCE_END) {
+        at = header.offset;
+        if (until === undefined) return at;
+        continue;
+      }
+      const next = this.#value(header, own, limit, into, depth);
+      if (into) this.#spend(next - at);
+      at = next;
+    }
+    if (until === undefined && limit === this.#bytes.length) throw this.#truncated(number);
+    return limit;
+  }
+
+  /** @param {number} bytes of sequences that are kept */
+  #spend(bytes) {
+    this.#left -= bytes;
+    if (this.#left < 0) throw this.#tooMuch();
   }
 
   #tooMuch() {
     return new DicomError('dicom-unsupported', `The file holds more than ${MAX_PARSED_BYTES / 2 ** 20} MiB beside its pixels.`);
   }
 
-  /** @param {string} key */
-  #truncated(key) {
-    return new DicomError('dicom-truncated', `The file ends within the element ${tagName(key)}.`);
+  /** @param {number} number */
+  #truncated(number) {
+    return new DicomError('dicom-truncated', `The file ends within the element ${tagName(number)}.`);
+  }
+
+  /** @param {number} number */
+  #corrupt(number) {
+    return new DicomError('dicom-corrupt', `The element ${tagName(number)} is damaged.`);
   }
 }
 
-/**
- * A sequence written as UN of known length: Implicit VR Little Endian, whatever is around it (PS3.5 6.2.2).
- * @param {any} element
- * @param {Uint8Array} bytes
- */
-function readUnknown(element, bytes) {
-  const { dataOffset: at, length } = element;
-  if (length < 8 || ![0xfe, 0xff, 0x00, 0xe0].every((byte, i) => bytes[at + i] === byte)) return;
-  const stream = new parser.ByteStream(parser.littleEndianByteArrayParser, bytes.subarray(0, at + length), at);
-  parser.readSequenceItemsImplicit(stream, element);
-}
+/** What a VR is made of, also one that the standard has not. @param {Uint8Array} bytes @param {number} at */
+const isLetters = (bytes, at) => [bytes[at], bytes[at + 1]].every((byte) => byte >= 0x41 && byte <= 0x5a);
 
-/** @param {string} key 'x00280010' @returns {string} '(0028,0010)' */
-const tagName = (key) => `(${key.slice(1, 5)},${key.slice(5)})`.toUpperCase();
+/** @param {number} number @returns {string} '(0028,0010)' */
+const tagName = (number) => number.toString(16).toUpperCase().padStart(8, '0').replace(/(.{4})(.{4})/, '($1,$2)');
 
 /** Values of data elements; a value that is damaged counts as absent. */
 export class Tags {
-  #set;
+  #bytes;
+  #elements;
   #inherited;
 
-  /** @param {any} set a DataSet of dicom-parser @param {string} [characterSet] of what an item is in (PS3.3 C.12.1.1.2) */
-  constructor(set, characterSet) {
-    this.#set = set;
+  /**
+   * @param {Uint8Array} bytes of the file
+   * @param {Elements} elements
+   * @param {string[]} [characterSet] of what an item is in (PS3.3 C.12.1.1.2)
+   */
+  constructor(bytes, elements, characterSet) {
+    this.#bytes = bytes;
+    this.#elements = elements;
     this.#inherited = characterSet;
+  }
+
+  /** @param {string} key 'x00280010' */
+  #get(key) {
+    return this.#elements.get(parseInt(key.slice(1), 16));
   }
 
   /** @param {string} key */
   has(key) {
-    return this.#set.elements[key] !== undefined;
+    return this.#get(key) !== undefined;
   }
 
   /** The first value of a text. @param {string} key @returns {string|undefined} undefined also when empty */
@@ -269,14 +383,15 @@ export class Tags {
     return whole === '' ? [] : whole.split('\\').map((part) => part.trim());
   }
 
-  /** A text with all of its values, as far as a NUL. @param {string} key @param {string} [otherwise] as decoded() takes it */
-  whole(key, otherwise) {
-    return decoded(this.raw(key)?.subarray(0, MAX_TEXT_BYTES), this.#characterSet(), otherwise).split('\0')[0];
+  /** A text with all of its values, as far as a NUL. @param {string} key @param {boolean} [strict] as decoded() takes it */
+  whole(key, strict) {
+    return decoded(this.raw(key)?.subarray(0, MAX_TEXT_BYTES), this.#characterSet(), strict).split('\0')[0];
   }
 
-  /** The first, in which texts begin. @returns {string|undefined} */
+  /** @returns {string[]|undefined} */
   #characterSet() {
-    return this.#try(() => this.#set.string(CHARACTER_SET))?.split('\\')[0].trim() ?? this.#inherited;
+    const raw = this.raw(CHARACTER_SET)?.subarray(0, MAX_TEXT_BYTES);
+    return raw?.length ? decoded(raw).split('\0')[0].split('\\').map((term) => term.trim()) : this.#inherited;
   }
 
   /** The numbers of a DS or IS, each in its place; NaN: none. @param {string} key @returns {number[]} */
@@ -301,32 +416,22 @@ export class Tags {
 
   /** @param {string} key @returns {Tags[]} the items of a sequence */
   items(key) {
-    const items = this.#set.elements[key]?.items ?? [];
     const characterSet = this.#characterSet();
-    return items.flatMap((/** @type {any} */ item) => (item.dataSet ? [new Tags(item.dataSet, characterSet)] : []));
+    return (this.#get(key)?.items ?? []).map((item) => new Tags(this.#bytes, item, characterSet));
   }
 
   /** @param {string} key @returns {Uint8Array|undefined} the value as it is in the file */
   raw(key) {
-    const element = this.#set.elements[key];
-    if (!element || element.dataOffset + element.length > this.#set.byteArray.length) return undefined;
-    return this.#set.byteArray.subarray(element.dataOffset, element.dataOffset + element.length);
+    const value = this.#get(key);
+    return value && this.#bytes.subarray(value.offset, value.offset + value.length);
   }
 
   /** @param {string} key @param {number} index @param {'uint16'|'int16'} kind */
   #integer(key, index, kind) {
-    const element = this.#set.elements[key];
-    if (!element || element.length < 2 * index + 2) return undefined;
-    return this.#try(() => this.#set[kind](key, index));
-  }
-
-  /** @template T @param {() => T} get @returns {T|undefined} */
-  #try(get) {
-    try {
-      return get();
-    } catch {
-      return undefined;
-    }
+    const [raw, value] = [this.raw(key), this.#get(key)];
+    if (!raw || !value || raw.length < 2 * index + 2) return undefined;
+    const view = new DataView(raw.buffer, raw.byteOffset, raw.length);
+    return kind === 'int16' ? view.getInt16(2 * index, value.little) : view.getUint16(2 * index, value.little);
   }
 }
 

@@ -2,7 +2,6 @@
 // that has to say so, from the file itself, and kept nowhere.
 import { DicomError } from './error.js';
 import { readDicom } from './parser.js';
-import { ASCII } from './character-set.js';
 
 /** @typedef {Required<Pick<import('../dicom-sr.js').SrOptions, 'patient'|'study'>>} Identity as toDicomSr() takes it */
 
@@ -22,7 +21,7 @@ const ELEMENTS = new Set([CHARACTER_SET, ...Object.values(PATIENT), ...Object.va
 export async function identityOf(bytes) {
   const { tags } = await readDicom(bytes, undefined, ELEMENTS);
   const valueOf = (/** @type {string} */ key) => {
-    const value = tags.whole(key, ASCII).trimEnd();
+    const value = tags.whole(key, true).trimEnd();
     // No report is better than one under another name or ID.
     if (value.includes('\ufffd'))
       throw new DicomError('dicom-unsupported', 'Patient or study can not be read in the character set (0008,0005) of the file.');

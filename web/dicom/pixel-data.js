@@ -24,6 +24,7 @@ import { decodeRle } from './codecs/rle.js';
  * @property {Uint8Array|Uint16Array} data row by row; the samples of a pixel side by side; perhaps a view of the file
  * @property {'rgb'|'ybr'} [colour] what a decoder knows about the meaning of three samples
  * @property {number} [precision] bits of a lossy decoder's samples, which may overshoot the bits stored
+ * @property {number} [unsigned] bits of the compressed samples, where the compressed data call them unsigned
  *
  * @typedef {object} Expected what a compressed frame must turn out to be
  * @property {number} width
@@ -31,8 +32,7 @@ import { decodeRle } from './codecs/rle.js';
  * @property {number} samples
  * @property {number} allocated
  *
- * @typedef {(bytes: Uint8Array, expected: Expected, url?: URL) => Samples | Promise<Samples>} Decode `url`: of its module
- * @typedef {Record<'jpegls'|'jpeg2000', () => URL>} Modules where the WebAssembly of decoders lies
+ * @typedef {(bytes: Uint8Array, expected: Expected) => Samples | Promise<Samples>} Decode
  */
 
 // The engine's limits (cxr.h), and the most frames that a file may announce.
@@ -126,26 +126,37 @@ function checkPhotometric({ photometric, samples }) {
  * @param {import('./transfer-syntax.js').Decoder} decoder of its syntax
  * @param {Layout} layout
  * @param {number} index of the frame, from 0
- * @param {Modules} modules
  * @returns {Promise<Samples>}
  */
-export async function readFrame(dicom, decoder, layout, index, modules) {
+export async function readFrame(dicom, decoder, layout, index) {
   const { name } = dicom.syntax;
   if (!Number.isInteger(index) || index < 0 || index >= layout.frames)
     throw new DicomError('dicom-frame', `There is no frame ${index + 1}; the file has ${layout.frames}.`);
   if (decoder === 'native') return nativeFrame(dicom, layout, index);
   if (!dicom.pixelData.encapsulated)
     throw new DicomError('dicom-corrupt', `The pixel data (7FE0,0010) is not encapsulated as ${name} demands.`);
-  const bytes = encapsulatedFrame(dicom, layout, index);
-  const decode = decoder === 'rle' ? decodeRle : await loadDecoder(decoder, modules);
-  return decodeFrame(decode, bytes, layout, name);
+  const bytes = encapsulatedFrame(dicom, layout, index, decoder);
+  const decode = decoder === 'rle' ? decodeRle : await loadDecoder(decoder);
+  return extended(await decodeFrame(decode, bytes, layout, name), layout);
 }
 
-/** @param {'jpeg'|'jpegls'|'jpeg2000'} which @param {Modules} modules @returns {Promise<Decode>} */
-async function loadDecoder(which, modules) {
+/**
+ * Signed samples that were compressed as unsigned ones of fewer bits than are stored: their sign is their own highest bit.
+ * @param {Samples} samples
+ * @param {Layout} layout
+ * @returns {Samples}
+ */
+function extended(samples, { signed, stored }) {
+  const { data, unsigned = stored } = samples;
+  if (!signed || unsigned >= stored) return samples;
+  const shift = 32 - unsigned;
+  return { ...samples, data: data.map((value) => (value << shift) >> shift), precision: undefined };
+}
+
+/** @param {'jpeg'|'jpegls'|'jpeg2000'} which */
+async function loadDecoder(which) {
   try {
-    const { decode } = await LAZY[which]();
-    return which === 'jpeg' ? decode : (bytes, expected) => decode(bytes, expected, modules[which]());
+    return (await LAZY[which]()).decode;
   } catch (cause) {
     throw new DicomError('dicom-codec', `The decoder ${which} could not be loaded.`, { cause });
   }
@@ -177,7 +188,8 @@ async function decodeFrame(decode, bytes, { width, height, samples, allocated },
  * @param {number} index
  * @returns {Samples}
  */
-function nativeFrame({ bytes, pixelData, little }, layout, index) {
+function nativeFrame({ bytes, pixelData }, layout, index) {
+  const { little } = pixelData;
   const { width, height, samples, allocated, photometric } = layout;
   if (pixelData.encapsulated) throw new DicomError('dicom-corrupt', 'The pixel data (7FE0,0010) has no length.');
   // C.7.6.3.1.2: 4:2:2 has two luminances and one pair of chrominances for every two pixels.
@@ -231,9 +243,13 @@ function interleaved(data, { samples, planar, width, height }) {
  * @param {DicomData} dicom
  * @param {Layout} layout
  * @param {number} index
+ * @param {import('./transfer-syntax.js').Decoder} decoder
  */
-function encapsulatedFrame(dicom, layout, index) {
-  const [table, ...fragments] = itemsOf(dicom);
+function encapsulatedFrame(dicom, layout, index, decoder) {
+  const { items: [table, ...fragments], closed } = itemsOf(dicom);
+  // The other decoders miss what is missing; half a JPEG 2000 becomes a blurred image.
+  if (!closed && decoder === 'jpeg2000' && !endsWithMarker(fragments[fragments.length - 1].bytes))
+    throw new DicomError('dicom-truncated', 'The file ends within its pixel data (7FE0,0010).');
   if (fragments.length === 0) throw new DicomError('dicom-truncated', 'The pixel data (7FE0,0010) has no fragments.');
   const own = fragmentsOf(layout.frames, index, table, fragments);
   if (own.length === 0) throw new DicomError('dicom-truncated', `Frame ${index + 1} has no data.`);
@@ -241,24 +257,34 @@ function encapsulatedFrame(dicom, layout, index) {
   return joined(own.map(({ bytes }) => bytes));
 }
 
+/** End of codestream, and perhaps padding. @param {Uint8Array} bytes */
+function endsWithMarker(bytes) {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end--;
+  return bytes[end - 2] === 0xff && bytes[end - 1] === 0xd9;
+}
+
 /** @typedef {{ offset: number, bytes: Uint8Array }} Fragment with the offset of its item from the first one's */
 
-/** @param {DicomData} dicom @returns {Fragment[]} the basic offset table, then the fragments */
+const ITEM = 0xe000fffe;
+const END = 0xe0ddfffe;
+
+/**
+ * The basic offset table, then the fragments. The end of their sequence may be missing, or be zeros, or lie within a last
+ * fragment that says two bytes more than it has: devices write all of these. Where the frames end, the decoders know.
+ * @param {DicomData} dicom
+ * @returns {Fragment[]}
+ */
 function itemsOf({ bytes, pixelData }) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   /** @type {Fragment[]} */
   const items = [];
   let at = pixelData.offset;
   let base = at;
-  for (;;) {
-    if (at + 8 > bytes.length)
-      throw new DicomError('dicom-truncated', 'The file ends within its pixel data (7FE0,0010).');
-    const tag = view.getUint32(at, true);
+  while (at + 8 <= bytes.length && view.getUint32(at, true) === ITEM) {
     const length = view.getUint32(at + 4, true);
-    if (tag === 0xe0ddfffe) return items;
-    if (tag !== 0xe000fffe)
-      throw new DicomError('dicom-corrupt', 'The fragments of the pixel data (7FE0,0010) are damaged.');
-    if (at + 8 + length > bytes.length)
+    const excess = at + 8 + length - bytes.length;
+    if (excess > (items.length > 0 ? EXCESS : 0))
       throw new DicomError('dicom-truncated', 'The file ends within its pixel data (7FE0,0010).');
     if (items.length > MAX_FRAMES)
       throw new DicomError('dicom-corrupt', 'The pixel data (7FE0,0010) has too many fragments.');
@@ -266,6 +292,30 @@ function itemsOf({ bytes, pixelData }) {
     at += 8 + length;
     if (items.length === 1) base = at;
   }
+  return { items, closed: items.length < 2 || isClosed(view, at, items[items.length - 1]) };
+}
+
+/** Bytes that a last fragment may say too many. */
+const EXCESS = 2;
+
+/**
+ * Whether the end of the sequence stands where the last fragment ends.
+ * @param {DataView} view
+ * @param {number} at behind that fragment
+ * @param {Fragment} last
+ */
+function isClosed(view, at, last) {
+  const left = view.byteLength - at;
+  if (left >= 4 && view.getUint32(at, true) === END) return true;
+  if (left >= 2 && view.getUint32(at - EXCESS, true) === END) {
+    last.bytes = last.bytes.subarray(0, -EXCESS);
+    return true;
+  }
+  // Nothing, zeros, or the next element: their tags ascend.
+  const zeros = Array.from({ length: Math.min(Math.max(left, 0), 8) }, (_, i) => view.getUint8(at + i)).every((byte) => byte === 0);
+  if (!zeros && !(left >= 4 && view.getUint16(at, true) > 0x7fe0))
+    throw new DicomError('dicom-corrupt', 'The fragments of the pixel data (7FE0,0010) are damaged.');
+  return false;
 }
 
 /**
@@ -278,18 +328,25 @@ function fragmentsOf(frames, index, table, fragments) {
   if (frames === 1) return fragments;
   // So it is with an extended offset table, which is therefore not read (C.7.6.3.1.8).
   if (fragments.length === frames) return [fragments[index]];
-  const starts = table.bytes.length > 0 ? offsets(table.bytes, frames) : startsOfImages(fragments);
+  const starts = startsByTable(table.bytes, frames, fragments) ?? startsOfImages(fragments);
   if (starts.length !== frames)
     throw new DicomError('dicom-corrupt', `${fragments.length} fragments can not be told apart into ${frames} frames.`);
   const end = starts[index + 1] ?? Infinity;
   return fragments.filter(({ offset }) => offset >= starts[index] && offset < end);
 }
 
-/** The basic offset table; of another number of frames, none. @param {Uint8Array} table @param {number} frames */
-function offsets(table, frames) {
-  if (table.length / 4 !== frames) return [];
+/**
+ * The basic offset table, if it points at fragments. Some count from elsewhere: only their distances mean something.
+ * @param {Uint8Array} table
+ * @param {number} frames
+ * @param {Fragment[]} fragments
+ */
+function startsByTable(table, frames, fragments) {
+  if (table.length !== 4 * frames) return undefined;
   const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
-  return Array.from({ length: frames }, (_, i) => view.getUint32(4 * i, true));
+  const starts = Array.from({ length: frames }, (_, i) => view.getUint32(4 * i, true) - view.getUint32(0, true));
+  const known = new Set(fragments.map(({ offset }) => offset));
+  return starts.every((start, i) => known.has(start) && (i === 0 || start > starts[i - 1])) ? starts : undefined;
 }
 
 /** Without a table: JPEG's and JPEG 2000's first markers begin a frame. @param {Fragment[]} fragments */

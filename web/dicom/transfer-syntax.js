@@ -14,6 +14,8 @@ export const IMPLICIT_LITTLE = ROOT;
 export const EXPLICIT_LITTLE = `${ROOT}.1`;
 export const DEFLATED = `${ROOT}.1.99`;
 export const EXPLICIT_BIG = `${ROOT}.2`;
+/** Of GE Healthcare: all is implicit and little endian, but the words of the pixels. */
+export const GE_BIG_PIXELS = '1.2.840.113619.5.2';
 
 /** @type {ReadonlyArray<[uid: string, name: string, decoder: Decoder|null]>} */
 const KNOWN = [
@@ -21,6 +23,7 @@ const KNOWN = [
   [EXPLICIT_LITTLE, 'Explicit VR Little Endian', 'native'],
   [DEFLATED, 'Deflated Explicit VR Little Endian', 'native'],
   [EXPLICIT_BIG, 'Explicit VR Big Endian', 'native'],
+  [GE_BIG_PIXELS, 'GE Private Implicit VR Little Endian with Big Endian Pixels', 'native'],
   [`${ROOT}.1.98`, 'Encapsulated Uncompressed Explicit VR Little Endian', null],
   [`${ROOT}.4.50`, 'JPEG Baseline (Process 1)', 'jpeg'],
   [`${ROOT}.4.51`, 'JPEG Extended (Process 2 and 4)', 'jpeg'],

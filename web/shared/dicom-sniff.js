@@ -42,7 +42,7 @@ const hasMagic = (bytes, at) =>
   bytes[at] === 0x44 && bytes[at + 1] === 0x49 && bytes[at + 2] === 0x43 && bytes[at + 3] === 0x4d;
 
 /** @param {Uint8Array} bytes @param {number} at */
-function isVr(bytes, at) {
+export function isVr(bytes, at) {
   const place = VRS.indexOf(String.fromCharCode(bytes[at] ?? 0, bytes[at + 1] ?? 0));
   return place >= 0 && place % 2 === 0;
 }
@@ -54,11 +54,11 @@ function isVr(bytes, at) {
 function startsWithElements(bytes) {
   if (bytes.length < 16) return false;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const encoding = encodingAt(bytes, 0);
-  const little = encoding !== 'explicit-big';
   let last = -1;
   for (let at = 0, count = 0; count < PROOF; count++) {
     if (at + 8 > bytes.length) return false;
+    const encoding = encodingAt(bytes, at);
+    const little = encoding !== 'explicit-big';
     const group = view.getUint16(at, little);
     const tag = group * 65536 + view.getUint16(at + 2, little);
     if (tag <= last || (count === 0 && group !== 2 && group !== 8)) return false;

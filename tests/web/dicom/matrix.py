@@ -117,7 +117,7 @@ def gray_after_voi(ds, stored):
         low, high = voi_range(ds)
         share = (apply_voi_lut(values, ds, prefer_lut=False) - low) / (high - low)
     else:
-        low, high = voi_range(ds) if ds.BitsStored == 8 else (values.min(), values.max())
+        low, high = voi_range(ds) if ds.BitsStored == 8 else np.quantile(values, [0.005, 0.995], method="inverted_cdf")
         share = (values - low) / (high - low)
     if ds.PhotometricInterpretation == "MONOCHROME1":
         share = 1 - share

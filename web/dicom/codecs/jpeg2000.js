@@ -17,6 +17,7 @@ export async function decode(bytes, expected, url) {
   return {
     data,
     precision: decoder.getIsReversible() ? undefined : precision,
+    unsigned: signed ? undefined : precision,
   };
 }
 
