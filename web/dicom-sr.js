@@ -168,7 +168,7 @@ const conceptOf = (id) => VERDICTS[id] ?? own(id, id);
  * @returns {Element[]}
  */
 function contentOf(result, source, uid) {
-  const { model, gate } = result;
+  const { model } = result;
   const about = result.warnings.length > 0 ? `About the image: ${result.warnings.join(', ')}.` : '';
   const measurements = container('CONTAINS', dcm('126010', 'Imaging Measurements'), [measurementsOf(result, uid)]);
   const children = [
@@ -182,8 +182,7 @@ function contentOf(result, source, uid) {
         item('CONTAINS', 'IMAGE', undefined, [[0x00081199, 'SQ', [[...referenceTo(source), ...frameOf(source)]]]]),
       ]),
     ]),
-    // What was refused has no figures.
-    ...(gate.accepted ? [measurements] : []),
+    measurements,
     container('CONTAINS', ['C0034375', 'UMLS', 'Qualitative Evaluations'], [
       code('CONTAINS', own('verdict', 'Class of the chest X-ray'), conceptOf(result.verdict)),
       text('CONTAINS', dcm('121106', 'Comment'), `${NOTICE} ${about}`.trim()),
@@ -198,7 +197,7 @@ function contentOf(result, source, uid) {
   ];
 }
 
-/** TID 1501. @param {Result} result @param {(name: string) => string} uid */
+/** TID 1501. Of what was refused, only the figure that refused it. @param {Result} result @param {(name: string) => string} uid */
 const measurementsOf = ({ model, classes, gate }, uid) => container('CONTAINS', dcm('125007', 'Measurement Group'), [
   text('HAS OBS CONTEXT', dcm('112039', 'Tracking Identifier'), 'Chest X-ray'),
   item('HAS OBS CONTEXT', 'UIDREF', dcm('112040', 'Tracking Unique Identifier'), [[0x0040a124, 'UI', uid('tracking')]]),
@@ -206,7 +205,7 @@ const measurementsOf = ({ model, classes, gate }, uid) => container('CONTAINS', 
   text('HAS CONCEPT MOD', dcm('111001', 'Algorithm Name'), `CXR Lens ${model.id}`),
   text('HAS CONCEPT MOD', dcm('111003', 'Algorithm Version'), model.version),
   text('HAS CONCEPT MOD', dcm('111002', 'Algorithm Parameters'), `model file: SHA-256 ${model.sha256}`),
-  ...classes.map(({ id, probability }) => number(own(`probability-${id}`, `Probability of: ${conceptOf(id)[2]}`), probability)),
+  ...(gate.accepted ? classes : []).map(({ id, probability }) => number(own(`probability-${id}`, `Probability of: ${conceptOf(id)[2]}`), probability)),
   number(own('gate-score', 'Resemblance to an upright frontal chest X-ray'), gate.score),
 ]);
 

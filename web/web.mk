@@ -89,8 +89,8 @@ esbuild   = node_modules/.bin/esbuild --bundle --format=esm --target=es2022 --mi
     --log-level=warning
 
 # Packages are CommonJS: each is bundled by itself first, otherwise every script would load esbuild's helpers for them.
-# The codecs' glue would read files where it finds Node, but web/dicom/codecs/wasm-codec.js hands it the module; the parser
-# asks for zlib, but web/dicom/parser.js inflates: so no Node is found, and what is asked for is an object of no use.
+# The codecs' glue would read files where it finds Node, but web/dicom/codecs/wasm-codec.js hands it the module: so no Node
+# is found.
 PACKAGES := $(shell grep -rhoP "from '\K[a-z@][^']*" web/dicom)
 bundled   = $(BUILD)/obj/npm/$(subst /,-,$(1))
 no_node   = $(addprefix --define:,process=undefined __dirname=undefined __filename=undefined require=Object)

@@ -330,7 +330,8 @@ function shader(voi, modalityLut) {
  * @param {Lut} lut
  */
 function whiteOf({ entries }) {
-  const largest = entries.reduce((most, entry) => Math.max(most, entry), 1);
+  let largest = 1;
+  for (const entry of entries) largest = Math.max(largest, entry);
   const most = 2 ** (32 - Math.clz32(largest)) - 1;
   return largest >= most * (1 - 1 / 64) ? largest : most;
 }

@@ -32,7 +32,8 @@ import { decodeRle } from './codecs/rle.js';
  * @property {number} samples
  * @property {number} allocated
  *
- * @typedef {(bytes: Uint8Array, expected: Expected) => Samples | Promise<Samples>} Decode
+ * @typedef {(bytes: Uint8Array, expected: Expected, url?: URL) => Samples | Promise<Samples>} Decode `url`: of its module
+ * @typedef {Record<'jpegls'|'jpeg2000', () => URL>} Modules where the WebAssembly of decoders lies
  */
 
 // The engine's limits (cxr.h), and the most frames that a file may announce.
@@ -126,9 +127,10 @@ function checkPhotometric({ photometric, samples }) {
  * @param {import('./transfer-syntax.js').Decoder} decoder of its syntax
  * @param {Layout} layout
  * @param {number} index of the frame, from 0
+ * @param {Modules} modules
  * @returns {Promise<Samples>}
  */
-export async function readFrame(dicom, decoder, layout, index) {
+export async function readFrame(dicom, decoder, layout, index, modules) {
   const { name } = dicom.syntax;
   if (!Number.isInteger(index) || index < 0 || index >= layout.frames)
     throw new DicomError('dicom-frame', `There is no frame ${index + 1}; the file has ${layout.frames}.`);
@@ -136,7 +138,7 @@ export async function readFrame(dicom, decoder, layout, index) {
   if (!dicom.pixelData.encapsulated)
     throw new DicomError('dicom-corrupt', `The pixel data (7FE0,0010) is not encapsulated as ${name} demands.`);
   const bytes = encapsulatedFrame(dicom, layout, index, decoder);
-  const decode = decoder === 'rle' ? decodeRle : await loadDecoder(decoder);
+  const decode = decoder === 'rle' ? decodeRle : await loadDecoder(decoder, modules);
   return extended(await decodeFrame(decode, bytes, layout, name), layout);
 }
 
@@ -153,10 +155,11 @@ function extended(samples, { signed, stored }) {
   return { ...samples, data: data.map((value) => (value << shift) >> shift), precision: undefined };
 }
 
-/** @param {'jpeg'|'jpegls'|'jpeg2000'} which */
-async function loadDecoder(which) {
+/** @param {'jpeg'|'jpegls'|'jpeg2000'} which @param {Modules} modules @returns {Promise<Decode>} */
+async function loadDecoder(which, modules) {
   try {
-    return (await LAZY[which]()).decode;
+    const { decode } = await LAZY[which]();
+    return which === 'jpeg' ? decode : (bytes, expected) => decode(bytes, expected, modules[which]());
   } catch (cause) {
     throw new DicomError('dicom-codec', `The decoder ${which} could not be loaded.`, { cause });
   }
@@ -271,9 +274,9 @@ const END = 0xe0ddfffe;
 
 /**
  * The basic offset table, then the fragments. The end of their sequence may be missing, or be zeros, or lie within a last
- * fragment that says two bytes more than it has: devices write all of these. Where the frames end, the decoders know.
+ * fragment that says two bytes more than it has: devices write all of these.
  * @param {DicomData} dicom
- * @returns {Fragment[]}
+ * @returns {{ items: Fragment[], closed: boolean }}
  */
 function itemsOf({ bytes, pixelData }) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

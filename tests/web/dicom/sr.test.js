@@ -47,6 +47,9 @@ for (const verdict of ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity', 
     const figures = [...said.matchAll(/NUM:\(probability-([\w-]+),99CXRLENS,"[^"]*"\)="([\d.]+)"/g)].map(([, id, figure]) => [id, Number(figure)]);
     const expected = result.gate.accepted ? result.classes.map((/** @type {any} */ { id, probability }) => [id, Number(probability.toFixed(6))]) : [];
     assert.deepEqual(figures, expected);
+    // Loaders of viewers read the container without asking whether it is there.
+    assert.match(said, /CONTAINER:\(126010,DCM,/);
+    assert.match(said, new RegExp(`NUM:\\(gate-score,99CXRLENS,"[^"]*"\\)="${result.gate.score.toFixed(6)}"`));
     const code = { normal: '168733007,SCT', 'viral-pneumonia': '75570004,SCT' }[verdict] ?? `${verdict},99CXRLENS`;
     assert.match(said, new RegExp(`CODE:\\(verdict,99CXRLENS,[^\\n]*=\\(${code},`));
   });

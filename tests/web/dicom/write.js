@@ -1,4 +1,4 @@
-// write.js - writes small DICOM files for tests: Explicit or Implicit VR Little Endian, with or without header.
+// write.js - writes small DICOM files for tests: Explicit VR in either byte order or Implicit VR, with or without header.
 
 const LONG = /^(O[BDFLVW]|SQ|SV|U[CNRTV])$/;
 
@@ -7,46 +7,53 @@ const LONG = /^(O[BDFLVW]|SQ|SV|U[CNRTV])$/;
  * @typedef {[vr: string, value: Value]} Element
  */
 
-/** @param {number} value @param {number} bytes */
-function little(value, bytes) {
+/** @typedef {{ implicit?: boolean, big?: boolean }} Encoding without VRs; of the other byte order */
+
+/** @param {number} value @param {number} bytes @param {boolean} [big] */
+export function number(value, bytes, big) {
   const out = Buffer.alloc(bytes);
   for (let i = 0; i < bytes; i++) out[i] = Math.floor(value / 256 ** i) & 255;
-  return out;
+  return big ? out.reverse() : out;
 }
 
-/** @param {string} vr @param {Value} value @param {boolean} implicit @returns {Buffer} */
-function valueBytes(vr, value, implicit) {
+/** @param {number} tag @param {boolean} [big] */
+const tagBytes = (tag, big) => Buffer.concat([number(Math.floor(tag / 65536), 2, big), number(tag % 65536, 2, big)]);
+
+/** @param {string} vr @param {Value} value @param {Encoding} encoding @returns {Buffer} */
+function valueBytes(vr, value, encoding) {
+  const { big } = encoding;
   if (vr === 'SQ')
     return Buffer.concat(
       /** @type {any[]} */ (value).map((item) => {
-        const body = elementsOf(item, implicit);
-        return Buffer.concat([little(0xe000fffe, 4), little(body.length, 4), body]);
+        const body = elementsOf(item, encoding);
+        return Buffer.concat([tagBytes(0xfffee000, big), number(body.length, 4, big), body]);
       }),
     );
-  if (value instanceof Uint8Array) return Buffer.from(value);
+  if (value instanceof Uint8Array) return vr === 'OW' && big ? Buffer.from(value).swap16() : Buffer.from(value);
   const numbers = Array.isArray(value) ? value : [value];
-  if (vr === 'US') return Buffer.concat(numbers.map((n) => little(Number(n), 2)));
-  if (vr === 'SS') return Buffer.concat(numbers.map((n) => little(Number(n) & 0xffff, 2)));
-  if (vr === 'UL') return Buffer.concat(numbers.map((n) => little(Number(n), 4)));
+  if (vr === 'US') return Buffer.concat(numbers.map((n) => number(Number(n), 2, big)));
+  if (vr === 'SS') return Buffer.concat(numbers.map((n) => number(Number(n) & 0xffff, 2, big)));
+  if (vr === 'UL') return Buffer.concat(numbers.map((n) => number(Number(n), 4, big)));
   return Buffer.from(Array.isArray(value) ? value.join('\\') : String(value), 'latin1');
 }
 
-/** @param {string} tag '00280010' @param {Element} element @param {boolean} implicit */
-function elementBytes(tag, [vr, value], implicit) {
-  let body = valueBytes(vr, value, implicit);
+/** @param {string} tag '00280010' @param {Element} element @param {Encoding} [encoding] */
+export function elementBytes(tag, [vr, value], encoding = {}) {
+  const { implicit, big } = encoding;
+  let body = valueBytes(vr, value, encoding);
   if (body.length % 2) body = Buffer.concat([body, Buffer.from(vr === 'UI' || vr === 'OB' ? '\0' : ' ')]);
-  const head = Buffer.concat([little(parseInt(tag.slice(0, 4), 16), 2), little(parseInt(tag.slice(4), 16), 2)]);
-  if (implicit) return Buffer.concat([head, little(body.length, 4), body]);
-  const length = LONG.test(vr) ? Buffer.concat([Buffer.alloc(2), little(body.length, 4)]) : little(body.length, 2);
+  const head = tagBytes(parseInt(tag, 16), big);
+  if (implicit) return Buffer.concat([head, number(body.length, 4, big), body]);
+  const length = LONG.test(vr) ? Buffer.concat([Buffer.alloc(2), number(body.length, 4, big)]) : number(body.length, 2, big);
   return Buffer.concat([head, Buffer.from(vr), length, body]);
 }
 
-/** @param {Record<string, Element>} elements @param {boolean} implicit */
-function elementsOf(elements, implicit) {
+/** @param {Record<string, Element>} elements @param {Encoding} encoding */
+function elementsOf(elements, encoding) {
   return Buffer.concat(
     Object.keys(elements)
       .sort()
-      .map((tag) => elementBytes(tag, elements[tag], implicit)),
+      .map((tag) => elementBytes(tag, elements[tag], encoding)),
   );
 }
 
@@ -56,6 +63,7 @@ function elementsOf(elements, implicit) {
  * @property {boolean} [header]
  * @property {boolean} [preamble]
  * @property {boolean} [implicit] VRs
+ * @property {boolean} [big] byte order, of all but the header
  * @property {Uint8Array} [tail] raw bytes at the end, for pixel data in fragments
  */
 
@@ -66,12 +74,12 @@ function elementsOf(elements, implicit) {
  */
 export function dicomFile(
   elements,
-  { syntax = '1.2.840.10008.1.2.1', header = true, preamble = true, implicit = false, tail = new Uint8Array() } = {},
+  { syntax = '1.2.840.10008.1.2.1', header = true, preamble = true, implicit, big, tail = new Uint8Array() } = {},
 ) {
-  const meta = elementsOf({ '00020010': ['UI', syntax] }, false);
-  const group = elementBytes('00020000', ['UL', meta.length], false);
+  const meta = elementsOf({ '00020010': ['UI', syntax] }, {});
+  const group = elementBytes('00020000', ['UL', meta.length]);
   const start = preamble ? [Buffer.alloc(128), Buffer.from('DICM')] : [];
-  return Buffer.concat([...(header ? [...start, group, meta] : []), elementsOf(elements, implicit), tail]);
+  return Buffer.concat([...(header ? [...start, group, meta] : []), elementsOf(elements, { implicit, big }), tail]);
 }
 
 /**
@@ -119,14 +127,18 @@ export function radiograph(
 }
 
 /** A sequence as a writer leaves it that does not know its tag (PS3.5 6.2.2). @param {Array<Record<string, Element>>} items @returns {Element} */
-export const unknown = (items) => ['UN', valueBytes('SQ', items, true)];
+export const unknown = (items) => ['UN', valueBytes('SQ', items, { implicit: true })];
 
-/** Encapsulated pixel data: the offset table and the fragments. @param {Uint8Array[]} fragments @param {Uint8Array} [table] */
-export function encapsulated(fragments, table = new Uint8Array()) {
-  const item = (/** @type {Uint8Array} */ bytes) =>
-    Buffer.concat([little(0xe000fffe, 4), little(bytes.length, 4), bytes]);
-  const start = Buffer.concat([little(0x7fe0, 2), little(0x10, 2), Buffer.from('OB\0\0'), little(0xffffffff, 4)]);
-  return Buffer.concat([start, item(table), ...fragments.map(item), little(0xe0ddfffe, 4), little(0, 4)]);
+/**
+ * Encapsulated pixel data: the offset table and the fragments.
+ * @param {Uint8Array[]} fragments
+ * @param {Uint8Array} [table]
+ * @param {Uint8Array} [end] what stands where they end
+ */
+export function encapsulated(fragments, table = new Uint8Array(), end = Buffer.concat([tagBytes(0xfffee0dd), number(0, 4)])) {
+  const item = (/** @type {Uint8Array} */ bytes) => Buffer.concat([tagBytes(0xfffee000), number(bytes.length, 4), bytes]);
+  const start = Buffer.concat([tagBytes(0x7fe00010), Buffer.from('OB\0\0'), number(0xffffffff, 4)]);
+  return Buffer.concat([start, item(table), ...fragments.map(item), end]);
 }
 
 /** Numbers that look random and are the same every time (xorshift). @param {number} seed */

@@ -78,7 +78,7 @@ export function run(decoder, bytes, { width, height, samples, allocated }) {
   const decoded = decoder.getDecodedBuffer();
   const count = width * height * samples;
   if (decoded.length < count * (wide ? 2 : 1)) throw new Error('its data ends too early');
-  const copy = decoded.slice(0, count * (wide ? 2 : 1));
+  const copy = Uint8Array.from(decoded.subarray(0, count * (wide ? 2 : 1))); // what the glue has clamps what is written to it
   return {
     data: wide ? new Uint16Array(copy.buffer) : copy,
     precision: info.bitsPerSample,
