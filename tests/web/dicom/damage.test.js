@@ -135,10 +135,10 @@ test('a JPEG of nothing but Huffman tables is refused soon', async () => {
   const table = Buffer.from([0, 2, ...Array(15).fill(0), 0, 1]);
   const segment = Buffer.concat([Buffer.from([0xff, 0xc4, (2 + 3400 * table.length) >> 8, (2 + 3400 * table.length) & 255]), Buffer.alloc(3400 * table.length, table)]);
   const jpeg = Buffer.concat([Buffer.from([0xff, 0xd8]), ...Array(240).fill(segment), Buffer.from([0xff, 0xd9])]);
-  const start = performance.now();
+  const start = process.cpuUsage();
   const file = dicomFile(radiograph({ width: 8, height: 8, pixels: new Uint8Array(64) }, { '7fe00010': null }), { syntax: '1.2.840.10008.1.2.4.70', tail: encapsulated([jpeg]) });
   assert.equal((await refusal(file))?.code, 'dicom-corrupt');
-  const took = performance.now() - start;
+  const took = process.cpuUsage(start).user / 1000;
   assert.ok(took < 5000, `${Math.round(took)} ms`); // a second; were every table built, ten
 });
 
