@@ -12,17 +12,15 @@
  * Events, bubbling and composed: cxr-ready, cxr-progress, cxr-result, cxr-error.
  */
 
-import { styles } from './element/styles.js';
-import { fill } from './shared/dom.js';
-import { Words, loadStrings, pickLanguage } from './shared/words.js';
-import { acquire } from './element/shared-classifier.js';
-import { Queue, failure } from './element/queue.js';
+import { Announcements } from './element/announcements.js';
 import { filesOf } from './element/dropped-files.js';
-import { Layout } from './element/layout.js';
-import { Scenes } from './viewer/viewers.js';
-import { Table } from './element/table.js';
-import { forgetRadios, showAnswer } from './element/result-panel.js';
-import { isRefusal, topClass } from './shared/result.js';
+import { FormValue } from './element/form-value.js';
+import { isTyping, shortcut } from './element/keyboard.js';
+import { failure } from './element/queue.js';
+import { Session, refusal } from './element/session.js';
+import { acquire } from './element/shared-classifier.js';
+import { View } from './element/view.js';
+import { Words, loadStrings, pickLanguage } from './shared/words.js';
 
 /**
  * @typedef {import('./element/queue.js').Item} Item
@@ -35,9 +33,6 @@ const SOURCES = ['model-url', 'wasm-url', 'workers', 'eager'];
 /** Attributes after which the element is drawn anew. */
 const LOOKS = ['multiple', 'no-guidance', 'doubt-threshold'];
 
-/** Keys of controls in which letters have a meaning of their own. */
-const TYPING = 'input:not([type=radio], [type=checkbox], [type=range]), textarea, select';
-
 /** Servers that render pages import this file too, and have no elements. @type {typeof HTMLElement} */
 const Base = globalThis.HTMLElement ?? class {};
 
@@ -45,61 +40,42 @@ export class CxrLens extends Base {
   static formAssociated = true;
   static observedAttributes = ['src', 'lang', ...SOURCES, ...LOOKS];
 
-  #shadow = this.attachShadow({ mode: 'open' });
-  #queue = new Queue((item, signal) => this.#classify(item, signal), () => this.#width());
   /** @type {ReturnType<typeof acquire> | null} */
   #lease = null;
   /** @type {import('./element/shared-classifier.js').Classifier | null} */
   #classifier = null;
-  /** @type {{ state: 'loading' | 'ready' | 'broken', why?: import('./element/queue.js').Failure }} */
-  #status = { state: 'loading' };
-  #trouble = '';
-  /** @type {Map<Item, { resolve: (result: Result) => void, reject: (error: Error) => void }>} */
-  #waiters = new Map();
-  /** @type {Item | null} */
-  #selected = null;
-  /** The image beside the selected one. @type {Item | null} */
-  #compared = null;
-  #scenes = new Scenes({
-    classifier: () => this.#classifier, items: () => this.#queue.items, sentence: (item) => this.#sentence(item),
-    folded: (item) => Boolean(item.result) && isRefusal(this.#verdict(item)) && !this.#figures,
-    onsettings: () => this.#set({}), onerror: (error) => this.#tellError(error),
-    oncompare: (item) => {
-      this.#compared = item;
-      this.#showScenes();
-    },
-    onchoose: (item, choice) => this.#queue.choose(item, choice),
-  });
-  /** Whether the figures of a refused image are unfolded. */
-  #figures = false;
-  /** Made once it is there. @type {typeof import('./element/guidance.js').guidance | undefined} */
-  #guidance;
-  /** Whether the guidance is unfolded, once the user chose. @type {boolean | null} */
-  #guidanceOpen = null;
-  #words = new Words('en');
+  /** Whether the classifier did not start. */
+  #broken = false;
   /** The present turn of #relabel. */
   #turn = 0;
   /** @type {Record<string, string>} */
   #ownStrings = {};
-  /** @type {Layout | null} */
-  #layout = null;
-  /** @type {Table | null} */
-  #table = null;
-  /** @type {HTMLDialogElement | null} */
-  #help = null;
-  /** Items whose rows are to be redrawn in the next frame. @type {Set<Item>} */
-  #stale = new Set();
-  #listStale = false;
-  #frame = 0;
-  /** How many strays were told of. */
-  #skipped = 0;
-  /** Whether a run of many is on, whose end is announced once. */
-  #running = false;
+  /** @type {Session} */
+  #session = new Session({
+    classify: (item, signal) => this.#classify(item, signal), width: () => (this.#classifier ? this.#classifier.info.workers + 1 : 0),
+    multiple: () => this.multiple, threshold: () => this.doubtThreshold, shown: () => this.#view.shown,
+    onchange: (item) => this.#onChange(item), onend: (item) => this.#onEnd(item),
+    onselect: () => this.#view.select(), oncompare: () => this.#view.showImages(), onforget: (item) => this.#view.viewers.forget(item),
+  });
+  /** @type {View} */
+  #view = new View(this.attachShadow({ mode: 'open' }), this, this.#session, {
+    add: (files) => this.add(files), cancel: () => this.cancel(), clear: () => this.clear(), undo: () => this.undo(),
+    restart: () => this.#reopen(), save: (kind, names) => this.#save(kind, names),
+  }, {
+    classifier: () => this.#classifier, off: () => this.#off,
+    onframe: (items) => {
+      this.#emit('cxr-progress', this.progress);
+      this.#announcements.changed(items);
+    },
+  });
+  #announcements = new Announcements(this.#session, this.#view);
+  #form = new FormValue(() => (this.name && !this.#off ? {
+    name: this.name,
+    value: this.#session.queue.items.flatMap((item) => (item.result ? { ...item.result, heatmap: undefined, verdict: this.#session.verdict(item) } : [])),
+  } : null));
 
   constructor() {
     super();
-    this.#shadow.adoptedStyleSheets = [styles()];
-    this.#queue.addEventListener('change', (event) => this.#onChange(/** @type {CustomEvent} */ (event).detail));
     this.addEventListener('keydown', (event) => this.handleKey(event));
     for (const kind of ['dragenter', 'dragover', 'dragleave', 'drop']) {
       this.addEventListener(kind, (event) => this.#drag(/** @type {DragEvent} */ (event)));
@@ -113,30 +89,19 @@ export class CxrLens extends Base {
     this.#relabel();
   }
 
-  /** @type {HTMLFormElement | null} */
-  #form = null;
-  /** Its value in a form, made when it is asked for. @param {FormDataEvent} event */
-  #fillForm = ({ formData }) => {
-    if (!this.name || this.#off) return;
-    formData.append(this.name, JSON.stringify(this.#queue.items.flatMap((item) => (
-      item.result ? { ...item.result, heatmap: undefined, verdict: this.#verdict(item) } : []))));
-  };
-
   /** @param {HTMLFormElement | null} form */
   formAssociatedCallback(form) {
-    this.#form?.removeEventListener('formdata', this.#fillForm);
-    this.#form = form;
-    form?.addEventListener('formdata', this.#fillForm);
+    this.#form.move(form);
   }
 
   formResetCallback() {
     this.clear();
-    this.#queue.forget();
-    this.#syncStage();
+    this.#session.queue.forget();
+    this.#view.syncStage();
   }
 
   formDisabledCallback() {
-    this.#layout?.setDisabled(this.#off);
+    this.#view.setDisabled();
   }
 
   /** Whether it or a fieldset around it is disabled. */
@@ -158,7 +123,7 @@ export class CxrLens extends Base {
     if (name === 'lang' && this.#lease) this.#relabel();
     if (SOURCES.includes(name) && this.#lease) this.#reopen();
     if (name === 'doubt-threshold' && after !== null && this.doubtThreshold === null) console.warn(`cxr-lens: doubt-threshold="${after}" is no number from 0 to 1.`);
-    if (this.#layout && LOOKS.includes(name)) this.#draw();
+    if (this.#view.drawn && LOOKS.includes(name)) this.#view.draw();
   }
 
   // Public: properties
@@ -211,22 +176,22 @@ export class CxrLens extends Base {
   get strings() { return this.#ownStrings; }
   set strings(strings) {
     this.#ownStrings = { ...strings };
-    if (this.#layout) this.#relabel();
+    if (this.#view.drawn) this.#relabel();
   }
 
   /** All results so far, in the order of arrival. */
   get results() {
-    return this.#queue.items.flatMap(({ result }) => result ?? []);
+    return this.#session.results;
   }
 
   /** The images in hand, in order, as files named by their paths. */
   get images() {
-    return this.#queue.items.flatMap(({ name, source }) => (source instanceof Blob ? [new File([source], name, { type: source.type })] : []));
+    return this.#session.images;
   }
 
   /** How far the queue has come. */
   get progress() {
-    return this.#queue.progress;
+    return this.#session.queue.progress;
   }
 
   /** Settles when the classifier is ready, with what it says of itself. */
@@ -251,17 +216,10 @@ export class CxrLens extends Base {
     if (this.#off) return Promise.reject(refusal({ code: 'disabled', message: 'The element is disabled.' }));
     if (Object(image) !== image) return Promise.reject(refusal({ code: 'argument', message: 'This is no image.' }));
     if (!this.#lease) this.#open(); // also in no document
-    else if (this.#status.state === 'broken') this.#reopen();
+    else if (this.#broken) this.#reopen();
     const source = image instanceof Blob || image instanceof ImageData ? image : new Blob([/** @type {BlobPart} */ (image)]);
     const [item] = this.add([source]);
-    const stop = () => this.#queue.cancel([item]);
-    signal?.addEventListener('abort', stop);
-    // The item's waiter must be there before the queue can settle it, which is never in this turn.
-    return new Promise((resolve, reject) => this.#waiters.set(item, { resolve, reject }))
-      .finally(() => {
-        signal?.removeEventListener('abort', stop);
-        this.#rest();
-      });
+    return this.#session.resultOf(item, signal).finally(() => this.#rest());
   }
 
   /**
@@ -272,14 +230,9 @@ export class CxrLens extends Base {
   add(images) {
     const list = this.multiple ? [...images] : [...images].slice(0, 1);
     if (list.length === 0 || this.#off) return [];
-    if (!this.multiple) this.#queue.remove();
-    this.#queue.forget();
-    if (this.#trouble) this.#tell('');
-    this.#skipped = 0;
-    const items = this.#queue.add(list);
-    if (items.length > 1) this.#running = true; // they may all be read before the next frame
-    this.#select(items[0]);
-    return items;
+    this.#view.tell('');
+    this.#announcements.began(list.length);
+    return this.#session.add(list);
   }
 
   /**
@@ -298,20 +251,19 @@ export class CxrLens extends Base {
     const files = found.filter((file) => file !== null);
     this.add(files);
     const lost = found.length - files.length;
-    if (lost > 0) this.#tell(this.#words.text('run.failed', { n: lost }));
-    else if (files.length === 0) this.#tell(this.#words.text('drop.none'));
+    if (lost > 0) this.#view.tell(this.#view.words.text('run.failed', { n: lost }));
+    else if (files.length === 0) this.#view.tell(this.#view.words.text('drop.none'));
   }
 
   /** Stops reading; what is done stays. */
   cancel() {
-    if (this.#queue.progress.open > 0) this.#layout?.announce(this.#words.text('run.cancelled'));
-    this.#running = false;
-    this.#queue.cancel();
+    this.#announcements.cancelled();
+    this.#session.queue.cancel();
   }
 
   /** Removes all images; undo() brings them back. */
   clear() {
-    this.#remove([...this.#queue.items]);
+    this.#session.clear();
   }
 
   /** Fetches the scripts that otherwise arrive when they are needed: exports, printed report, help, occlusion sensitivity. */
@@ -321,8 +273,7 @@ export class CxrLens extends Base {
 
   /** Brings back what was removed last. */
   undo() {
-    if (this.#queue.undo() === 0) return;
-    this.#select(this.#selected ?? this.#queue.items[0]);
+    this.#session.undo();
   }
 
   /**
@@ -331,10 +282,8 @@ export class CxrLens extends Base {
    * @param {KeyboardEvent} event
    */
   handleKey(event) {
-    const target = event.composedPath()[0];
-    if (event.defaultPrevented || this.#off || this.#help?.open) return;
-    if (target instanceof Element && target.matches(TYPING)) return;
-    const act = this.#shortcut(event);
+    if (event.defaultPrevented || this.#off || this.#view.helping || isTyping(event)) return;
+    const act = shortcut(event, { session: this.#session, view: this.#view, letters: !this.noKeys, cancel: () => this.cancel() });
     if (!act) return;
     event.preventDefault();
     act();
@@ -354,63 +303,45 @@ export class CxrLens extends Base {
   #open() {
     const lease = acquire({ modelUrl: this.modelUrl || undefined, wasmUrl: this.wasmUrl || undefined, workers: this.workers || undefined, eager: this.eager });
     this.#lease = lease;
-    this.#setStatus({ state: 'loading' });
+    this.#broken = false;
+    this.#view.setStatus({ state: 'loading' });
     lease.ready.then((classifier) => {
       if (this.#lease !== lease) return;
       this.#classifier = classifier;
-      this.#setStatus({ state: 'ready' });
+      this.#view.setStatus({ state: 'ready' });
       this.#emit('cxr-ready', classifier.info);
-      this.#queue.pump();
-      import('./element/guidance.js').then(({ guidance }) => {
-        this.#guidance = guidance;
-        if (this.#layout) this.#showGuidance(this.#selected);
-      }, (error) => this.#tellError(error));
-      this.#showScenes(); // a cover test may wait for it
+      this.#session.queue.pump();
+      this.#view.loadGuidance();
+      this.#view.showImages(); // a test of occlusion sensitivity may wait for it
     }, (error) => {
       if (this.#lease !== lease) return;
-      this.#setStatus({ state: 'broken', why: failure(error) });
+      this.#broken = true;
+      this.#view.setStatus({ state: 'broken', why: failure(error) });
       this.#emit('cxr-error', { error: failure(error), file: null });
-      // The images stay, for the user may try again; who waits for an answer must not wait for that.
-      this.#refuse(failure(error));
+      // The images stay, for the user may try again; who waits for a result must not wait for that.
+      this.#session.refuse(failure(error));
     });
-  }
-
-  /** @param {import('./element/queue.js').Failure} why told to all who wait */
-  #refuse(why) {
-    for (const { reject } of this.#waiters.values()) reject(refusal(why));
-    this.#waiters.clear();
   }
 
   /** In no document nothing else closes it. */
   #rest() {
-    if (!this.isConnected && this.#waiters.size === 0) this.#close();
+    if (!this.isConnected && !this.#session.awaited) this.#close();
   }
 
   #close() {
-    this.#queue.restart(); // goes on when the element comes back
-    this.#refuse({ code: 'aborted', message: 'The element was removed.' });
+    this.#session.queue.restart(); // goes on when the element comes back
+    this.#session.refuse({ code: 'aborted', message: 'The element was removed.' });
     this.#lease?.release();
     this.#lease = null;
     this.#classifier = null;
-    this.#undraw();
-    this.#layout = null;
-    this.#scenes.clear();
-    cancelAnimationFrame(this.#frame);
-    this.#frame = 0;
-    this.#shadow.replaceChildren();
+    this.#view.close();
   }
 
   #reopen() {
     this.#lease?.release();
     this.#classifier = null;
-    this.#queue.restart();
+    this.#session.queue.restart();
     this.#open();
-  }
-
-  /** @param {{ state: 'loading' | 'ready' | 'broken', why?: import('./element/queue.js').Failure }} status */
-  #setStatus(status) {
-    this.#status = status;
-    this.#layout?.setStatus(status.state, status.why ? this.#words.error(status.why) : this.#trouble);
   }
 
   /** Fetches the words of the language and draws with them. */
@@ -422,20 +353,10 @@ export class CxrLens extends Base {
     const strings = await loadStrings(language).catch(() => void (language = 'en'));
     if (this.#turn !== turn) return; // another language was asked for since
     const words = new Words(language, strings, this.#ownStrings);
-    const same = words.language === this.#words.language && JSON.stringify(words.strings) === JSON.stringify(this.#words.strings);
-    this.#words = words;
-    if (this.isConnected && !(same && this.#layout)) this.#draw();
-  }
-
-  /** Says what went wrong outside of any image, until the next one comes. @param {string} trouble '' for nothing */
-  #tell(trouble) {
-    this.#trouble = trouble;
-    this.#setStatus(this.#status);
-  }
-
-  /** @param {unknown} error */
-  #tellError(error) {
-    this.#tell(this.#words.error(failure(error)));
+    const { words: before, drawn } = this.#view;
+    const same = words.language === before.language && JSON.stringify(words.strings) === JSON.stringify(before.strings);
+    if (!this.isConnected) this.#view.words = words;
+    else if (!same || !drawn) this.#view.draw(words);
   }
 
   /** @param {string} name @param {unknown} detail */
@@ -455,16 +376,11 @@ export class CxrLens extends Base {
     } catch (error) {
       if (this.src !== src) return;
       this.#emit('cxr-error', { error: { code: 'network', message: String(error) }, file: src });
-      this.#tell(this.#words.text('error.network'));
+      this.#view.tell(this.#view.words.text('error.network'));
     }
   }
 
-  // Queue
-
-  /** How many images may be at work: none before the classifier is ready. */
-  #width() {
-    return this.#classifier ? this.#classifier.info.workers + 1 : 0;
-  }
+  // Images
 
   /** @param {Item} item @param {AbortSignal} signal @returns {Promise<Result>} */
   #classify(item, signal) {
@@ -472,244 +388,19 @@ export class CxrLens extends Base {
     return classifier.classify(item.source, { signal, heatmap: true, file: item.name, dicom: item.choice });
   }
 
-  /** The answer to show: the model's, or "not sure" when the portal asks for more. @param {Item} item */
-  #verdict(item) {
-    const result = /** @type {Result} */ (item.result);
-    const named = result.classes.find(({ id }) => id === result.verdict);
-    return named && this.doubtThreshold !== null && named.probability < this.doubtThreshold ? 'uncertain' : result.verdict;
-  }
-
   /** @param {Item | null} item null: images came or went */
   #onChange(item) {
-    if (item) this.#stale.add(item);
-    if (!item || item.state === 'waiting') this.#listStale = true;
-    if (item && ['done', 'failed', 'cancelled'].includes(item.state)) this.#settle(item);
-    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#refresh());
+    this.#view.changed(item);
     // A hidden tab gets no frames, but its page may still wait for the progress.
-    if (document.hidden) this.#emit('cxr-progress', this.#queue.progress);
+    if (document.hidden) this.#emit('cxr-progress', this.progress);
   }
 
   /** Tells the world about an image that has come to an end. @param {Item} item */
-  #settle(item) {
-    const waiter = this.#waiters.get(item);
-    this.#waiters.delete(item);
-    if (item.state === 'done' && item.result) {
-      waiter?.resolve(item.result);
-      this.#emit('cxr-result', { result: item.result, verdict: this.#verdict(item), file: item.name });
-    } else {
-      const reason = item.error ?? { code: 'aborted', message: 'The image was cancelled.' };
-      waiter?.reject(refusal(reason));
-      if (item.error) this.#emit('cxr-error', { error: item.error, file: item.name });
-    }
+  #onEnd(item) {
+    const { result, error, name: file } = item;
+    if (item.state === 'done' && result) this.#emit('cxr-result', { result, verdict: this.#session.verdict(item), file });
+    else if (error) this.#emit('cxr-error', { error, file });
   }
-
-  /** @param {Item[]} items */
-  #remove(items) {
-    if (items.length === 0) return;
-    const next = this.#neighbour(1, items) ?? this.#neighbour(-1, items);
-    this.#queue.remove(items);
-    for (const item of items) this.#scenes.forget(item);
-    if (this.#compared && items.includes(this.#compared)) this.#compared = null;
-    if (this.#selected && items.includes(this.#selected)) this.#select(next ?? this.#queue.items[0]);
-  }
-
-  /** @param {Item} item */
-  #retry(item) {
-    this.#scenes.forget(item); // its film may have failed for the same reason
-    this.#queue.retry(item);
-    this.#showSelected();
-  }
-
-  // Drawing
-
-  /** Ends what was drawn. */
-  #undraw() {
-    this.#scenes.undraw();
-    if (this.#layout) forgetRadios(this.#layout.answer);
-  }
-
-  /** Builds everything; the state is elsewhere, so nothing is lost. */
-  #draw() {
-    const words = this.#words;
-    this.#undraw();
-    this.#layout = new Layout(words, {
-      add: (files) => this.add(files), cancel: () => this.cancel(), clear: () => this.clear(), undo: () => this.undo(), resume: () => this.#queue.resume(),
-      help: () => this.#showHelp(), restart: () => this.#reopen(), compare: () => this.#toggleCompare(),
-      save: (kind, names) => this.#save(kind, names),
-    }, { multiple: this.multiple, names: this.#layout?.names.checked ?? true });
-    this.#table = new Table(words, {
-      onselect: (item) => this.#select(item), onretry: (item) => this.#retry(item),
-      onremove: (item) => this.#remove([item]), verdict: (item) => this.#verdict(item),
-    }, this.#table);
-    this.#layout.table.append(this.#table.root);
-    this.#help = null;
-    this.#shadow.replaceChildren(this.#layout.root);
-    this.#scenes.draw(this.#layout.viewers, words);
-    this.#setStatus(this.#status);
-    this.#layout.setDisabled(this.#off);
-    this.#table.setItems(this.#queue.items);
-    this.#syncStage();
-    this.#showSelected();
-  }
-
-  async #showHelp() {
-    const help = await import('./element/help.js').catch((error) => this.#tellError(error));
-    if (!help) return;
-    this.#shadow.adoptedStyleSheets = [styles(), help.helpSheet];
-    this.#help?.remove();
-    this.#help = help.helpDialog(this.#words, { on: !this.noKeys, onchange: (on) => { this.noKeys = !on; } });
-    this.#shadow.append(this.#help);
-    this.#help.showModal();
-  }
-
-  /** Brings rows and progress up to date, once a frame. */
-  #refresh() {
-    this.#frame = 0;
-    if (!this.#layout || !this.#table) return;
-    const stale = [...this.#stale];
-    this.#stale.clear();
-    // Of a slotted child the document knows, and of ours the shadow tree.
-    const focused = this.#shadow.activeElement ?? this.querySelector(':focus');
-    if (this.#listStale) {
-      this.#table.setItems(this.#queue.items);
-      if (this.#selected && !this.#queue.items.includes(this.#selected)) this.#select(this.#queue.items[0]);
-    }
-    this.#listStale = false;
-    this.#table.refresh(stale);
-    this.#syncStage();
-    if (this.#selected && stale.includes(this.#selected)) this.#showSelected();
-    else if (this.#compared && stale.includes(this.#compared)) this.#showScenes();
-    if (focused && !(this.#shadow.activeElement ?? focused).getClientRects().length) this.#layout.focus();
-    this.#emit('cxr-progress', this.#queue.progress);
-    this.#announce(stale);
-  }
-
-  #syncStage() {
-    const { progress } = this.#queue;
-    this.#layout?.setCount(progress.total);
-    this.#layout?.setProgress(progress);
-    this.#layout?.setUndo(this.#queue.removedCount);
-  }
-
-  /** One image is told in words, the end of many in one sentence. @param {Item[]} items that changed */
-  #announce(items) {
-    const { open, done, failed, skipped, total } = this.#queue.progress;
-    const words = this.#words;
-    if (open > 1) this.#running = true;
-    if (open > 0) return;
-    if (skipped > this.#skipped) this.#tell(words.text('run.skipped', { n: skipped }));
-    this.#skipped = skipped;
-    if (this.#running && total > 1) this.#layout?.announce(words.text('run.end', { n: done }) + (failed ? ` ${words.text('run.failed', { n: failed })}.` : ''));
-    else if (this.#selected && items.includes(this.#selected)) this.#layout?.announce(this.#sentence(this.#selected));
-    this.#running = false;
-  }
-
-  /** An image's end in one sentence. @param {Item} item */
-  #sentence(item) {
-    const words = this.#words;
-    if (item.error) return `${item.name}: ${words.error(item.error)}`;
-    if (!item.result) return `${item.name}: ${words.text(`state.${item.state}`)}`;
-    const verdict = this.#verdict(item);
-    const named = item.result.classes.find(({ id }) => id === verdict);
-    return `${item.name}: ${words.verdict(verdict)}${named ? `, ${words.percent(named.probability)}` : ''}`;
-  }
-
-  /** @param {Item | null | undefined} item */
-  #select(item) {
-    this.#selected = item ?? null;
-    this.#figures = false;
-    if (this.#compared === item || !this.multiple) this.#compared = null;
-    this.#showSelected();
-  }
-
-  /** Shows the selected image: answer, film, map. */
-  #showSelected() {
-    const item = this.#selected;
-    if (!this.#layout) return;
-    if (item?.result) this.#chooseMap(item);
-    this.#table?.select(item);
-    const { studyUid, seriesUid, instanceUid, sopClass } = item?.result?.dicom ?? {};
-    // A report has to name its image by all of these.
-    this.#layout.setSr(Boolean(studyUid && seriesUid && instanceUid && sopClass));
-    this.#showAnswer();
-    this.#showScenes();
-  }
-
-  /** The map to begin with is that of the answer, or of the likeliest class. @param {Item} item */
-  #chooseMap(item) {
-    if (this.#mapOf === item.result) return;
-    this.#mapOf = item.result;
-    if (item.result) this.#scenes.settings.shown = topClass(item.result).id;
-  }
-
-  /** The result for which the map's class was chosen last. @type {Result | null} */
-  #mapOf = null;
-
-  #showAnswer() {
-    const item = this.#selected;
-    if (!this.#layout) return;
-    const { answer } = this.#layout;
-    const focused = answer.contains(this.#shadow.activeElement) && this.#shadow.activeElement;
-    showAnswer(answer, this.#words, item, {
-      shown: this.#scenes.settings.shown, threshold: this.doubtThreshold, figures: this.#figures,
-      verdict: item?.result ? this.#verdict(item) : '',
-      onshow: (id) => this.#set({ shown: id, map: true }),
-      onretry: () => item && this.#retry(item),
-      onfigures: (open) => {
-        this.#figures = open;
-        this.#showScenes();
-      },
-    });
-    this.#showGuidance(item);
-    if (focused && !focused.isConnected) (focused instanceof HTMLInputElement && answer.querySelector(/** @type {'input'} */ (':checked')) || answer).focus();
-  }
-
-  /** Unfolded for one image; among many it would push the table out of sight. @param {Item | null} item */
-  #showGuidance(item) {
-    const shown = item?.result && !this.noGuidance && this.#guidance ? this.#guidance(this.#words, this.#verdict(item), {
-      open: this.#guidanceOpen ?? this.#queue.items.length < 2,
-      ontoggle: (open) => { this.#guidanceOpen = open; },
-    }) : null;
-    const { guidance, answer } = /** @type {Layout} */ (this.#layout);
-    const held = guidance.contains(this.#shadow.activeElement);
-    fill(guidance, shown);
-    if (held) (guidance.querySelector('summary') ?? answer).focus();
-  }
-
-  /** @param {Partial<import('./viewer/viewer.js').ViewSettings>} change */
-  #set(change) {
-    Object.assign(this.#scenes.settings, change);
-    for (const radio of this.#layout?.answer.querySelectorAll('input') ?? []) radio.checked = radio.value === this.#scenes.settings.shown;
-    this.#scenes.update();
-  }
-
-  #showScenes() {
-    if (!this.#layout) return;
-    const items = [this.#selected, this.#compared].filter((item) => item !== null);
-    this.#layout.setComparing(items.length > 1);
-    this.#scenes.show(items);
-  }
-
-  // Comparing
-
-  #toggleCompare() {
-    this.#compared = this.#compared ? null : this.#neighbour(1) ?? this.#neighbour(-1);
-    this.#showScenes();
-  }
-
-  /**
-   * The image before or after the selected one, as the table shows them.
-   * @param {1 | -1} step
-   * @param {Item[]} [skip]
-   */
-  #neighbour(step, skip = []) {
-    const items = this.#table?.visible ?? [];
-    let at = items.indexOf(/** @type {Item} */ (this.#selected)) + step;
-    while (skip.includes(items[at])) at += step;
-    return items[at] ?? null;
-  }
-
-  // Input
 
   /** @param {DragEvent} event */
   #drag(event) {
@@ -717,54 +408,25 @@ export class CxrLens extends Base {
     const over = event.type === 'dragenter' || event.type === 'dragover';
     if (over) event.preventDefault();
     const leaving = event.type === 'dragleave' && event.relatedTarget !== null;
-    this.#layout?.setOver(!this.#off && (over || (leaving && this.contains(/** @type {Node} */ (event.relatedTarget)))));
+    this.#view.setOver(!this.#off && (over || (leaving && this.contains(/** @type {Node} */ (event.relatedTarget)))));
     if (event.type === 'drop') this.addFrom(event, event.dataTransfer);
-  }
-
-  /** What a key does, if anything. @param {KeyboardEvent} event @returns {(() => void) | undefined} */
-  #shortcut(event) {
-    if (event.altKey) return undefined;
-    const item = this.#selected;
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (event.ctrlKey || event.metaKey) return key === 'z' && this.#queue.removedCount ? () => this.undo() : undefined;
-    if (key === 'Escape') return this.#queue.progress.open > 0 && !document.fullscreenElement ? () => this.cancel() : undefined;
-    if (key === 'Delete') return item ? () => this.#remove([item]) : undefined;
-    if (this.noKeys) return undefined;
-    return this.#letter(key);
-  }
-
-  /** @param {string} key @returns {(() => void) | undefined} */
-  #letter(key) {
-    const viewer = this.#scenes.first;
-    const step = (/** @type {1 | -1} */ by) => this.#select(this.#neighbour(by) ?? this.#selected);
-    /** @type {Record<string, () => void>} */
-    const always = { o: () => this.#layout?.files.click(), '?': () => this.#showHelp() };
-    /** @type {Record<string, () => void>} */
-    const withImage = {
-      n: () => step(1), p: () => step(-1), m: () => this.#set({ map: !this.#scenes.settings.map }), c: () => this.#set({ cover: !this.#scenes.settings.cover, map: true }), i: () => viewer?.invert(), f: () => viewer?.full(),
-      0: () => viewer?.reset(), '+': () => viewer?.zoom(1.25), '=': () => viewer?.zoom(1.25), '-': () => viewer?.zoom(0.8),
-    };
-    const chosen = this.#selected?.result?.classes[Number(key) - 1];
-    if (chosen) return () => this.#set({ shown: chosen.id, map: true });
-    return always[key] ?? (this.#selected ? withImage[key] : undefined);
   }
 
   // Exports
 
   /** @param {import('./export/export.js').Kind} kind @param {boolean} names whether file names go out */
   async #save(kind, names) {
-    this.#tell('');
+    const session = this.#session;
+    const view = this.#view;
+    view.tell('');
     try {
       const { exportAs } = await import('./export/export.js');
       await exportAs(kind, {
-        names, verdict: (item) => this.#verdict(item), cover: (item) => this.#scenes.cover(item), words: this.#words, shown: this.#table?.visible ?? [], selected: this.#selected,
-        version: this.#classifier?.info.version ?? '',
+        names, verdict: (item) => session.verdict(item), cover: (item) => view.viewers.cover(item), words: view.words, shown: view.shown,
+        selected: session.selected, version: this.#classifier?.info.version ?? '',
       });
     } catch (error) {
-      this.#tellError(error);
+      view.tellError(error);
     }
   }
 }
-
-/** @param {import('./element/queue.js').Failure} failure */
-const refusal = ({ code, message }) => Object.assign(new Error(message), { code });

@@ -10,7 +10,7 @@
  *
  * @typedef {object} Source
  * @property {import('../shared/words.js').Words} words
- * @property {Item[]} shown what the table shows, in its order
+ * @property {readonly Item[]} shown what the table shows, in its order
  * @property {Item | null} selected
  * @property {(item: Item) => import('../viewer/occlusion.js').CoverMap | null} cover its cover test, if it was made
  * @property {string} version of the library

@@ -48,7 +48,7 @@ test('error codes', () => {
   const types = platform.slice(platform.indexOf('@typedef'), platform.indexOf('EngineCode'));
   const codes = set([
     ...found(types, /'([a-z-]+)'/g),
-    ...found(source('embed.js') + source('cxrlens-embed.js'), /failure\('([a-z-]+)'/g), ...found(source('element.js'), /code: '([a-z-]+)'/g),
+    ...found(source('embed.js') + source('cxrlens-embed.js'), /failure\('([a-z-]+)'/g), ...found(source('element.js') + source('element/session.js'), /code: '([a-z-]+)'/g),
     ...found(source('bin/cxrlens-dicom.js'), /(?:failed\(|code = )'([a-z-]+)'/g),
   ]);
   assert.ok(guide.includes('`dicom-…`') && all.includes("'dicom-format'"), 'as a group');
