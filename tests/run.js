@@ -138,6 +138,9 @@ const model = () => (list('tests/model', /^test_\w+\.py$/).length === 0 ? [] : [
   env: { PYTHONPATH: 'model' },
 }]);
 
+/** Looks and likely mistakes of the JavaScript; `npm run format` mends what it can. @returns {Job[]} */
+const lint = () => [{ name: 'biome', command: ['node_modules/.bin/biome', 'ci', '--error-on-warnings'] }];
+
 /** The first writes the declarations of what is built, which the others read. @returns {Job[]} */
 const types = () => ['web', 'tests'].flatMap((folder) => list(folder, /^tsconfig.*\.json$/).map((name) => ({
   name: `types (${folder}/${name})`,
@@ -157,6 +160,7 @@ const build = (target) => () => [{ name: 'build', command: [MAKE, '--no-print-di
 const groups = [
   { name: 'build', jobs: build('test-programs') },
   { name: 'rooms', jobs: () => [...node('tests'), ...node('tests/src')] },
+  { name: 'lint', jobs: lint },
   { name: 'types', jobs: types },
   { name: 'unit', jobs: () => unit(['native', 'scalar', 'clang', 'asan', 'relaxed']) },
   { name: 'valgrind', jobs: valgrind },
@@ -172,7 +176,7 @@ const groups = [
 const quick = [
   { name: 'build', jobs: build('test-programs-quick') },
   { name: 'unit', jobs: () => unit(['native']) },
-  ...groups.filter(({ name }) => ['rooms', 'types'].includes(name)),
+  ...groups.filter(({ name }) => ['rooms', 'lint', 'types'].includes(name)),
 ];
 
 // ---- running -------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@
  */
 
 import { Announcements } from './element/announcements.js';
+import { Attributes } from './element/attributes.js';
 import { filesOf } from './element/dropped-files.js';
 import { FormValue } from './element/form-value.js';
 import { isTyping, shortcut } from './element/keyboard.js';
@@ -33,10 +34,7 @@ const SOURCES = ['model-url', 'wasm-url', 'workers', 'eager'];
 /** Attributes after which the element is drawn anew. */
 const LOOKS = ['multiple', 'no-guidance', 'doubt-threshold'];
 
-/** Servers that render pages import this file too, and have no elements. @type {typeof HTMLElement} */
-const Base = globalThis.HTMLElement ?? class {};
-
-export class CxrLens extends Base {
+export class CxrLens extends Attributes {
   static formAssociated = true;
   static observedAttributes = ['src', 'lang', ...SOURCES, ...LOOKS];
 
@@ -127,50 +125,6 @@ export class CxrLens extends Base {
   }
 
   // Public: properties
-
-  /** Where an image to read at once lies. */
-  get src() { return this.getAttribute('src') ?? ''; }
-  set src(value) { this.setAttribute('src', value); }
-
-  /** Where the model lies, when not beside this file. */
-  get modelUrl() { return this.getAttribute('model-url') ?? ''; }
-  set modelUrl(value) { this.setAttribute('model-url', value); }
-
-  /** Where the WebAssembly module, or the folder of them, lies. */
-  get wasmUrl() { return this.getAttribute('wasm-url') ?? ''; }
-  set wasmUrl(value) { this.setAttribute('wasm-url', value); }
-
-  /** Most workers; 0 for as many as suit the device. */
-  get workers() { return Number(this.getAttribute('workers')) || 0; }
-  set workers(value) { this.setAttribute('workers', String(value)); }
-
-  get eager() { return this.hasAttribute('eager'); }
-  set eager(on) { this.toggleAttribute('eager', Boolean(on)); }
-
-  get multiple() { return this.hasAttribute('multiple'); }
-  set multiple(on) { this.toggleAttribute('multiple', Boolean(on)); }
-
-  get disabled() { return this.hasAttribute('disabled'); }
-  set disabled(on) { this.toggleAttribute('disabled', Boolean(on)); }
-
-  get noGuidance() { return this.hasAttribute('no-guidance'); }
-  set noGuidance(on) { this.toggleAttribute('no-guidance', Boolean(on)); }
-
-  get noKeys() { return this.hasAttribute('no-keys'); }
-  set noKeys(on) { this.toggleAttribute('no-keys', Boolean(on)); }
-
-  /** Probability below which an answer becomes "not sure"; null for the model's own. */
-  get doubtThreshold() {
-    const value = Number(this.getAttribute('doubt-threshold')?.trim() || NaN);
-    return value >= 0 && value <= 1 ? value : null;
-  }
-  set doubtThreshold(value) {
-    if (value === null) this.removeAttribute('doubt-threshold');
-    else this.setAttribute('doubt-threshold', String(value));
-  }
-
-  get name() { return this.getAttribute('name') ?? ''; }
-  set name(value) { this.setAttribute('name', value); }
 
   /** A portal's own words, by the keys of strings/en.js; the missing ones stay ours. */
   get strings() { return this.#ownStrings; }
@@ -293,10 +247,9 @@ export class CxrLens extends Base {
 
   /** A property set before the upgrade hides the accessor: set it again. */
   #upgrade() {
-    const self = /** @type {Record<string, any>} */ (/** @type {unknown} */ (this));
-    for (const [name, value] of Object.entries(self)) if (name in CxrLens.prototype) {
-      delete self[name];
-      self[name] = value;
+    for (const [name, value] of Object.entries(this)) if (name in CxrLens.prototype) {
+      Reflect.deleteProperty(this, name);
+      Reflect.set(this, name, value);
     }
   }
 

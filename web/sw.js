@@ -5,8 +5,6 @@
  * Only listed files are ever stored. Images stay in the page's memory; shared ones pass through this
  * worker's memory and are stored nowhere.
  */
-'use strict';
-
 importScripts('./precache.js');
 
 const { version, files } = self.cxrPrecache;

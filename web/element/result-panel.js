@@ -42,8 +42,8 @@ export function showAnswer(panel, words, item, options) {
   else fill(panel, ...pending(words, item, options));
 }
 
-/** @param {Words} words @param {Item} item */
-function fileName(words, item) {
+/** @param {Item} item */
+function fileName(item) {
   return h('p', { class: 'file-name', title: item.name }, item.name);
 }
 
@@ -51,7 +51,7 @@ function fileName(words, item) {
 function pending(words, item, options) {
   const cancelled = item.state === 'cancelled';
   return [
-    fileName(words, item),
+    fileName(item),
     h('h2', { class: 'verdict quiet' }, !cancelled && h('span', { class: 'spinner', 'aria-hidden': 'true' }), words.text(`state.${item.state}`)),
     cancelled && button(words.text('table.retry'), options.onretry, { icon: 'retry' }),
   ];
@@ -60,7 +60,7 @@ function pending(words, item, options) {
 /** @param {Words} words @param {Item} item @param {Options} options */
 function failed(words, item, options) {
   return [
-    fileName(words, item),
+    fileName(item),
     h('h2', { class: 'verdict' }, icon('warn'), words.text('state.failed')),
     h('p', { class: 'says', part: 'error' }, item.error && words.error(item.error)),
     retryHelps(item) && button(words.text('table.retry'), options.onretry, { icon: 'retry' }),
@@ -73,7 +73,7 @@ function answer(words, item, result, options) {
   const refused = isRefusal(verdict);
   const figures = bars(words, result, options);
   return [
-    fileName(words, item),
+    fileName(item),
     heading(words, result, verdict),
     h('p', { class: 'says' }, words.text(`answer.says.${verdict}`),
       options.threshold !== null && verdict === 'uncertain'

@@ -100,7 +100,7 @@ for (const [name, file] of Object.entries(files)) {
       await page.goto(`${origin}/page.html`);
       fetched = [];
       const shades = await page.evaluate(async (/** @type {string} */ name) => {
-        // @ts-ignore: the page's own module
+        // @ts-expect-error the page's own module
         const { openDicom, toGray8 } = await import('/dicom.js');
         const bytes = new Uint8Array(await (await fetch(name)).arrayBuffer());
         return [...toGray8(await (await openDicom(bytes)).frame(0))];

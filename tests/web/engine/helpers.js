@@ -57,7 +57,7 @@ export const bitsOf = ({ image, verdict, classes, gate, warnings, heatmap }) => 
   classes,
   gate,
   warnings,
-  heatmap: heatmap && heatmap.classes.map((/** @type {any} */ each) => [each.id, each.bias, Array.from(each.values)]),
+  heatmap: heatmap?.classes.map((/** @type {any} */ each) => [each.id, each.bias, Array.from(each.values)]),
 });
 
 /**

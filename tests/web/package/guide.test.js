@@ -18,7 +18,7 @@ const part = (from, to) => guide.slice(guide.indexOf(from), guide.indexOf(to, gu
 
 test('attributes', () => {
   const arrays = [...source('element.js').matchAll(/const (?:SOURCES|LOOKS) = \[(.*?)\]|observedAttributes = \[(.*?)\]/g)].map(([whole]) => whole).join();
-  const attributes = set([...found(arrays, /'([a-z-]+)'/g), ...found(source('element.js'), /this\.(?:get|has)Attribute\('([a-z-]+)'/g)]);
+  const attributes = set([...found(arrays, /'([a-z-]+)'/g), ...found(source('element/attributes.js'), /this\.(?:get|has)Attribute\('([a-z-]+)'/g)]);
   assert.deepEqual(found(part('| attribute', 'Properties only'), /^\| `([a-z-]+)` \|/gm), attributes);
 });
 

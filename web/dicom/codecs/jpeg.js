@@ -78,7 +78,7 @@ class JpegDecoder {
   }
 
   #complete() {
-    return this.#frame !== undefined && this.#frame.components.every(({ plane }) => plane.length > 0);
+    return this.#frame?.components.every(({ plane }) => plane.length > 0) ?? false;
   }
 
   #u8() {
