@@ -31,27 +31,39 @@ const LAYERS = {
 };
 
 /** @param {string} [folder] @returns {string[]} scripts of web/ that browsers run, the doors first */
-const scripts = (folder = '') => readdirSync(join('web', folder), { withFileTypes: true })
-  .filter(({ name }) => !(folder === '' && ['bin', 'server', 'examples'].includes(name)))
-  .flatMap((each) => (each.isDirectory() ? scripts(`${folder}${each.name}/`) : each.name.endsWith('.js') ? [folder + each.name] : []));
+const scripts = (folder = '') =>
+  readdirSync(join('web', folder), { withFileTypes: true })
+    .filter(({ name }) => !(folder === '' && ['bin', 'server', 'examples'].includes(name)))
+    .flatMap((each) => (each.isDirectory() ? scripts(`${folder}${each.name}/`) : each.name.endsWith('.js') ? [folder + each.name] : []));
 
 /** @param {string} path without what comments say */
-const codeOf = (path) => readFileSync(join('web', path), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+const codeOf = (path) =>
+  readFileSync(join('web', path), 'utf8')
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/^\s*\/\/.*$/gm, '');
 
-const graph = new Map(scripts().map((path) => [path, [...codeOf(path)
-  .matchAll(/^\s*(?:import|export)\b(?:[\w\s{},*$]*\bfrom)?\s*'([^']+)'|\bimport\(\s*([^)]*?)\s*\)/gm)]
-  .map(([, to, lazy]) => ({ to: to ?? lazy.slice(1, -1), lazy: to === undefined, literal: to !== undefined || /^'[^']+'$/.test(lazy) }))
-  .map((each) => ({ ...each, to: each.to.startsWith('.') ? normalize(join(dirname(path), each.to)) : each.to }))]));
+const graph = new Map(
+  scripts().map((path) => [
+    path,
+    [...codeOf(path).matchAll(/^\s*(?:import|export)\b(?:[\w\s{},*$]*\bfrom)?\s*'([^']+)'|\bimport\(\s*([^)]*?)\s*\)/gm)]
+      .map(([, to, lazy]) => ({ to: to ?? lazy.slice(1, -1), lazy: to === undefined, literal: to !== undefined || /^'[^']+'$/.test(lazy) }))
+      .map((each) => ({ ...each, to: each.to.startsWith('.') ? normalize(join(dirname(path), each.to)) : each.to })),
+  ]),
+);
 const layerOf = (/** @type {string} */ path) => path.replace(/\/.*/, '/');
 
 test('web: every import is one that its layer may have, by a name written out', () => {
-  for (const [path, imports] of graph) for (const { to, lazy, literal } of imports) {
-    assert.ok(literal, `${path}: bundlers cannot follow import(${to})`);
-    if (!existsSync(join('web', to))) continue;
-    const { may = [], lazy: later = [] } = LAYERS[layerOf(path)] ?? {};
-    const allowed = [layerOf(path), ...(lazy ? later : may)];
-    assert.ok(allowed.some((each) => each === to || each === layerOf(to)), `${path} may not import ${to}${lazy ? ' lazily' : ''}`);
-  }
+  for (const [path, imports] of graph)
+    for (const { to, lazy, literal } of imports) {
+      assert.ok(literal, `${path}: bundlers cannot follow import(${to})`);
+      if (!existsSync(join('web', to))) continue;
+      const { may = [], lazy: later = [] } = LAYERS[layerOf(path)] ?? {};
+      const allowed = [layerOf(path), ...(lazy ? later : may)];
+      assert.ok(
+        allowed.some((each) => each === to || each === layerOf(to)),
+        `${path} may not import ${to}${lazy ? ' lazily' : ''}`,
+      );
+    }
 });
 
 test('web: only a door asks where it lies, and a package is imported by one file of dicom/', () => {
@@ -61,7 +73,8 @@ test('web: only a door asks where it lies, and a package is imported by one file
     assert.ok(!path.includes('/') || !codeOf(path).includes('import.meta'), `${path} has its addresses handed in`);
     for (const { to } of imports) if (!existsSync(join('web', to))) (packages[to] ??= []).push(path);
   }
-  for (const [name, by] of Object.entries(packages)) assert.ok(by.length === 1 && by[0].startsWith('dicom/'), `${name} is imported by ${by}`);
+  for (const [name, by] of Object.entries(packages))
+    assert.ok(by.length === 1 && by[0].startsWith('dicom/'), `${name} is imported by ${by}`);
 });
 
 test('web: no circle of imports', () => {

@@ -34,7 +34,9 @@ export function pngOf(width, height, data, { bits = 8, channels = 1 } = {}) {
  * @param {Kind} [kind]
  */
 export function png(width, height, sampleAt = (x, y) => (x * 3 + y * 5) & 255, { bits = 8, channels = 1 } = {}) {
-  const most = 2 ** bits - 1, row = 1 + width * channels * bits / 8, rows = Buffer.alloc(height * row);
+  const most = 2 ** bits - 1,
+    row = 1 + (width * channels * bits) / 8,
+    rows = Buffer.alloc(height * row);
   let at = 0;
   const put = (/** @type {number} */ sample) => {
     const level = Math.min(Math.max(sample, 0), most);

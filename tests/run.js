@@ -92,60 +92,84 @@ function countUnittest(output) {
 
 // ---- the tests -----------------------------------------------------------------------------------------
 
-const programs = (/** @type {string} */ variant) => list(`build/tests/${variant}`, /^test_\w+$/)
-  .map((name) => ({ name, path: `build/tests/${variant}/${name}` }));
+const programs = (/** @type {string} */ variant) =>
+  list(`build/tests/${variant}`, /^test_\w+$/).map((name) => ({ name, path: `build/tests/${variant}/${name}` }));
 
 /** @param {string[]} variants @returns {Job[]} */
-const unit = (variants) => variants.flatMap((variant) => programs(variant).map(({ name, path }) => ({
-  name: `${name} (${variant})`,
-  command: [path],
-  count: countTap,
-  env: { CMOCKA_MESSAGE_OUTPUT: 'TAP' },
-})));
+const unit = (variants) =>
+  variants.flatMap((variant) =>
+    programs(variant).map(({ name, path }) => ({
+      name: `${name} (${variant})`,
+      command: [path],
+      count: countTap,
+      env: { CMOCKA_MESSAGE_OUTPUT: 'TAP' },
+    })),
+  );
 
 /** @returns {Job[]} */
-const valgrind = () => programs('native').filter(({ name }) => !NOT_UNDER_VALGRIND.has(name)).map(({ name, path }) => ({
-  name: `${name} (valgrind)`,
-  command: ['valgrind', '-q', '--leak-check=full', '--error-exitcode=99', path],
-}));
+const valgrind = () =>
+  programs('native')
+    .filter(({ name }) => !NOT_UNDER_VALGRIND.has(name))
+    .map(({ name, path }) => ({
+      name: `${name} (valgrind)`,
+      command: ['valgrind', '-q', '--leak-check=full', '--error-exitcode=99', path],
+    }));
 
 /** @returns {Job[]} */
-const fuzz = () => list('build/fuzz', /^fuzz_\w+$/).map((name) => {
-  const corpus = `build/fuzz/corpus-${name}`;
-  mkdirSync(corpus, { recursive: true });
-  const seeds = `tests/src/fuzz/seeds/${name}`;
-  return {
-    name: `${name} (${FUZZ_SECONDS} s)`,
-    command: [`build/fuzz/${name}`, `-max_total_time=${FUZZ_SECONDS}`, '-timeout=20', '-rss_limit_mb=3072',
-      '-print_final_stats=1', `-artifact_prefix=build/fuzz/`, corpus, ...(existsSync(seeds) ? [seeds] : [])],
-    minutes: FUZZ_SECONDS / 60 + 3,
-  };
-});
+const fuzz = () =>
+  list('build/fuzz', /^fuzz_\w+$/).map((name) => {
+    const corpus = `build/fuzz/corpus-${name}`;
+    mkdirSync(corpus, { recursive: true });
+    const seeds = `tests/src/fuzz/seeds/${name}`;
+    return {
+      name: `${name} (${FUZZ_SECONDS} s)`,
+      command: [
+        `build/fuzz/${name}`,
+        `-max_total_time=${FUZZ_SECONDS}`,
+        '-timeout=20',
+        '-rss_limit_mb=3072',
+        '-print_final_stats=1',
+        `-artifact_prefix=build/fuzz/`,
+        corpus,
+        ...(existsSync(seeds) ? [seeds] : []),
+      ],
+      minutes: FUZZ_SECONDS / 60 + 3,
+    };
+  });
 
 /** @param {string} folder @param {number} [minutes] @returns {Job[]} */
-const node = (folder, minutes = 10) => list(folder, /\.test\.js$/).map((name) => ({
-  name: `${folder}/${name}`,
-  command: [process.execPath, '--test', '--test-timeout=300000', '--test-reporter=tap', `${folder}/${name}`],
-  count: countNode,
-  minutes,
-}));
+const node = (folder, minutes = 10) =>
+  list(folder, /\.test\.js$/).map((name) => ({
+    name: `${folder}/${name}`,
+    command: [process.execPath, '--test', '--test-timeout=300000', '--test-reporter=tap', `${folder}/${name}`],
+    count: countNode,
+    minutes,
+  }));
 
 /** @returns {Job[]} */
-const model = () => (list('tests/model', /^test_\w+\.py$/).length === 0 ? [] : [{
-  name: 'tests/model',
-  command: [PYTHON, '-m', 'unittest', 'discover', '-v', '-s', 'tests/model'],
-  count: countUnittest,
-  env: { PYTHONPATH: 'model' },
-}]);
+const model = () =>
+  list('tests/model', /^test_\w+\.py$/).length === 0
+    ? []
+    : [
+        {
+          name: 'tests/model',
+          command: [PYTHON, '-m', 'unittest', 'discover', '-v', '-s', 'tests/model'],
+          count: countUnittest,
+          env: { PYTHONPATH: 'model' },
+        },
+      ];
 
 /** Looks and likely mistakes of the JavaScript; `npm run format` mends what it can. @returns {Job[]} */
 const lint = () => [{ name: 'biome', command: ['node_modules/.bin/biome', 'ci', '--error-on-warnings'] }];
 
 /** The first writes the declarations of what is built, which the others read. @returns {Job[]} */
-const types = () => ['web', 'tests'].flatMap((folder) => list(folder, /^tsconfig.*\.json$/).map((name) => ({
-  name: `types (${folder}/${name})`,
-  command: ['node_modules/.bin/tsc', '-p', `${folder}/${name}`],
-})));
+const types = () =>
+  ['web', 'tests'].flatMap((folder) =>
+    list(folder, /^tsconfig.*\.json$/).map((name) => ({
+      name: `types (${folder}/${name})`,
+      command: ['node_modules/.bin/tsc', '-p', `${folder}/${name}`],
+    })),
+  );
 
 /** What npm users get holds the declarations too. @returns {Job[]} */
 const packed = () => [
@@ -154,7 +178,9 @@ const packed = () => [
 ];
 
 /** @param {string} target @returns {() => Job[]} */
-const build = (target) => () => [{ name: 'build', command: [MAKE, '--no-print-directory', '-k', `-j${cpus().length}`, target], minutes: 20 }];
+const build = (target) => () => [
+  { name: 'build', command: [MAKE, '--no-print-directory', '-k', `-j${cpus().length}`, target], minutes: 20 },
+];
 
 /** In order; `jobs` is called after the group before it has run, so that it sees what was built. */
 const groups = [
@@ -188,7 +214,9 @@ const running = new Set();
 function end(group) {
   try {
     process.kill(-group, 'SIGKILL');
-  } catch { /* it has ended by itself */ }
+  } catch {
+    /* it has ended by itself */
+  }
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
@@ -247,13 +275,15 @@ async function run(job, total) {
   const { output, trouble, log } = await execute(job);
   const seconds = ((Date.now() - start) / 1000).toFixed(1);
   const whole = { passed: trouble ? 0 : 1, failed: trouble ? 1 : 0, skipped: 0, reasons: [] };
-  const count = job.count ? job.count(output) ?? { passed: 0, failed: 0, skipped: 0, reasons: [] } : whole;
+  const count = job.count ? (job.count(output) ?? { passed: 0, failed: 0, skipped: 0, reasons: [] }) : whole;
   let remark = trouble;
   if (job.count && count.passed + count.failed + count.skipped === 0) remark ??= 'reported no test';
   if (remark && count.failed === 0) count.failed = 1;
   for (const key of /** @type {const} */ (['passed', 'failed', 'skipped'])) total[key] += count[key];
-  console.log(`${count.failed ? 'FAIL' : 'ok  '} ${job.name}: ${count.passed} passed, ${count.failed} failed, `
-    + `${count.skipped} skipped (${seconds} s)`);
+  console.log(
+    `${count.failed ? 'FAIL' : 'ok  '} ${job.name}: ${count.passed} passed, ${count.failed} failed, ` +
+      `${count.skipped} skipped (${seconds} s)`,
+  );
   for (const reason of count.reasons) console.log(`     skipped: ${reason}`);
   if (!count.failed) return;
   console.log(`     ${remark ?? 'tests failed'}; all of it is in ${log}`);
@@ -291,7 +321,8 @@ async function main() {
   mkdirSync(LOGS, { recursive: true });
   for (const group of chosen) {
     const jobs = group.jobs();
-    if (jobs.length === 0) { // as when what it lists was not built
+    if (jobs.length === 0) {
+      // as when what it lists was not built
       total.failed++;
       console.log(`FAIL ${group.name}: nothing to run`);
     }

@@ -64,7 +64,8 @@ async function setLanguage(language) {
   words = new Words(language, { ...own, ...page.default });
   document.documentElement.lang = language;
   document.title = words.text('page.title');
-  for (const node of document.querySelectorAll('[data-t]')) node.textContent = words.text(/** @type {HTMLElement} */ (node).dataset.t ?? '');
+  for (const node of document.querySelectorAll('[data-t]'))
+    node.textContent = words.text(/** @type {HTMLElement} */ (node).dataset.t ?? '');
   lens.lang = language;
   showTraffic();
   showNetwork();
@@ -85,7 +86,9 @@ function setUpLanguage() {
 
 function setUpTheme() {
   const select = /** @type {HTMLSelectElement} */ (byId('theme'));
-  const apply = () => { document.documentElement.dataset.theme = select.value; };
+  const apply = () => {
+    document.documentElement.dataset.theme = select.value;
+  };
   select.value = recall('theme') ?? 'auto';
   select.addEventListener('change', () => {
     remember('theme', select.value);
@@ -127,7 +130,12 @@ async function sample(name) {
 function setUpSamples() {
   for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll('[data-sample]'))) {
     const names = (button.dataset.sample ?? '').split(' ');
-    button.addEventListener('click', () => Promise.all(names.map(sample)).then((files) => lens.add(files), (error) => console.warn(error)));
+    button.addEventListener('click', () =>
+      Promise.all(names.map(sample)).then(
+        (files) => lens.add(files),
+        (error) => console.warn(error),
+      ),
+    );
   }
 }
 
@@ -145,11 +153,13 @@ function showTraffic() {
   byId('sent-none').hidden = requests.length > 0;
   byId('sent-blocked').hidden = blocked.length === 0;
   if (blocked.length > 0) byId('sent-blocked').textContent = words.text('page.sent.blocked', { n: blocked.length });
-  byId('sent-list').replaceChildren(...requests.slice(-50).map((url) => {
-    const line = document.createElement('li');
-    line.textContent = url;
-    return line;
-  }));
+  byId('sent-list').replaceChildren(
+    ...requests.slice(-50).map((url) => {
+      const line = document.createElement('li');
+      line.textContent = url;
+      return line;
+    }),
+  );
 }
 
 function showNetwork() {
@@ -161,7 +171,11 @@ function setUpCounts() {
     const { total } = /** @type {CustomEvent} */ (event).detail;
     document.body.classList.toggle('working', total > 0);
     showUpdate();
-    if (total > 0 && !traffic) countTraffic((now) => { traffic = now; showTraffic(); });
+    if (total > 0 && !traffic)
+      countTraffic((now) => {
+        traffic = now;
+        showTraffic();
+      });
   });
   lens.addEventListener('cxr-ready', (event) => {
     const { model, kernels, version } = /** @type {CustomEvent} */ (event).detail;
@@ -190,26 +204,31 @@ function showKept(trouble) {
 }
 
 function keepNow() {
-  writing = writing.then(async () => {
-    if (!keeping || recall('keep') !== 'yes') return;
-    const { images } = lens;
-    await keep(images);
-    keptCount = images.length;
-    allKept = keptCount === lens.progress.total;
-    showKept();
-  }).catch(() => showKept('page.keep.failed'));
+  writing = writing
+    .then(async () => {
+      if (!keeping || recall('keep') !== 'yes') return;
+      const { images } = lens;
+      await keep(images);
+      keptCount = images.length;
+      allKept = keptCount === lens.progress.total;
+      showKept();
+    })
+    .catch(() => showKept('page.keep.failed'));
 }
 
 function forget() {
   keeping = false;
-  writing = writing.then(wipe).then(() => {
-    if (!keeping) remember('keep', 'no'); // or the box was ticked again meanwhile
-    keptCount = 0;
-    showKept();
-  }, () => {
-    keeping = true;
-    showKept('page.keep.stays');
-  });
+  writing = writing.then(wipe).then(
+    () => {
+      if (!keeping) remember('keep', 'no'); // or the box was ticked again meanwhile
+      keptCount = 0;
+      showKept();
+    },
+    () => {
+      keeping = true;
+      showKept('page.keep.stays');
+    },
+  );
 }
 
 async function setUpSession() {
@@ -301,7 +320,10 @@ setUpSession();
 lens.ready.then(setUpOffline, setUpOffline);
 // Now, so that once images are in hand nothing is asked of the network.
 lens.ready.then(() => lens.preload()).catch(() => {});
-loadReport(new URL('./evaluation.json', import.meta.url)).then((found) => {
-  report = found;
-  showFigures();
-}, (error) => console.warn('The model’s figures are not at hand:', error));
+loadReport(new URL('./evaluation.json', import.meta.url)).then(
+  (found) => {
+    report = found;
+    showFigures();
+  },
+  (error) => console.warn('The model’s figures are not at hand:', error),
+);

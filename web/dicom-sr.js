@@ -126,7 +126,16 @@ const isAscii = (texts) => /^[ -~]*$/.test(JSON.stringify(texts));
 
 /** Current Requested Procedure Evidence. @param {Source} source @returns {Element[]} */
 const evidence = (source) => [
-  [0x00081115, 'SQ', [[[0x00081199, 'SQ', [referenceTo(source)]], [0x0020000e, 'UI', source.seriesUid]]]],
+  [
+    0x00081115,
+    'SQ',
+    [
+      [
+        [0x00081199, 'SQ', [referenceTo(source)]],
+        [0x0020000e, 'UI', source.seriesUid],
+      ],
+    ],
+  ],
   [0x0020000d, 'UI', source.studyUid],
 ];
 
@@ -151,11 +160,11 @@ const snomed = (value, meaning) => [value, 'SCT', meaning];
 
 /** @type {Record<string, Concept>} */
 const VERDICTS = {
-  'normal': snomed('168733007', 'Standard chest X-ray normal'),
+  normal: snomed('168733007', 'Standard chest X-ray normal'),
   'covid-19': own('covid-19', 'COVID-19 pneumonia'),
   'viral-pneumonia': snomed('75570004', 'Viral pneumonia'),
   'lung-opacity': own('lung-opacity', 'Lung opacity'),
-  'uncertain': own('uncertain', 'Not sure which class this is'),
+  uncertain: own('uncertain', 'Not sure which class this is'),
   'not-a-chest-x-ray': own('not-a-chest-x-ray', 'Not an upright frontal chest X-ray; not classified'),
 };
 /** @param {string} id perhaps of a model that we do not know */
@@ -183,31 +192,47 @@ function contentOf(result, source, uid) {
       ]),
     ]),
     measurements,
-    container('CONTAINS', ['C0034375', 'UMLS', 'Qualitative Evaluations'], [
-      code('CONTAINS', own('verdict', 'Class of the chest X-ray'), conceptOf(result.verdict)),
-      text('CONTAINS', dcm('121106', 'Comment'), `${NOTICE} ${about}`.trim()),
-    ]),
+    container(
+      'CONTAINS',
+      ['C0034375', 'UMLS', 'Qualitative Evaluations'],
+      [
+        code('CONTAINS', own('verdict', 'Class of the chest X-ray'), conceptOf(result.verdict)),
+        text('CONTAINS', dcm('121106', 'Comment'), `${NOTICE} ${about}`.trim()),
+      ],
+    ),
   ];
   return [
     [0x0040a040, 'CS', 'CONTAINER'],
     [0x0040a043, 'SQ', [coded(dcm('126000', 'Imaging Measurement Report'))]],
     [0x0040a050, 'CS', 'SEPARATE'],
-    [0x0040a504, 'SQ', [[[0x00080105, 'CS', 'DCMR'], [0x0040db00, 'CS', '1500']]]],
+    [
+      0x0040a504,
+      'SQ',
+      [
+        [
+          [0x00080105, 'CS', 'DCMR'],
+          [0x0040db00, 'CS', '1500'],
+        ],
+      ],
+    ],
     [0x0040a730, 'SQ', children],
   ];
 }
 
 /** TID 1501. Of what was refused, only the figure that refused it. @param {Result} result @param {(name: string) => string} uid */
-const measurementsOf = ({ model, classes, gate }, uid) => container('CONTAINS', dcm('125007', 'Measurement Group'), [
-  text('HAS OBS CONTEXT', dcm('112039', 'Tracking Identifier'), 'Chest X-ray'),
-  item('HAS OBS CONTEXT', 'UIDREF', dcm('112040', 'Tracking Unique Identifier'), [[0x0040a124, 'UI', uid('tracking')]]),
-  code('HAS CONCEPT MOD', snomed('363698007', 'Finding Site'), snomed('39607008', 'Lung')),
-  text('HAS CONCEPT MOD', dcm('111001', 'Algorithm Name'), `CXR Lens ${model.id}`),
-  text('HAS CONCEPT MOD', dcm('111003', 'Algorithm Version'), model.version),
-  text('HAS CONCEPT MOD', dcm('111002', 'Algorithm Parameters'), `model file: SHA-256 ${model.sha256}`),
-  ...(gate.accepted ? classes : []).map(({ id, probability }) => number(own(`probability-${id}`, `Probability of: ${conceptOf(id)[2]}`), probability)),
-  number(own('gate-score', 'Resemblance to an upright frontal chest X-ray'), gate.score),
-]);
+const measurementsOf = ({ model, classes, gate }, uid) =>
+  container('CONTAINS', dcm('125007', 'Measurement Group'), [
+    text('HAS OBS CONTEXT', dcm('112039', 'Tracking Identifier'), 'Chest X-ray'),
+    item('HAS OBS CONTEXT', 'UIDREF', dcm('112040', 'Tracking Unique Identifier'), [[0x0040a124, 'UI', uid('tracking')]]),
+    code('HAS CONCEPT MOD', snomed('363698007', 'Finding Site'), snomed('39607008', 'Lung')),
+    text('HAS CONCEPT MOD', dcm('111001', 'Algorithm Name'), `CXR Lens ${model.id}`),
+    text('HAS CONCEPT MOD', dcm('111003', 'Algorithm Version'), model.version),
+    text('HAS CONCEPT MOD', dcm('111002', 'Algorithm Parameters'), `model file: SHA-256 ${model.sha256}`),
+    ...(gate.accepted ? classes : []).map(({ id, probability }) =>
+      number(own(`probability-${id}`, `Probability of: ${conceptOf(id)[2]}`), probability),
+    ),
+    number(own('gate-score', 'Resemblance to an upright frontal chest X-ray'), gate.score),
+  ]);
 
 /** @param {Concept} concept @returns {Element[]} (PS3.3 8.1; a longer code has an attribute of its own) */
 const coded = ([value, scheme, meaning]) => [
@@ -234,7 +259,10 @@ const item = (relation, type, concept, value) => [
 
 /** @param {string} relation @param {Concept} concept @param {Element[][]} children */
 const container = (relation, concept, children) =>
-  item(relation, 'CONTAINER', concept, [[0x0040a050, 'CS', 'SEPARATE'], [0x0040a730, 'SQ', children]]);
+  item(relation, 'CONTAINER', concept, [
+    [0x0040a050, 'CS', 'SEPARATE'],
+    [0x0040a730, 'SQ', children],
+  ]);
 
 /** @param {string} relation @param {Concept} concept @param {Concept} value */
 const code = (relation, concept, value) => item(relation, 'CODE', concept, [[0x0040a168, 'SQ', [coded(value)]]]);
@@ -243,9 +271,19 @@ const code = (relation, concept, value) => item(relation, 'CODE', concept, [[0x0
 const text = (relation, concept, value) => item(relation, 'TEXT', concept, [[0x0040a160, 'UT', value]]);
 
 /** A share, 0..1. @param {Concept} concept @param {number} value */
-const number = (concept, value) => item('CONTAINS', 'NUM', concept, [
-  [0x0040a300, 'SQ', [[[0x004008ea, 'SQ', [coded(['1', 'UCUM', 'no units'])]], [0x0040a30a, 'DS', value.toFixed(6)]]]],
-]);
+const number = (concept, value) =>
+  item('CONTAINS', 'NUM', concept, [
+    [
+      0x0040a300,
+      'SQ',
+      [
+        [
+          [0x004008ea, 'SQ', [coded(['1', 'UCUM', 'no units'])]],
+          [0x0040a30a, 'DS', value.toFixed(6)],
+        ],
+      ],
+    ],
+  ]);
 
 // ---- Bytes (PS3.5 7) ------------------------------------------------------------------------
 

@@ -66,7 +66,12 @@ export function openShared(blob) {
   const unreadable = (/** @type {unknown} */ cause) => {
     throw new DicomError('unreadable', 'The file can not be read; it may have been moved or changed.', { cause });
   };
-  const opened = opening.get(blob) ?? blob.arrayBuffer().catch(unreadable).then((bytes) => openDicom(bytes));
+  const opened =
+    opening.get(blob) ??
+    blob
+      .arrayBuffer()
+      .catch(unreadable)
+      .then((bytes) => openDicom(bytes));
   opening.set(blob, opened);
   // Kept no longer, or all the films of a batch would stay in memory.
   opened.finally(() => opening.delete(blob)).catch(() => {});

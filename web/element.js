@@ -50,27 +50,50 @@ export class CxrLens extends Attributes {
   #ownStrings = {};
   /** @type {Session} */
   #session = new Session({
-    classify: (item, signal) => this.#classify(item, signal), width: () => (this.#classifier ? this.#classifier.info.workers + 1 : 0),
-    multiple: () => this.multiple, threshold: () => this.doubtThreshold, shown: () => this.#view.shown,
-    onchange: (item) => this.#onChange(item), onend: (item) => this.#onEnd(item),
-    onselect: () => this.#view.select(), oncompare: () => this.#view.showImages(), onforget: (item) => this.#view.viewers.forget(item),
+    classify: (item, signal) => this.#classify(item, signal),
+    width: () => (this.#classifier ? this.#classifier.info.workers + 1 : 0),
+    multiple: () => this.multiple,
+    threshold: () => this.doubtThreshold,
+    shown: () => this.#view.shown,
+    onchange: (item) => this.#onChange(item),
+    onend: (item) => this.#onEnd(item),
+    onselect: () => this.#view.select(),
+    oncompare: () => this.#view.showImages(),
+    onforget: (item) => this.#view.viewers.forget(item),
   });
   /** @type {View} */
-  #view = new View(this.attachShadow({ mode: 'open' }), this, this.#session, {
-    add: (files) => this.add(files), cancel: () => this.cancel(), clear: () => this.clear(), undo: () => this.undo(),
-    restart: () => this.#reopen(), save: (kind, names) => this.#save(kind, names),
-  }, {
-    classifier: () => this.#classifier, off: () => this.#off,
-    onframe: (items) => {
-      this.#emit('cxr-progress', this.progress);
-      this.#announcements.changed(items);
+  #view = new View(
+    this.attachShadow({ mode: 'open' }),
+    this,
+    this.#session,
+    {
+      add: (files) => this.add(files),
+      cancel: () => this.cancel(),
+      clear: () => this.clear(),
+      undo: () => this.undo(),
+      restart: () => this.#reopen(),
+      save: (kind, names) => this.#save(kind, names),
     },
-  });
+    {
+      classifier: () => this.#classifier,
+      off: () => this.#off,
+      onframe: (items) => {
+        this.#emit('cxr-progress', this.progress);
+        this.#announcements.changed(items);
+      },
+    },
+  );
   #announcements = new Announcements(this.#session, this.#view);
-  #form = new FormValue(() => (this.name && !this.#off ? {
-    name: this.name,
-    value: this.#session.queue.items.flatMap((item) => (item.result ? { ...item.result, heatmap: undefined, verdict: this.#session.verdict(item) } : [])),
-  } : null));
+  #form = new FormValue(() =>
+    this.name && !this.#off
+      ? {
+          name: this.name,
+          value: this.#session.queue.items.flatMap((item) =>
+            item.result ? { ...item.result, heatmap: undefined, verdict: this.#session.verdict(item) } : [],
+          ),
+        }
+      : null,
+  );
 
   constructor() {
     super();
@@ -120,14 +143,17 @@ export class CxrLens extends Attributes {
     if (name === 'src' && after) this.#fetch(after);
     if (name === 'lang' && this.#lease) this.#relabel();
     if (SOURCES.includes(name) && this.#lease) this.#reopen();
-    if (name === 'doubt-threshold' && after !== null && this.doubtThreshold === null) console.warn(`cxr-lens: doubt-threshold="${after}" is no number from 0 to 1.`);
+    if (name === 'doubt-threshold' && after !== null && this.doubtThreshold === null)
+      console.warn(`cxr-lens: doubt-threshold="${after}" is no number from 0 to 1.`);
     if (this.#view.drawn && LOOKS.includes(name)) this.#view.draw();
   }
 
   // Public: properties
 
   /** A portal's own words, by the keys of strings/en.js; the missing ones stay ours. */
-  get strings() { return this.#ownStrings; }
+  get strings() {
+    return this.#ownStrings;
+  }
   set strings(strings) {
     this.#ownStrings = { ...strings };
     if (this.#view.drawn) this.#relabel();
@@ -169,7 +195,8 @@ export class CxrLens extends Attributes {
     if (signal?.aborted) return Promise.reject(refusal({ code: 'aborted', message: 'The image was cancelled.' }));
     if (this.#off) return Promise.reject(refusal({ code: 'disabled', message: 'The element is disabled.' }));
     if (Object(image) !== image) return Promise.reject(refusal({ code: 'argument', message: 'This is no image.' }));
-    if (!this.#lease) this.#open(); // also in no document
+    if (!this.#lease)
+      this.#open(); // also in no document
     else if (this.#broken) this.#reopen();
     const source = image instanceof Blob || image instanceof ImageData ? image : new Blob([/** @type {BlobPart} */ (image)]);
     const [item] = this.add([source]);
@@ -222,7 +249,12 @@ export class CxrLens extends Attributes {
 
   /** Fetches the scripts that otherwise arrive when they are needed: exports, printed report, help, occlusion sensitivity. */
   async preload() {
-    await Promise.all([import('./export/export.js'), import('./export/print.js'), import('./element/help.js'), import('./viewer/occlusion.js')]);
+    await Promise.all([
+      import('./export/export.js'),
+      import('./export/print.js'),
+      import('./element/help.js'),
+      import('./viewer/occlusion.js'),
+    ]);
   }
 
   /** Brings back what was removed last. */
@@ -247,33 +279,42 @@ export class CxrLens extends Attributes {
 
   /** A property set before the upgrade hides the accessor: set it again. */
   #upgrade() {
-    for (const [name, value] of Object.entries(this)) if (name in CxrLens.prototype) {
-      Reflect.deleteProperty(this, name);
-      Reflect.set(this, name, value);
-    }
+    for (const [name, value] of Object.entries(this))
+      if (name in CxrLens.prototype) {
+        Reflect.deleteProperty(this, name);
+        Reflect.set(this, name, value);
+      }
   }
 
   #open() {
-    const lease = acquire({ modelUrl: this.modelUrl || undefined, wasmUrl: this.wasmUrl || undefined, workers: this.workers || undefined, eager: this.eager });
+    const lease = acquire({
+      modelUrl: this.modelUrl || undefined,
+      wasmUrl: this.wasmUrl || undefined,
+      workers: this.workers || undefined,
+      eager: this.eager,
+    });
     this.#lease = lease;
     this.#broken = false;
     this.#view.setStatus({ state: 'loading' });
-    lease.ready.then((classifier) => {
-      if (this.#lease !== lease) return;
-      this.#classifier = classifier;
-      this.#view.setStatus({ state: 'ready' });
-      this.#emit('cxr-ready', classifier.info);
-      this.#session.queue.pump();
-      this.#view.loadGuidance();
-      this.#view.showImages(); // a test of occlusion sensitivity may wait for it
-    }, (error) => {
-      if (this.#lease !== lease) return;
-      this.#broken = true;
-      this.#view.setStatus({ state: 'broken', why: failure(error) });
-      this.#emit('cxr-error', { error: failure(error), file: null });
-      // The images stay, for the user may try again; who waits for a result must not wait for that.
-      this.#session.refuse(failure(error));
-    });
+    lease.ready.then(
+      (classifier) => {
+        if (this.#lease !== lease) return;
+        this.#classifier = classifier;
+        this.#view.setStatus({ state: 'ready' });
+        this.#emit('cxr-ready', classifier.info);
+        this.#session.queue.pump();
+        this.#view.loadGuidance();
+        this.#view.showImages(); // a test of occlusion sensitivity may wait for it
+      },
+      (error) => {
+        if (this.#lease !== lease) return;
+        this.#broken = true;
+        this.#view.setStatus({ state: 'broken', why: failure(error) });
+        this.#emit('cxr-error', { error: failure(error), file: null });
+        // The images stay, for the user may try again; who waits for a result must not wait for that.
+        this.#session.refuse(failure(error));
+      },
+    );
   }
 
   /** In no document nothing else closes it. */
@@ -375,8 +416,13 @@ export class CxrLens extends Attributes {
     try {
       const { exportAs } = await import('./export/export.js');
       await exportAs(kind, {
-        names, verdict: (item) => session.verdict(item), cover: (item) => view.viewers.cover(item), words: view.words, shown: view.shown,
-        selected: session.selected, version: this.#classifier?.info.version ?? '',
+        names,
+        verdict: (item) => session.verdict(item),
+        cover: (item) => view.viewers.cover(item),
+        words: view.words,
+        shown: view.shown,
+        selected: session.selected,
+        version: this.#classifier?.info.version ?? '',
       });
     } catch (error) {
       view.tellError(error);

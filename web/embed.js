@@ -36,15 +36,48 @@ const isSwitch = (/** @type {unknown} */ value) => typeof value === 'boolean';
 
 /** What a host may set: a test of the value, and what it does. @type {Record<string, [(value: any) => boolean, (value: any) => void]>} */
 const SETTINGS = {
-  lang: [isText, (lang) => { document.documentElement.lang = lens.lang = lang; }],
-  theme: [(theme) => ['auto', 'light', 'dark'].includes(theme), (theme) => {
-    document.documentElement.style.colorScheme = theme === 'auto' ? '' : theme;
-  }],
-  multiple: [isSwitch, (on) => { lens.multiple = on; }],
-  disabled: [isSwitch, (on) => { lens.disabled = on; }],
-  noGuidance: [isSwitch, (on) => { lens.noGuidance = on; }],
-  noKeys: [isSwitch, (on) => { lens.noKeys = on; }],
-  doubtThreshold: [(p) => p === null || (typeof p === 'number' && p >= 0 && p <= 1), (p) => { lens.doubtThreshold = p; }],
+  lang: [
+    isText,
+    (lang) => {
+      document.documentElement.lang = lens.lang = lang;
+    },
+  ],
+  theme: [
+    (theme) => ['auto', 'light', 'dark'].includes(theme),
+    (theme) => {
+      document.documentElement.style.colorScheme = theme === 'auto' ? '' : theme;
+    },
+  ],
+  multiple: [
+    isSwitch,
+    (on) => {
+      lens.multiple = on;
+    },
+  ],
+  disabled: [
+    isSwitch,
+    (on) => {
+      lens.disabled = on;
+    },
+  ],
+  noGuidance: [
+    isSwitch,
+    (on) => {
+      lens.noGuidance = on;
+    },
+  ],
+  noKeys: [
+    isSwitch,
+    (on) => {
+      lens.noKeys = on;
+    },
+  ],
+  doubtThreshold: [
+    (p) => p === null || (typeof p === 'number' && p >= 0 && p <= 1),
+    (p) => {
+      lens.doubtThreshold = p;
+    },
+  ],
 };
 
 /** All or nothing. @param {Record<string, unknown>} settings */

@@ -25,16 +25,19 @@ const dicomUid = 'urn:dicom:uid';
 
 /** What a class is called, and its SNOMED CT concept where one says just that. @type {Record<string, any>} */
 const classConcepts = {
-  'normal': {
+  normal: {
     text: 'Normal chest X-ray',
     coding: [{ system: snomed, code: '168733007', display: 'Standard chest X-ray normal (finding)' }],
   },
   'covid-19': {
     text: 'COVID-19 pneumonia',
-    coding: [{
-      system: snomed, code: '882784691000119100',
-      display: 'Pneumonia caused by severe acute respiratory syndrome coronavirus 2 (disorder)',
-    }],
+    coding: [
+      {
+        system: snomed,
+        code: '882784691000119100',
+        display: 'Pneumonia caused by severe acute respiratory syndrome coronavirus 2 (disorder)',
+      },
+    ],
   },
   'viral-pneumonia': {
     text: 'Viral pneumonia',
@@ -45,9 +48,10 @@ const classConcepts = {
 
 /** Why there is no verdict. @type {Record<string, { code: string, display: string, text: string }>} */
 const refusals = {
-  'uncertain': { code: 'unknown', display: 'Unknown', text: 'The model is not sure which class this is.' },
+  uncertain: { code: 'unknown', display: 'Unknown', text: 'The model is not sure which class this is.' },
   'not-a-chest-x-ray': {
-    code: 'not-performed', display: 'Not Performed',
+    code: 'not-performed',
+    display: 'Not Performed',
     text: 'This does not look like an upright frontal chest X-ray, so it was not classified.',
   },
 };
@@ -86,12 +90,14 @@ export function toFhir(result, options = {}) {
  */
 export const toOutcome = ({ code, message }, file = null) => ({
   resourceType: 'OperationOutcome',
-  issue: [{
-    severity: 'error',
-    code: 'processing',
-    details: { coding: [{ system: ownSystem, code }], text: message },
-    diagnostics: file ?? undefined,
-  }],
+  issue: [
+    {
+      severity: 'error',
+      code: 'processing',
+      details: { coding: [{ system: ownSystem, code }], text: message },
+      diagnostics: file ?? undefined,
+    },
+  ],
 });
 
 /** @param {{ fullUrl: string, resource: any }} entry */
@@ -149,7 +155,8 @@ const classObservation = (result, { id, probability }, shared) => ({
   ...observationOf(`probability-${id}`, `Probability of: ${conceptOf(id).text}`),
   ...shared,
   ...(result.gate.accepted ? { valueQuantity: quantity(probability) } : { dataAbsentReason: absentReason(result) }),
-  interpretation: result.verdict === 'uncertain' ? [coded(`${terminology}/v3-ObservationInterpretation`, 'IND', 'Indeterminate')] : undefined,
+  interpretation:
+    result.verdict === 'uncertain' ? [coded(`${terminology}/v3-ObservationInterpretation`, 'IND', 'Indeterminate')] : undefined,
 });
 
 /**
@@ -160,14 +167,18 @@ const classObservation = (result, { id, probability }, shared) => ({
 const verdictObservation = (result, members, shared) => ({
   ...observationOf('verdict', 'Class of the chest X-ray'),
   ...shared,
-  ...(Object.hasOwn(refusals, result.verdict) ? { dataAbsentReason: absentReason(result) } : { valueCodeableConcept: conceptOf(result.verdict) }),
+  ...(Object.hasOwn(refusals, result.verdict)
+    ? { dataAbsentReason: absentReason(result) }
+    : { valueCodeableConcept: conceptOf(result.verdict) }),
   note: result.warnings.length > 0 ? [{ text: `About the image: ${result.warnings.join(', ')}.` }] : undefined,
   hasMember: members.map(({ fullUrl }) => ({ reference: fullUrl })),
-  component: [{
-    code: coded(ownSystem, 'gate-score', 'Resemblance to an upright frontal chest X-ray'),
-    valueQuantity: quantity(result.gate.score),
-    referenceRange: [{ low: quantity(result.gate.threshold), text: 'Accepted at and above' }],
-  }],
+  component: [
+    {
+      code: coded(ownSystem, 'gate-score', 'Resemblance to an upright frontal chest X-ray'),
+      valueQuantity: quantity(result.gate.score),
+      referenceRange: [{ low: quantity(result.gate.threshold), text: 'Accepted at and above' }],
+    },
+  ],
 });
 
 /**

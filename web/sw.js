@@ -47,7 +47,7 @@ async function install() {
 async function store(cache, path, hash) {
   const url = new URL(path, self.registration.scope).href;
   const known = await fromOlder(url, hash);
-  await cache.put(url, known ?? await fetched(url, hash));
+  await cache.put(url, known ?? (await fetched(url, hash)));
 }
 
 /** The same content from the version in use, to spare the network. */
@@ -77,8 +77,12 @@ async function fetched(url, hash) {
 /** The stores of our versions before. */
 async function older() {
   const names = (await caches.keys()).filter((name) => name !== CACHE);
-  const ours = await Promise.all(names.map(async (name) => name.startsWith(PREFIX)
-    || (SCOPELESS.test(name) && (await caches.open(name)).match(`${self.registration.scope}index.html`))));
+  const ours = await Promise.all(
+    names.map(
+      async (name) =>
+        name.startsWith(PREFIX) || (SCOPELESS.test(name) && (await caches.open(name)).match(`${self.registration.scope}index.html`)),
+    ),
+  );
   return names.filter((_, i) => ours[i]);
 }
 

@@ -7,7 +7,7 @@ const host = createHost();
 const port = nodeBuiltin('worker_threads')?.parentPort;
 
 /** @param {any} message */
-const receive = async (message) => (port ?? globalThis).postMessage({ id: message.id, ...await host(message) });
+const receive = async (message) => (port ?? globalThis).postMessage({ id: message.id, ...(await host(message)) });
 
 if (port) port.on('message', receive);
 else globalThis.addEventListener('message', (event) => receive(event.data));

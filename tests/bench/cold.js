@@ -23,7 +23,7 @@ const start = {
   'ONNX Runtime Web int8': async () => (await openOnnxRuntime('mobilenetv2-int8.onnx')).run(1),
   'LiteRT.js f32': async () => (await openLiteRt('mobilenetv2-f32.tflite')).run(1),
   'LiteRT.js int8': async () => (await openLiteRt('mobilenetv2-int8.tflite')).run(1),
-  'nothing': async () => {},
+  nothing: async () => {},
 };
 
 /**

@@ -30,7 +30,10 @@ export const levels = () => Uint8Array.from(image(), (level) => Math.round(level
  * @returns {Contender}
  */
 const ours = (build) => ({
-  name: `CXR Lens ${build}`, group: 'us', numbers: 'int8', macs,
+  name: `CXR Lens ${build}`,
+  group: 'us',
+  numbers: 'int8',
+  macs,
   open: async () => openEngine(build, await read('build/bench/mobilenetv2.cxrm'), levels()),
 });
 
@@ -40,7 +43,10 @@ const ours = (build) => ({
  * @returns {Contender}
  */
 const shipped = (build) => ({
-  name: `CXR Lens ${build}, shipped model`, group: 'us', numbers: 'int8', macs: 0,
+  name: `CXR Lens ${build}, shipped model`,
+  group: 'us',
+  numbers: 'int8',
+  macs: 0,
   open: async () => openEngine(build, await read('model/cxrlens.cxrm'), levels()),
 });
 
@@ -50,8 +56,10 @@ export async function openOnnxRuntime(/** @type {string} */ file) {
   const ort = await import(urlOf(`${packages}/onnxruntime-web/dist/${inNode ? 'ort.node.min.mjs' : 'ort.wasm.min.mjs'}`));
   ort.env.wasm.numThreads = 1;
   ort.env.logLevel = 'error';
-  const session = await ort.InferenceSession.create(await read(`build/bench/${file}`),
-    { executionProviders: ['wasm'], graphOptimizationLevel: 'all' });
+  const session = await ort.InferenceSession.create(await read(`build/bench/${file}`), {
+    executionProviders: ['wasm'],
+    graphOptimizationLevel: 'all',
+  });
   const feeds = { image: new ort.Tensor('float32', image(), [1, 1, side, side]) };
   return {
     /** @param {number} times */
@@ -71,7 +79,7 @@ export async function openTensorFlow() {
   const floats = new Float32Array((await read('build/bench/mobilenetv2-tfjs.bin')).buffer);
   let at = 0;
   /** @param {number} count */
-  const next = (count) => floats.subarray(at, at += count);
+  const next = (count) => floats.subarray(at, (at += count));
   const layers = shapes().map((shape) => {
     const { kind, kernel, inputs, outputs } = shape;
     const filter = tf.tensor4d(next(weightCount(shape)), [kernel, kernel, ...(kind === 'full' ? [inputs, outputs] : [outputs, 1])]);
@@ -79,19 +87,26 @@ export async function openTensorFlow() {
   });
   const input = tf.tensor4d(image(), [1, side, side, 1]);
   // What a converted graph model does, without the interpreter of graphs: fused operators, one after the other.
-  const forward = () => tf.tidy(() => {
-    /** @type {any[]} */
-    const outputs = [];
-    layers.forEach((layer, index) => {
-      let x = index ? outputs[index - 1] : input;
-      if (index === layers.length - 1) x = tf.mean(x, [1, 2], true);
-      const fused = layer.kind === 'full' ? tf.fused.conv2d : tf.fused.depthwiseConv2d;
-      const y = fused({ x, filter: layer.filter, strides: layer.stride, pad: 'same', bias: layer.bias,
-        activation: layer.relu ? 'relu' : 'linear' });
-      outputs.push(layer.residual === null ? y : tf.add(y, outputs[layer.residual]));
+  const forward = () =>
+    tf.tidy(() => {
+      /** @type {any[]} */
+      const outputs = [];
+      layers.forEach((layer, index) => {
+        let x = index ? outputs[index - 1] : input;
+        if (index === layers.length - 1) x = tf.mean(x, [1, 2], true);
+        const fused = layer.kind === 'full' ? tf.fused.conv2d : tf.fused.depthwiseConv2d;
+        const y = fused({
+          x,
+          filter: layer.filter,
+          strides: layer.stride,
+          pad: 'same',
+          bias: layer.bias,
+          activation: layer.relu ? 'relu' : 'linear',
+        });
+        outputs.push(layer.residual === null ? y : tf.add(y, outputs[layer.residual]));
+      });
+      return outputs[layers.length - 1];
     });
-    return outputs[layers.length - 1];
-  });
   const answer = () => {
     const logits = forward();
     const values = logits.dataSync();
@@ -156,7 +171,10 @@ export async function openLiteRt(/** @type {string} */ file) {
  * @returns {Contender}
  */
 const peak = (name, module, loop, size, numbers) => ({
-  name, group: 'peak', numbers, macs: 2 ** 26, // about as long as a network
+  name,
+  group: 'peak',
+  numbers,
+  macs: 2 ** 26, // about as long as a network
   async open() {
     const bytes = await read(`build/bench/peak-${module}.wasm`);
     const wasm = /** @type {any} */ ((await WebAssembly.instantiate(/** @type {any} */ (bytes))).instance.exports);

@@ -40,7 +40,9 @@ async function dropped(lens, file) {
   const start = performance.now();
   const verdict = new Promise((resolve, reject) => {
     lens.addEventListener('cxr-result', () => resolve(performance.now() - start), { once: true });
-    lens.addEventListener('cxr-error', (event) => reject(new Error(JSON.stringify(/** @type {CustomEvent} */ (event).detail))), { once: true });
+    lens.addEventListener('cxr-error', (event) => reject(new Error(JSON.stringify(/** @type {CustomEvent} */ (event).detail))), {
+      once: true,
+    });
   });
   lens.dispatchEvent(new DragEvent('drop', { bubbles: true, composed: true, cancelable: true, dataTransfer }));
   const total = await verdict;

@@ -40,8 +40,11 @@ export async function openEngine(build, model, image) {
     },
     /** @type {Step[]} */
     steps: Array.from({ length: wasm.bench_steps() }, (_, index) => {
-      const [operator, height, width, inputs, outputs, stride, residual, thousands] =
-        new Uint32Array(wasm.memory.buffer, wasm.bench_step_info(index), 8);
+      const [operator, height, width, inputs, outputs, stride, residual, thousands] = new Uint32Array(
+        wasm.memory.buffer,
+        wasm.bench_step_info(index),
+        8,
+      );
       return { operator: operators[operator], height, width, inputs, outputs, stride, residual: residual === 1, macs: thousands * 1000 };
     }),
   };
@@ -65,7 +68,7 @@ function entry(model, wanted) {
   const view = new DataView(model.buffer, model.byteOffset, model.byteLength);
   const first = Number(view.getBigUint64(72, true));
   const end = first + Number(view.getBigUint64(80, true));
-  for (let at = first; at < end;) {
+  for (let at = first; at < end; ) {
     const [type, keyLength, count] = [0, 4, 8].map((offset) => view.getUint32(at + offset, true));
     const key = new TextDecoder().decode(model.subarray(at + 12, at + 12 + keyLength));
     const start = at + 12 + roundUp(keyLength);

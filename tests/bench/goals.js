@@ -11,11 +11,11 @@ export function goals({ places: [place], wire }) {
   /** @type {Goal[]} */
   const list = [];
   /** @param {string} what @param {number|undefined} value @param {number} bound @param {string} unit */
-  const atLeast = (what, value, bound, unit) => value !== undefined
-    && list.push({ what, goal: `at least ${bound}${unit}`, measured: `${round(value)}${unit}`, met: value >= bound });
+  const atLeast = (what, value, bound, unit) =>
+    value !== undefined && list.push({ what, goal: `at least ${bound}${unit}`, measured: `${round(value)}${unit}`, met: value >= bound });
   /** @param {string} what @param {number|undefined} value @param {number} bound @param {string} unit */
-  const atMost = (what, value, bound, unit) => value !== undefined
-    && list.push({ what, goal: `at most ${bound}${unit}`, measured: `${round(value)}${unit}`, met: value <= bound });
+  const atMost = (what, value, bound, unit) =>
+    value !== undefined && list.push({ what, goal: `at most ${bound}${unit}`, measured: `${round(value)}${unit}`, met: value <= bound });
 
   const { rows } = place.speed;
   const row = (/** @type {string} */ name) => rows.find((/** @type {any} */ r) => r.name === name);
@@ -60,13 +60,17 @@ function shares(build, steps, rows, atLeast, atMost) {
   const speed = (own) => own.reduce((sum, { macs }) => sum + macs, 0) / own.reduce((sum, { us }) => sum + us, 0) / 1000;
   const products = rows.filter(({ name }) => name.startsWith('matrix product') && !(build === 'simd' && name.includes('relaxed')));
   const wide = steps.filter(({ operator, inputs, outputs }) => operator === 'pointwise' && inputs >= 64 && outputs >= 64);
-  atLeast(`${build}: 1x1 steps from and to at least 64 channels, of the matrix product in L1`,
-    100 * speed(wide) / Math.max(...products.map(rate)), 85, '%');
+  atLeast(
+    `${build}: 1x1 steps from and to at least 64 channels, of the matrix product in L1`,
+    (100 * speed(wide)) / Math.max(...products.map(rate)),
+    85,
+    '%',
+  );
   const depthwise = steps.filter(({ operator }) => operator === 'depthwise');
   const i16 = rows.find(({ name }) => name.startsWith('i16x8'));
-  atLeast(`${build}: depthwise, of the i16 peak`, 100 * speed(depthwise) / rate(i16), 35, '%');
+  atLeast(`${build}: depthwise, of the i16 peak`, (100 * speed(depthwise)) / rate(i16), 35, '%');
   const rest = steps.filter(({ operator }) => operator !== 'pointwise' && operator !== 'depthwise');
-  atMost(`${build}: stem and head, of all`, 100 * Math.max(...rest.map(({ us }) => us)) / total, 8, '%');
+  atMost(`${build}: stem and head, of all`, (100 * Math.max(...rest.map(({ us }) => us))) / total, 8, '%');
 }
 
 /** @param {number} value */

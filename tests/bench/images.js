@@ -7,7 +7,8 @@ import { median, summary } from './stats.js';
 const web = (/** @type {string} */ file) => import(urlOf(`build/web/${file}`));
 
 /** As a browser hands a file over: with a name and a type. @param {number} side @returns {Promise<File>} */
-const picture = async (side) => new File([/** @type {any} */ (await read(`build/bench/${side}.jpg`))], `${side}.jpg`, { type: 'image/jpeg' });
+const picture = async (side) =>
+  new File([/** @type {any} */ (await read(`build/bench/${side}.jpg`))], `${side}.jpg`, { type: 'image/jpeg' });
 
 /**
  * @param {number} workers
@@ -43,8 +44,16 @@ export async function measureFiles({ sides, rounds }) {
   return cases.map(({ side, refused, file }, index) => {
     /** @param {string} key */
     const of = (key) => samples[index].map((sample) => sample[key]);
-    return { side, refused, build, bytes: file.size, total: summary(of('total')), decode: median(of('decode_ms')),
-      preprocess: median(of('preprocess_ms')), network: median(of('network_ms')) };
+    return {
+      side,
+      refused,
+      build,
+      bytes: file.size,
+      total: summary(of('total')),
+      decode: median(of('decode_ms')),
+      preprocess: median(of('preprocess_ms')),
+      network: median(of('network_ms')),
+    };
   });
 }
 
@@ -61,7 +70,7 @@ export async function measureBatches({ sides, workers, count, rounds }) {
     for (const { cxr, file, rates } of cases) {
       const start = performance.now();
       await Promise.all(Array.from({ length: count }, () => cxr.classify(file)));
-      if (round >= 0) rates.push(1000 * count / (performance.now() - start));
+      if (round >= 0) rates.push((1000 * count) / (performance.now() - start));
     }
   for (const { cxr } of cases) cxr.dispose();
   return cases.map(({ side, number, rates }) => ({ side, workers: number, count, perSecond: median(rates), best: Math.max(...rates) }));
@@ -74,7 +83,10 @@ export async function measureBatches({ sides, workers, count, rounds }) {
 export async function measureMemory({ sides }) {
   const [{ Engine }, { pickBuild }] = await Promise.all(['wasm', 'loader'].map((name) => import(urlOf(`web/engine/${name}.js`))));
   const model = await read('model/cxrlens.cxrm');
-  const engine = await Engine.create(await WebAssembly.compile(/** @type {any} */ (await read(`build/web/cxrlens-${pickBuild()}.wasm`))), model);
+  const engine = await Engine.create(
+    await WebAssembly.compile(/** @type {any} */ (await read(`build/web/cxrlens-${pickBuild()}.wasm`))),
+    model,
+  );
   const after = [{ side: 0, bytes: engine.memoryBytes }];
   for (const side of sides) {
     await engine.classify({ bytes: await read(`build/bench/${side}.jpg`) });

@@ -14,8 +14,17 @@ const tolerance = 1.05; // for other compilers' versions
 
 test('a forward pass takes no more instructions than before', { skip: process.arch !== 'x64' && 'the bound is for x86-64' }, async () => {
   await run(process.env.MAKE ?? 'make', ['-s', 'build/bench/instructions'], { cwd });
-  const { stderr } = await run('valgrind', ['--tool=callgrind', '--callgrind-out-file=/dev/null', '--collect-atstart=no',
-    '--toggle-collect=cxr_graph_run', 'build/bench/instructions'], { cwd });
+  const { stderr } = await run(
+    'valgrind',
+    [
+      '--tool=callgrind',
+      '--callgrind-out-file=/dev/null',
+      '--collect-atstart=no',
+      '--toggle-collect=cxr_graph_run',
+      'build/bench/instructions',
+    ],
+    { cwd },
+  );
   const instructions = Number(/Collected : (\d+)/.exec(stderr)?.[1]);
   assert.ok(instructions > measured / 10, `callgrind did not see the pass:\n${stderr}`);
   assert.ok(instructions <= measured * tolerance, `${instructions} instructions, ${measured} before`);

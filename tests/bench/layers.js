@@ -28,6 +28,8 @@ export async function measureLayers({ build, model, rounds }) {
   const quiet = passes.sort((a, b) => a.total - b.total).slice(0, Math.ceil(rounds / 2));
   const features = engine.steps[count - 2];
   const head = { ...features, operator: 'head', inputs: features.outputs, outputs: 0, stride: 1, residual: false, macs: 0 };
-  return [...engine.steps, head].map((step, index) =>
-    ({ ...step, us: 1000 * quiet.reduce((sum, { times }) => sum + times[index], 0) / quiet.length }));
+  return [...engine.steps, head].map((step, index) => ({
+    ...step,
+    us: (1000 * quiet.reduce((sum, { times }) => sum + times[index], 0)) / quiet.length,
+  }));
 }

@@ -16,7 +16,15 @@
  */
 
 // expansion, channels, blocks, stride of the first
-const stages = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]];
+const stages = [
+  [1, 16, 1, 1],
+  [6, 24, 2, 2],
+  [6, 32, 3, 2],
+  [6, 64, 4, 2],
+  [6, 96, 3, 1],
+  [6, 160, 3, 2],
+  [6, 320, 1, 1],
+];
 
 export const side = 224;
 
@@ -58,7 +66,7 @@ export function mobileNetV2() {
   return shapes().map((shape) => {
     const count = weightCount(shape);
     // Keeps the variance from layer to layer, so that no value under- or overflows.
-    const range = Math.sqrt((shape.relu ? 6 : 3) * shape.outputs / count);
+    const range = Math.sqrt(((shape.relu ? 6 : 3) * shape.outputs) / count);
     const weights = Float32Array.from({ length: count }, () => range * random());
     return { ...shape, weights, bias: Float32Array.from({ length: shape.outputs }, () => 0.1 * random()) };
   });

@@ -66,9 +66,15 @@ class Graph {
    * @param {Record<string, number|number[]>} [attributes] integers
    */
   node(type, name, inputs, attributes = {}) {
-    const written = Object.entries(attributes).map(([key, value]) => message(5, [string(1, key), ...(Array.isArray(value)
-      ? [...value.map((v) => integer(8, v)), integer(20, 7)] : [integer(3, value), integer(20, 2)])]));
-    this.#parts.push(message(1, [...inputs.map((input) => string(1, input)), string(2, name), string(3, name), string(4, type), ...written]));
+    const written = Object.entries(attributes).map(([key, value]) =>
+      message(5, [
+        string(1, key),
+        ...(Array.isArray(value) ? [...value.map((v) => integer(8, v)), integer(20, 7)] : [integer(3, value), integer(20, 2)]),
+      ]),
+    );
+    this.#parts.push(
+      message(1, [...inputs.map((input) => string(1, input)), string(2, name), string(3, name), string(4, type), ...written]),
+    );
     return name;
   }
 
@@ -78,7 +84,10 @@ class Graph {
    * @param {number[]} shape
    */
   value(field, name, shape) {
-    const dims = message(2, shape.map((size) => message(1, [integer(1, size)])));
+    const dims = message(
+      2,
+      shape.map((size) => message(1, [integer(1, size)])),
+    );
     this.#parts.push(message(field, [string(1, name), message(2, [message(1, [integer(1, elementTypes.Float32Array), dims])])]));
   }
 
@@ -92,8 +101,12 @@ class Graph {
 function convolution({ kind, kernel, stride, inputs }) {
   const after = kernel >> 1;
   const before = stride === 2 ? after - 1 : after; // TensorFlow's SAME, for even sizes
-  return { group: kind === 'full' ? 1 : inputs, kernel_shape: [kernel, kernel], strides: [stride, stride],
-    pads: [before, before, after, after] };
+  return {
+    group: kind === 'full' ? 1 : inputs,
+    kernel_shape: [kernel, kernel],
+    strides: [stride, stride],
+    pads: [before, before, after, after],
+  };
 }
 
 /** @param {Layer} layer */
@@ -128,30 +141,47 @@ function build(parameters, settle) {
 
 /** @returns {Uint8Array} */
 export function onnxFloat() {
-  return build((graph, index, layer) => [
-    graph.constant(`w${index}`, shapeOf(layer), layer.weights),
-    graph.constant(`b${index}`, [layer.outputs], layer.bias),
-  ], (_, name) => name);
+  return build(
+    (graph, index, layer) => [
+      graph.constant(`w${index}`, shapeOf(layer), layer.weights),
+      graph.constant(`b${index}`, [layer.outputs], layer.bias),
+    ],
+    (_, name) => name,
+  );
 }
 
 /** @returns {Uint8Array} */
 export function onnxInteger() {
-  return build((graph, index, layer, source) => {
-    const { weights, scales, bias } = quantise(layer, outputScale(source), 'oihw');
-    const n = layer.outputs;
-    const zeros = graph.constant(`wz${index}`, [n], new Int8Array(n));
-    const biasScales = scales.map((scale) => scale * outputScale(source));
-    return [
-      graph.node('DequantizeLinear', `wd${index}`,
-        [graph.constant(`w${index}`, shapeOf(layer), weights), graph.constant(`ws${index}`, [n], scales), zeros], { axis: 0 }),
-      graph.node('DequantizeLinear', `bd${index}`,
-        [graph.constant(`b${index}`, [n], bias), graph.constant(`bs${index}`, [n], biasScales),
-          graph.constant(`bz${index}`, [n], new Int32Array(n))], { axis: 0 }),
-    ];
-  }, (graph, name, layer) => {
-    const scale = graph.constant(`${name}_scale`, [], Float32Array.of(outputScale(layer)));
-    const zero = graph.constant(`${name}_zero`, [], Uint8Array.of(outputZero(layer)));
-    const quantised = graph.node('QuantizeLinear', `${name}_q`, [name, scale, zero]);
-    return graph.node('DequantizeLinear', `${name}_dq`, [quantised, scale, zero]);
-  });
+  return build(
+    (graph, index, layer, source) => {
+      const { weights, scales, bias } = quantise(layer, outputScale(source), 'oihw');
+      const n = layer.outputs;
+      const zeros = graph.constant(`wz${index}`, [n], new Int8Array(n));
+      const biasScales = scales.map((scale) => scale * outputScale(source));
+      return [
+        graph.node(
+          'DequantizeLinear',
+          `wd${index}`,
+          [graph.constant(`w${index}`, shapeOf(layer), weights), graph.constant(`ws${index}`, [n], scales), zeros],
+          { axis: 0 },
+        ),
+        graph.node(
+          'DequantizeLinear',
+          `bd${index}`,
+          [
+            graph.constant(`b${index}`, [n], bias),
+            graph.constant(`bs${index}`, [n], biasScales),
+            graph.constant(`bz${index}`, [n], new Int32Array(n)),
+          ],
+          { axis: 0 },
+        ),
+      ];
+    },
+    (graph, name, layer) => {
+      const scale = graph.constant(`${name}_scale`, [], Float32Array.of(outputScale(layer)));
+      const zero = graph.constant(`${name}_zero`, [], Uint8Array.of(outputZero(layer)));
+      const quantised = graph.node('QuantizeLinear', `${name}_q`, [name, scale, zero]);
+      return graph.node('DequantizeLinear', `${name}_dq`, [quantised, scale, zero]);
+    },
+  );
 }

@@ -27,14 +27,20 @@ export function openNode(relaxed) {
   const child = fileURLToPath(new URL('child.js', import.meta.url));
   return {
     name: `Node ${process.versions.node}`,
-    call: (file, name, args = []) => new Promise((resolve, reject) => {
-      const node = spawn(process.execPath, [...flags, child, file, name, JSON.stringify(args)], { stdio: ['ignore', 'pipe', 'inherit'] });
-      let output = '';
-      node.stdout.on('data', (data) => { output += data; });
-      node.on('error', reject);
-      node.on('close', (code) => (code === 0 ? resolve(JSON.parse(output.slice(output.lastIndexOf('\n') + 1)))
-        : reject(new Error(`${file} ${name} in Node: exit ${code}`))));
-    }),
+    call: (file, name, args = []) =>
+      new Promise((resolve, reject) => {
+        const node = spawn(process.execPath, [...flags, child, file, name, JSON.stringify(args)], { stdio: ['ignore', 'pipe', 'inherit'] });
+        let output = '';
+        node.stdout.on('data', (data) => {
+          output += data;
+        });
+        node.on('error', reject);
+        node.on('close', (code) =>
+          code === 0
+            ? resolve(JSON.parse(output.slice(output.lastIndexOf('\n') + 1)))
+            : reject(new Error(`${file} ${name} in Node: exit ${code}`)),
+        );
+      }),
     close: async () => {},
   };
 }
@@ -49,9 +55,17 @@ function relaxedFlags() {
 export async function openChromium() {
   if (!existsSync(executable)) return null;
   const servers = { plain: await serve(false), isolated: await serve(true) };
-  const browser = await chromium.launch({ executablePath: executable, args: [
-    ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), '--disable-background-networking', '--disable-component-update',
-    '--disable-sync', '--disable-quic', '--no-first-run'] });
+  const browser = await chromium.launch({
+    executablePath: executable,
+    args: [
+      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--disable-quic',
+      '--no-first-run',
+    ],
+  });
   const session = await browser.newBrowserCDPSession();
   return {
     name: `Chromium ${browser.version()}`,

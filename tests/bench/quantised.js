@@ -23,8 +23,10 @@ export const outputZero = (layer) => (layer && !layer.relu ? 128 : 0);
  */
 export function quantise(layer, inputScale, order) {
   const each = layer.weights.length / layer.outputs;
-  const scales = Float32Array.from({ length: layer.outputs }, (_, n) =>
-    layer.weights.subarray(n * each, (n + 1) * each).reduce((most, w) => Math.max(most, Math.abs(w)), 1e-6) / 127);
+  const scales = Float32Array.from(
+    { length: layer.outputs },
+    (_, n) => layer.weights.subarray(n * each, (n + 1) * each).reduce((most, w) => Math.max(most, Math.abs(w)), 1e-6) / 127,
+  );
   const integers = layer.weights.map((w, i) => Math.round(w / scales[Math.floor(i / each)]));
   const ordered = order === 'oihw' ? integers : weightsAs({ ...layer, weights: integers }, order);
   return {

@@ -29,7 +29,7 @@ const say = (text) => console.error(`${new Date().toISOString().slice(11, 19)}  
 const MAX_LOAD = 0.5;
 
 /** The load average of a minute, where the system tells it. */
-const load = () => existsSync('/proc/loadavg') ? Number(readFileSync('/proc/loadavg', 'utf8').split(' ')[0]) : null;
+const load = () => (existsSync('/proc/loadavg') ? Number(readFileSync('/proc/loadavg', 'utf8').split(' ')[0]) : null);
 
 /** Waits, but not for ever, until what has just ended, such as the build, no longer counts as load. */
 async function rest() {
@@ -42,10 +42,17 @@ async function rest() {
 /** What the figures were measured on. */
 function machine() {
   const [cpu] = cpus();
-  const flags = existsSync('/proc/cpuinfo') ? /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1].split(' ') ?? [] : [];
+  const flags = existsSync('/proc/cpuinfo') ? (/^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1].split(' ') ?? []) : [];
   const vectors = ['avx2', 'avx_vnni', 'avx512_vnni'].filter((flag) => flags.includes(flag));
-  return { date: new Date().toISOString(), cpu: cpu.model.trim(), cores: cpus().length, vectors, memory: totalmem(),
-    system: `${type()} ${release()}`, load: load() };
+  return {
+    date: new Date().toISOString(),
+    cpu: cpu.model.trim(),
+    cores: cpus().length,
+    vectors,
+    memory: totalmem(),
+    system: `${type()} ${release()}`,
+    load: load(),
+  };
 }
 
 /** A film of 12 bits, uncompressed, as detectors write it. @param {string} name @param {number} side */
@@ -53,7 +60,7 @@ function writeFilm(name, side) {
   const pixels = Uint16Array.from({ length: side * side }, (_, i) => {
     const [x, y] = [(i % side) / side, Math.floor(i / side) / side];
     const lung = (/** @type {number} */ centre) => Math.exp(-(((x - centre) / 0.13) ** 2) - ((y - 0.5) / 0.3) ** 2);
-    return 4000 * Math.min(Math.max(0.75 - 0.6 * lung(0.3) - 0.6 * lung(0.7), 0), 1) + (i * 7919) % 64;
+    return 4000 * Math.min(Math.max(0.75 - 0.6 * lung(0.3) - 0.6 * lung(0.7), 0), 1) + ((i * 7919) % 64);
   });
   const window = { '00281050': ['DS', '2048'], '00281051': ['DS', '4096'] };
   writeFileSync(new URL(name, folder), dicomFile(radiograph({ width: side, height: side, bits: 12, pixels }, /** @type {any} */ (window))));
@@ -68,17 +75,23 @@ async function measureIn(place, users) {
   for (const build of ['relaxed', 'simd']) {
     say(`${place.name}: layers of ${build}`);
     const rounds = quick ? 4 : 400;
-    layers.push({ build, steps: await place.call('layers.js', 'measureLayers',
-      [{ build, model: 'build/bench/mobilenetv2.cxrm', rounds }], { isolated: true }) });
+    layers.push({
+      build,
+      steps: await place.call('layers.js', 'measureLayers', [{ build, model: 'build/bench/mobilenetv2.cxrm', rounds }], { isolated: true }),
+    });
   }
   say(`${users.name}: cold start`);
-  const cold = await measureCold(users, speed.rows.map((/** @type {{ name: string }} */ { name }) => name));
+  const cold = await measureCold(
+    users,
+    speed.rows.map((/** @type {{ name: string }} */ { name }) => name),
+  );
   if (!hasModel) return { place: place.name, speed, layers, cold };
   say(`${users.name}: files, batches, memory`);
   const sides = [2048, 512, 1024, 4096];
   const files = await users.call('images.js', 'measureFiles', [{ sides, rounds: quick ? 2 : 30 }]);
-  const batches = await users.call('images.js', 'measureBatches',
-    [{ sides: [512, 2048], workers: [1, 2], count: quick ? 4 : 96, rounds: quick ? 1 : 5 }]);
+  const batches = await users.call('images.js', 'measureBatches', [
+    { sides: [512, 2048], workers: [1, 2], count: quick ? 4 : 96, rounds: quick ? 1 : 5 },
+  ]);
   const memory = await users.call('images.js', 'measureMemory', [{ sides: sides.sort((a, b) => a - b) }]);
   if (!('requests' in users)) return { place: place.name, speed, layers, cold, files, batches, memory };
   say(`${users.name}: a film dropped on the element`);
@@ -92,7 +105,11 @@ async function measureIn(place, users) {
  * @param {string[]} peers those that run there
  */
 async function measureCold(place, peers) {
-  const hash = hasModel ? createHash('sha256').update(readFileSync(new URL('accepting.cxrm', folder))).digest('hex') : null;
+  const hash = hasModel
+    ? createHash('sha256')
+        .update(readFileSync(new URL('accepting.cxrm', folder)))
+        .digest('hex')
+    : null;
   const names = [...(hasModel ? ['CXR Lens'] : []), ...peers.filter((name) => /Web|LiteRT|tfjs/.test(name)), 'nothing'];
   /** @type {Map<string, import('./cold.js').Cold[]>} */
   const samples = new Map(names.map((name) => [name, []]));
@@ -100,8 +117,12 @@ async function measureCold(place, peers) {
     for (const name of names) samples.get(name)?.push(await place.call('cold.js', 'coldStart', [name, hash]));
   return names.map((name) => {
     const runs = samples.get(name) ?? [];
-    return { name, ms: median(runs.map(({ ms }) => ms)), linear: runs[0].linear,
-      rss: runs[0].rss && median(runs.map(({ rss }) => rss ?? 0)) };
+    return {
+      name,
+      ms: median(runs.map(({ ms }) => ms)),
+      linear: runs[0].linear,
+      rss: runs[0].rss && median(runs.map(({ rss }) => rss ?? 0)),
+    };
   });
 }
 

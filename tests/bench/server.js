@@ -8,8 +8,13 @@ import { fileURLToPath } from 'node:url';
 
 const root = new URL('../../', import.meta.url);
 /** @type {Record<string, string>} */
-const types = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.html': 'text/html',
-  '.jpg': 'image/jpeg' };
+const types = {
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+  '.html': 'text/html',
+  '.jpg': 'image/jpeg',
+};
 
 /** A page that crashed says nothing. */
 const longestMs = 30 * 60 * 1000;
@@ -44,19 +49,21 @@ export function serve(isolated) {
     response.writeHead(200, { 'Content-Type': types[extname(path)] ?? 'application/octet-stream', 'Cache-Control': 'no-store' });
     response.end(readFileSync(path)); // at once, as a host with a warm cache does
   });
-  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => {
-    const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-    resolve({
-      url: `http://127.0.0.1:${port}/`,
-      expectAnswer() {
-        const id = randomUUID();
-        const answer = new Promise((resolve) => {
-          expected.set(id, resolve);
-          setTimeout(() => resolve({ error: 'no answer' }), longestMs).unref();
-        });
-        return { id, answer };
-      },
-      close: () => server.close(),
-    });
-  }));
+  return new Promise((resolve) =>
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+      resolve({
+        url: `http://127.0.0.1:${port}/`,
+        expectAnswer() {
+          const id = randomUUID();
+          const answer = new Promise((resolve) => {
+            expected.set(id, resolve);
+            setTimeout(() => resolve({ error: 'no answer' }), longestMs).unref();
+          });
+          return { id, answer };
+        },
+        close: () => server.close(),
+      });
+    }),
+  );
 }

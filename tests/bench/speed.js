@@ -42,10 +42,16 @@ export async function measureSpeed({ rounds, warmUpMs, without = [] }) {
       const { runner, runs, samples } = opened[(turn + round) % opened.length];
       await pause();
       await runner.run(1);
-      samples.push(await time(() => runner.run(runs)) / runs);
+      samples.push((await time(() => runner.run(runs))) / runs);
     }
   const rows = [];
-  for (const { contender: { name, group, numbers }, runner, runs, macs, samples } of opened)
+  for (const {
+    contender: { name, group, numbers },
+    runner,
+    runs,
+    macs,
+    samples,
+  } of opened)
     rows.push({ name, group, numbers, macs, runs, ...summary(samples), logits: runner.logits ? await runner.logits() : null });
   return { rows, missing };
 }

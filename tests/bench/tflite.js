@@ -8,7 +8,8 @@ import { outputScale, outputZero, quantise } from './quantised.js';
 
 const types = { Float32Array: 0, Int32Array: 2, Int8Array: 9 };
 const relu = 1; // ActivationFunctionType
-const same = 0, valid = 1; // Padding
+const same = 0,
+  valid = 1; // Padding
 
 // BuiltinOperator, and the type and fields of its options
 const operators = {
@@ -57,7 +58,7 @@ class Model {
   #buffer(data) {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     this.builder.startVector(1, bytes.length, 16);
-    this.builder.bb.setPosition(this.builder.space -= bytes.length);
+    this.builder.bb.setPosition((this.builder.space -= bytes.length));
     this.builder.bb.bytes().set(bytes, this.builder.space);
     const vector = this.builder.endVector();
     return this.buffers.push(this.#table(1, (b) => b.addFieldOffset(0, vector, 0))) - 1;
@@ -75,19 +76,27 @@ class Model {
     const label = this.builder.createString(name);
     const sizes = this.#integers(shape);
     const quantisation = scale && this.#quantisation(scale);
-    return this.tensors.push(this.#table(5, (b) => {
-      b.addFieldOffset(0, sizes, 0);
-      b.addFieldInt8(1, type, 0);
-      b.addFieldInt32(2, buffer, 0);
-      b.addFieldOffset(3, label, 0);
-      if (quantisation) b.addFieldOffset(4, quantisation, 0);
-    })) - 1;
+    return (
+      this.tensors.push(
+        this.#table(5, (b) => {
+          b.addFieldOffset(0, sizes, 0);
+          b.addFieldInt8(1, type, 0);
+          b.addFieldInt32(2, buffer, 0);
+          b.addFieldOffset(3, label, 0);
+          if (quantisation) b.addFieldOffset(4, quantisation, 0);
+        }),
+      ) - 1
+    );
   }
 
   /** @param {{ scales: ArrayLike<number>, zero: number, axis: number }} scale */
   #quantisation({ scales, zero, axis }) {
     const values = this.#vector([...Array.from(scales)], 4, 'addFloat32');
-    const zeros = this.#vector(Array.from(scales, () => /** @type {any} */ (BigInt(zero))), 8, 'addInt64');
+    const zeros = this.#vector(
+      Array.from(scales, () => /** @type {any} */ (BigInt(zero))),
+      8,
+      'addInt64',
+    );
     return this.#table(7, (b) => {
       b.addFieldOffset(2, values, 0);
       b.addFieldOffset(3, zeros, 0);
@@ -106,34 +115,43 @@ class Model {
     const from = this.#integers(inputs);
     const to = this.#integers([output]);
     const chosen = this.#table(fields, fill);
-    this.operations.push(this.#table(5, (b) => {
-      b.addFieldInt32(0, operatorNames.indexOf(kind), 0);
-      b.addFieldOffset(1, from, 0);
-      b.addFieldOffset(2, to, 0);
-      b.addFieldInt8(3, options, 0);
-      if (options) b.addFieldOffset(4, chosen, 0);
-    }));
+    this.operations.push(
+      this.#table(5, (b) => {
+        b.addFieldInt32(0, operatorNames.indexOf(kind), 0);
+        b.addFieldOffset(1, from, 0);
+        b.addFieldOffset(2, to, 0);
+        b.addFieldInt8(3, options, 0);
+        if (options) b.addFieldOffset(4, chosen, 0);
+      }),
+    );
     return output;
   }
 
   /** @param {number} input @param {number} output tensors @returns {Uint8Array} the file */
   finish(input, output) {
     const b = this.builder;
-    const codes = this.#offsets(operatorNames.map((name) => this.#table(4, () => {
-      b.addFieldInt8(0, operators[name].code, 0);
-      b.addFieldInt32(2, 3, 1);
-      b.addFieldInt32(3, operators[name].code, 0);
-    })));
+    const codes = this.#offsets(
+      operatorNames.map((name) =>
+        this.#table(4, () => {
+          b.addFieldInt8(0, operators[name].code, 0);
+          b.addFieldInt32(2, 3, 1);
+          b.addFieldInt32(3, operators[name].code, 0);
+        }),
+      ),
+    );
     const parts = [this.#offsets(this.tensors), this.#integers([input]), this.#integers([output]), this.#offsets(this.operations)];
     const graph = this.#table(5, () => parts.forEach((part, field) => b.addFieldOffset(field, part, 0)));
     const graphs = this.#offsets([graph]);
     const buffers = this.#offsets(this.buffers);
-    b.finish(this.#table(5, () => {
-      b.addFieldInt32(0, 3, 0);
-      b.addFieldOffset(1, codes, 0);
-      b.addFieldOffset(2, graphs, 0);
-      b.addFieldOffset(4, buffers, 0);
-    }), 'TFL3');
+    b.finish(
+      this.#table(5, () => {
+        b.addFieldInt32(0, 3, 0);
+        b.addFieldOffset(1, codes, 0);
+        b.addFieldOffset(2, graphs, 0);
+        b.addFieldOffset(4, buffers, 0);
+      }),
+      'TFL3',
+    );
     return b.asUint8Array();
   }
 }
@@ -162,8 +180,13 @@ function build(flatbuffers, type) {
   const layers = mobileNetV2();
   const model = new Model(flatbuffers);
   /** @param {string} name @param {number} size @param {number} channels @param {Layer|null} layer */
-  const value = (name, size, channels, layer) => model.tensor(name, [1, size, size, channels], type,
-    type === 'Int8Array' ? { scales: [outputScale(layer)], zero: outputZero(layer) - 128, axis: 0 } : undefined);
+  const value = (name, size, channels, layer) =>
+    model.tensor(
+      name,
+      [1, size, size, channels],
+      type,
+      type === 'Int8Array' ? { scales: [outputScale(layer)], zero: outputZero(layer) - 128, axis: 0 } : undefined,
+    );
   // Integers stay inside: images come, and logits go, as f32.
   const given = model.tensor('image', [1, side, side, 1], 'Float32Array');
   const image = type === 'Float32Array' ? given : model.operation('quantise', [given], value('levels', side, 1, null));
@@ -172,13 +195,11 @@ function build(flatbuffers, type) {
   layers.forEach((layer, index) => {
     const source = index ? layers[index - 1] : null;
     let input = index ? outputs[index - 1] : image;
-    if (source && index === layers.length - 1)
-      input = pool(model, input, source.size, value('mean', 1, layer.inputs, source));
+    if (source && index === layers.length - 1) input = pool(model, input, source.size, value('mean', 1, layer.inputs, source));
     const weights = parameters(model, index, layer, source, type);
     const out = () => value(`layer${index}`, layer.size / layer.stride, layer.outputs, layer);
     outputs[index] = model.operation(layer.kind, [input, ...weights], out(), optionsOf(layer));
-    if (layer.residual !== null)
-      outputs[index] = model.operation('add', [outputs[index], outputs[layer.residual]], out());
+    if (layer.residual !== null) outputs[index] = model.operation('add', [outputs[index], outputs[layer.residual]], out());
   });
   const last = outputs[layers.length - 1];
   if (type === 'Float32Array') return model.finish(given, last);

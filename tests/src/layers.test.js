@@ -13,14 +13,22 @@ const ONLY_FOR = [
   [/^(wasm_simd128\.h|simde\/.*)$/, /^kernels\/simd\.h$/],
 ];
 /** What decodes and shades images knows nothing of models, and the other way round; only the facade joins both. */
-const IMAGES = 'image.h', MODELS = 'model_file.h', FACADE = 'cxr.c';
+const IMAGES = 'image.h',
+  MODELS = 'model_file.h',
+  FACADE = 'cxr.c';
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) => /\.[ch]$/.test(name));
 /** @param {string} path */
-const headersOf = (path) => [...readFileSync(join('src', path), 'utf8').matchAll(/^\s*#\s*include\s+[<"]([^>"]+)[>"]/gm)].map(([, name]) => name);
+const headersOf = (path) =>
+  [...readFileSync(join('src', path), 'utf8').matchAll(/^\s*#\s*include\s+[<"]([^>"]+)[>"]/gm)].map(([, name]) => name);
 /** Our own files that a file includes: beside it, below src/ or in include/. @param {string} path */
-const ownHeaders = (path) => headersOf(path).flatMap((name) => [join(dirname(path), name), name, join('include', name)]
-  .map(normalize).filter((each) => files.includes(each)).slice(0, 1));
+const ownHeaders = (path) =>
+  headersOf(path).flatMap((name) =>
+    [join(dirname(path), name), name, join('include', name)]
+      .map(normalize)
+      .filter((each) => files.includes(each))
+      .slice(0, 1),
+  );
 /** @param {string} path @param {string[]} [trail] @returns {Set<string>} all that it includes, and what these include */
 function reach(path, trail = []) {
   assert.ok(!trail.includes(path), `a circle: ${[...trail, path].join(' -> ')}`);

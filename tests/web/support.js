@@ -16,7 +16,14 @@ const DATA = process.env.CXR_DATA ?? '../shared/data';
 /** What is tested. */
 export const SITE = process.env.CXR_SITE ?? 'build/web';
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
-export const FLAGS = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic', '--no-first-run'];
+export const FLAGS = [
+  '--no-sandbox',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-quic',
+  '--no-first-run',
+];
 
 /** Longest wait for one step: the machine may be busy with other tests. */
 export const PATIENCE = 60_000;
@@ -63,7 +70,12 @@ export function stage(root = SITE) {
  * @param {import('playwright-core').BrowserContextOptions} [options]
  */
 async function openPage(stage, options = {}) {
-  const context = await stage.browser.newContext({ locale: 'en-US', viewport: { width: 1280, height: 900 }, serviceWorkers: 'block', ...options });
+  const context = await stage.browser.newContext({
+    locale: 'en-US',
+    viewport: { width: 1280, height: 900 },
+    serviceWorkers: 'block',
+    ...options,
+  });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   // From the start: a chooser that opens before the browser knows that somebody listens is never told of.
@@ -71,7 +83,9 @@ async function openPage(stage, options = {}) {
   /** @type {string[]} */
   const troubles = [];
   page.on('pageerror', (error) => troubles.push(String(error.stack)));
-  page.on('console', (message) => { if (message.type() === 'error') troubles.push(message.text()); });
+  page.on('console', (message) => {
+    if (message.type() === 'error') troubles.push(message.text());
+  });
   context.on('request', (request) => {
     if (!/^(blob|data|about):/.test(request.url()) && !request.url().startsWith(stage.url)) troubles.push(`request to ${request.url()}`);
   });
@@ -89,8 +103,11 @@ export async function ready(page) {
 
 /** Waits for what the page fetches once the classifier is ready. @param {Page} page */
 export async function fetched(page) {
-  await page.waitForFunction(() => ['export', 'print', 'occlusion', 'guidance', 'help'].every((name) => (
-    performance.getEntriesByType('resource').some((entry) => new RegExp(`/${name}-\\w+\\.js$`).test(entry.name)))));
+  await page.waitForFunction(() =>
+    ['export', 'print', 'occlusion', 'guidance', 'help'].every((name) =>
+      performance.getEntriesByType('resource').some((entry) => new RegExp(`/${name}-\\w+\\.js$`).test(entry.name)),
+    ),
+  );
 }
 
 /** Waits until the page is stored for offline use and the service worker is in charge. @param {Page} page */
@@ -100,10 +117,14 @@ export async function stored(page) {
 
 /** Waits until nothing is waiting or running, and shown so: the page draws once a frame. @param {Page} page @param {number} total */
 export async function idle(page, total) {
-  await page.waitForFunction((n) => {
-    const { progress } = /** @type {any} */ (document.querySelector('cxr-lens'));
-    return progress.total === n && progress.open === 0;
-  }, total, { timeout: PATIENCE * 2 });
+  await page.waitForFunction(
+    (n) => {
+      const { progress } = /** @type {any} */ (document.querySelector('cxr-lens'));
+      return progress.total === n && progress.open === 0;
+    },
+    total,
+    { timeout: PATIENCE * 2 },
+  );
   await page.evaluate(() => document.hidden || new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
 }
 
@@ -123,13 +144,19 @@ export const file = (name, buffer, mimeType = 'image/png') => ({ name, mimeType,
  * @param {{ name: string, buffer: Buffer }[]} files
  */
 export async function transfer(page, kind, selector, files) {
-  await page.evaluate(({ kind, selector, files }) => {
-    const data = new DataTransfer();
-    for (const { name, bytes } of files) data.items.add(new File([new Uint8Array(bytes)], name));
-    const options = { bubbles: true, composed: true, cancelable: true };
-    const event = kind === 'drop' ? new DragEvent('drop', { ...options, dataTransfer: data }) : new ClipboardEvent('paste', { ...options, clipboardData: data });
-    document.querySelector(selector)?.dispatchEvent(event);
-  }, { kind, selector, files: files.map(({ name, buffer }) => ({ name, bytes: [...buffer] })) });
+  await page.evaluate(
+    ({ kind, selector, files }) => {
+      const data = new DataTransfer();
+      for (const { name, bytes } of files) data.items.add(new File([new Uint8Array(bytes)], name));
+      const options = { bubbles: true, composed: true, cancelable: true };
+      const event =
+        kind === 'drop'
+          ? new DragEvent('drop', { ...options, dataTransfer: data })
+          : new ClipboardEvent('paste', { ...options, clipboardData: data });
+      document.querySelector(selector)?.dispatchEvent(event);
+    },
+    { kind, selector, files: files.map(({ name, buffer }) => ({ name, bytes: [...buffer] })) },
+  );
 }
 
 // ---- images ---------------------------------------------------------------------------------------------------
@@ -143,14 +170,14 @@ export const sample = readFileSync(new URL('../../web/samples/synthetic-covid-19
  * @param {number} [side]
  */
 export function chest(seed = 0, side = 256) {
-  const shift = ((seed * 37) % 21 - 10) / 200;
+  const shift = (((seed * 37) % 21) - 10) / 200;
   return png(side, side, (x, y) => {
     const u = x / side - 0.5 + shift;
     const v = y / side - 0.5;
     const body = Math.max(0, 1 - ((u / 0.48) ** 2 + (v / 0.7) ** 2) ** 2);
     const lung = (/** @type {number} */ cx) => Math.exp(-((((u - cx) / 0.13) ** 2 + ((v + 0.05) / 0.28) ** 2) ** 1.5));
     const ribs = 12 * Math.sin(40 * v + 9 * Math.abs(u) + seed);
-    return 20 + 190 * body - 130 * (lung(-0.19) + lung(0.19)) * body + ribs * body + (x * 7 + y * 13 + seed) % 5;
+    return 20 + 190 * body - 130 * (lung(-0.19) + lung(0.19)) * body + ribs * body + ((x * 7 + y * 13 + seed) % 5);
   });
 }
 
@@ -162,7 +189,10 @@ export function chest(seed = 0, side = 256) {
 export function films(folder, count) {
   const path = `${DATA}/${folder}`;
   if (!existsSync(path)) return null;
-  return readdirSync(path).sort().slice(0, count).map((name) => `${path}/${name}`);
+  return readdirSync(path)
+    .sort()
+    .slice(0, count)
+    .map((name) => `${path}/${name}`);
 }
 
 export const NO_FILMS = `no films at ${DATA}`;

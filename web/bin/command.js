@@ -12,8 +12,13 @@ export function runCommand(name, main) {
     say(`cannot write the results: ${error.message}`);
     process.exit(1);
   });
-  main().then((status) => { process.exitCode = status; }, (error) => {
-    say(error.message);
-    process.exitCode = 2;
-  });
+  main().then(
+    (status) => {
+      process.exitCode = status;
+    },
+    (error) => {
+      say(error.message);
+      process.exitCode = 2;
+    },
+  );
 }

@@ -33,7 +33,9 @@ Exit status: 0 all were read, 1 some were not or a report could not be made, 2 n
 function walk(path) {
   let names;
   try {
-    names = readdirSync(path).filter((name) => !name.startsWith('.')).sort();
+    names = readdirSync(path)
+      .filter((name) => !name.startsWith('.'))
+      .sort();
   } catch {
     return [{ path, found: false }];
   }
@@ -69,12 +71,25 @@ function checked(value, name, least) {
 function readArguments() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { frame: { type: 'string' }, window: { type: 'string' }, sr: { type: 'string' }, workers: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    options: {
+      frame: { type: 'string' },
+      window: { type: 'string' },
+      sr: { type: 'string' },
+      workers: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
   });
-  const number = (/** @type {'frame'|'window'|'workers'} */ name, least = 1) => checked(values[name] === undefined ? undefined : Number(values[name]), name, least);
+  const number = (/** @type {'frame'|'window'|'workers'} */ name, least = 1) =>
+    checked(values[name] === undefined ? undefined : Number(values[name]), name, least);
   const [frame = 1, window] = [number('frame'), number('window')];
   if (!values.help && positionals.length === 0) throw new Error('No files are named.');
-  return { help: values.help, sr: values.sr, workers: number('workers', 0), paths: positionals, dicom: { frame: frame - 1, window: window && window - 1 } };
+  return {
+    help: values.help,
+    sr: values.sr,
+    workers: number('workers', 0),
+    paths: positionals,
+    dicom: { frame: frame - 1, window: window && window - 1 },
+  };
 }
 
 /**
@@ -84,8 +99,10 @@ function readArguments() {
  * @returns {Promise<{ line: any, failed: boolean }>} line: of the output
  */
 async function answerTo(cxr, path, { dicom, sr }) {
-  const failed = (/** @type {string} */ code, /** @type {string} */ message) =>
-    ({ line: { schema: 'cxrlens.result/1', file: path, error: { code, message } }, failed: true });
+  const failed = (/** @type {string} */ code, /** @type {string} */ message) => ({
+    line: { schema: 'cxrlens.result/1', file: path, error: { code, message } },
+    failed: true,
+  });
   let bytes;
   try {
     bytes = await readFile(path);
@@ -94,7 +111,7 @@ async function answerTo(cxr, path, { dicom, sr }) {
   }
   try {
     const line = await cxr.classify(bytes, { file: path, dicom });
-    return { line, failed: sr !== undefined && !await writeReport(sr, line, bytes) };
+    return { line, failed: sr !== undefined && !(await writeReport(sr, line, bytes)) };
   } catch (error) {
     const { code = 'unknown', message } = /** @type {any} */ (error);
     return failed(code, message);
@@ -110,7 +127,7 @@ async function answerTo(cxr, path, { dicom, sr }) {
  */
 async function writeReport(folder, result, image) {
   try {
-    const identity = result.dicom && await identityOf(image);
+    const identity = result.dicom && (await identityOf(image));
     const report = toDicomSr(result, { ...identity, date: new Date() });
     writeFileSync(join(folder, `${result.dicom?.instanceUid}.sr.dcm`), report);
     return true;

@@ -28,14 +28,27 @@ Writes a FHIR R4 Bundle for each line, or an OperationOutcome where there is no 
 const text = /** @type {const} */ ({ type: 'string' });
 const flag = /** @type {const} */ ({ type: 'boolean' });
 const OPTIONS = {
-  'patient': text, 'encounter': text, 'imaging-study': text, 'service-request': text, 'effective': text, 'issued': text,
-  'transaction': flag, 'maps': flag, 'help': flag,
+  patient: text,
+  encounter: text,
+  'imaging-study': text,
+  'service-request': text,
+  effective: text,
+  issued: text,
+  transaction: flag,
+  maps: flag,
+  help: flag,
 };
 
 /** @param {any} values of the command line @returns {import('../../build/web/fhir.js').FhirOptions} */
 const optionsFrom = ({ patient, encounter, effective, issued, transaction, maps, ...rest }) => ({
-  patient, encounter, effective, issued, imagingStudy: rest['imaging-study'], serviceRequest: rest['service-request'],
-  heatmap: maps, type: transaction ? 'transaction' : 'collection',
+  patient,
+  encounter,
+  effective,
+  issued,
+  imagingStudy: rest['imaging-study'],
+  serviceRequest: rest['service-request'],
+  heatmap: maps,
+  type: transaction ? 'transaction' : 'collection',
 });
 
 /**
@@ -44,8 +57,10 @@ const optionsFrom = ({ patient, encounter, effective, issued, transaction, maps,
  */
 function resourceOf(line, options) {
   if (line.error) return toOutcome(line.error, line.file);
-  const picture = options.heatmap && line.heatmap?.file
-    ? { contentType: 'image/png', data: readFileSync(line.heatmap.file).toString('base64') } : undefined;
+  const picture =
+    options.heatmap && line.heatmap?.file
+      ? { contentType: 'image/png', data: readFileSync(line.heatmap.file).toString('base64') }
+      : undefined;
   return toFhir(line, { ...options, picture });
 }
 

@@ -9,8 +9,7 @@ export function words(bytes, little) {
   const native = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
   const usable = little === native && bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
   const result = new Uint16Array(usable.buffer, usable.byteOffset, usable.length >> 1);
-  if (little !== native)
-    for (let i = 0; i < result.length; i++) result[i] = ((result[i] & 255) << 8) | (result[i] >> 8);
+  if (little !== native) for (let i = 0; i < result.length; i++) result[i] = ((result[i] & 255) << 8) | (result[i] >> 8);
   return result;
 }
 
@@ -36,8 +35,7 @@ export function swapped(all, start, length) {
  */
 export function byPixel(data, samples, area) {
   const result = data.slice();
-  for (let plane = 0; plane < samples; plane++)
-    for (let i = 0; i < area; i++) result[i * samples + plane] = data[plane * area + i];
+  for (let plane = 0; plane < samples; plane++) for (let i = 0; i < area; i++) result[i * samples + plane] = data[plane * area + i];
   return /** @type {T} */ (result);
 }
 

@@ -60,8 +60,12 @@ function hashOf(text) {
 }
 
 /** @param {number} from @param {number} to @param {number} first @param {number} last @param {number[]} [head] @returns {number[][]} */
-const pairs = (from, to, first, last, head = []) => Array.from({ length: (to - from + 1) * (last - first + 1) }, (_, i) => [
-  ...head, from + Math.floor(i / (last - first + 1)), first + (i % (last - first + 1))]);
+const pairs = (from, to, first, last, head = []) =>
+  Array.from({ length: (to - from + 1) * (last - first + 1) }, (_, i) => [
+    ...head,
+    from + Math.floor(i / (last - first + 1)),
+    first + (i % (last - first + 1)),
+  ]);
 
 const korean = () => table('euc-kr', 'aefd7510', () => pairs(0xa1, 0xfe, 0xa1, 0xfe), /[\u20ac\u00ae\ue000-\uf8ff]/g);
 const japanese = () => table('euc-jp', 'fb5f1951', () => pairs(0xa1, 0xfe, 0xa1, 0xfe));
@@ -70,8 +74,19 @@ const supplementary = () => table('euc-jp', '7697e2cc', () => pairs(0xa1, 0xfe, 
 /** What the editions of 2000, 2005 and 2022 moved is left out. */
 const MOVED = /[\u01f9\u1e3f\u20ac\u3000\u9fb4-\u9fbb\ue000-\uf8ff\ufe10-\ufe19]/g;
 const chinese = () => table('gb18030', '818bc147', () => pairs(0x81, 0xfe, 0x40, 0xfe), MOVED);
-const chineseLong = () => table('gb18030', '3dac9f9a', () => Array.from({ length: GB_FOUR }, (_, i) => [
-  0x81 + Math.floor(i / 12600), 0x30 + (Math.floor(i / 1260) % 10), 0x81 + (Math.floor(i / 10) % 126), 0x30 + (i % 10)]), MOVED);
+const chineseLong = () =>
+  table(
+    'gb18030',
+    '3dac9f9a',
+    () =>
+      Array.from({ length: GB_FOUR }, (_, i) => [
+        0x81 + Math.floor(i / 12600),
+        0x30 + (Math.floor(i / 1260) % 10),
+        0x81 + (Math.floor(i / 10) % 126),
+        0x30 + (i % 10),
+      ]),
+    MOVED,
+  );
 
 /** The syllables that KS X 1001 lacks, in their order: CP949 has them at codes that KS X 1001 leaves free. @type {string|undefined} */
 let rest;
@@ -88,11 +103,15 @@ function furtherSyllables() {
 const found = (letter, length) => (letter && letter !== UNKNOWN ? [letter, length] : [UNKNOWN, 1]);
 
 /** ISO 8859-1, and what Windows puts where that has control characters. @type {Read} */
-const latin1 = (bytes, at) => found(bytes[at] < 0xa0
-  ? '€\ufffd‚ƒ„…†‡ˆ‰Š‹Œ\ufffdŽ\ufffd\ufffd‘’“”•–—˜™š›œ\ufffdžŸ'[bytes[at] - 0x80] : String.fromCharCode(bytes[at]), 1);
+const latin1 = (bytes, at) =>
+  found(
+    bytes[at] < 0xa0 ? '€\ufffd‚ƒ„…†‡ˆ‰Š‹Œ\ufffdŽ\ufffd\ufffd‘’“”•–—˜™š›œ\ufffdžŸ'[bytes[at] - 0x80] : String.fromCharCode(bytes[at]),
+    1,
+  );
 
 /** Another part of ISO 8859. @param {string} label @param {string} hash @returns {Read} */
-const part = (label, hash) => (bytes, at) => found(table(label, hash, () => pairs(0xa0, 0xff, 0, 0).map(([byte]) => [byte]))[bytes[at] - 0xa0], 1);
+const part = (label, hash) => (bytes, at) =>
+  found(table(label, hash, () => pairs(0xa0, 0xff, 0, 0).map(([byte]) => [byte]))[bytes[at] - 0xa0], 1);
 
 /** Half-width katakana (JIS X 0201). @type {Read} */
 const katakana = (bytes, at) => found(bytes[at] > 0xa0 && bytes[at] < 0xe0 ? String.fromCharCode(0xff61 - 0xa1 + bytes[at]) : undefined, 1);
@@ -109,7 +128,14 @@ function hangul(bytes, at) {
   if (lead === 0xa4 && trail === 0xd4) return composed(bytes, at);
   if (lead > 0xa0 && trail > 0xa0) return square(korean)(bytes, at);
   // 41..5A, 61..7A, 81 and on.
-  const column = trail >= 0x81 ? trail - 0x81 + 52 : trail >= 0x61 && trail <= 0x7a ? trail - 0x61 + 26 : trail >= 0x41 && trail <= 0x5a ? trail - 0x41 : -1;
+  const column =
+    trail >= 0x81
+      ? trail - 0x81 + 52
+      : trail >= 0x61 && trail <= 0x7a
+        ? trail - 0x61 + 26
+        : trail >= 0x41 && trail <= 0x5a
+          ? trail - 0x41
+          : -1;
   const row = lead <= 0xa0 ? (lead - 0x81) * 178 : 32 * 178 + (lead - 0xa1) * 84;
   return found(lead > 0x80 && column >= 0 ? furtherSyllables()[row + column] : undefined, 2);
 }
@@ -178,7 +204,12 @@ const SETS = [
  * @param {boolean} [strict] whether bytes beyond ASCII are unknown where the file names no character set; otherwise: ISO 8859-1
  */
 export function decoded(bytes = new Uint8Array(), terms = [], strict = false) {
-  const numbers = terms.map((term) => term.replace(/^UTF-?8$/i, '192').split(/[ _-]/).pop());
+  const numbers = terms.map((term) =>
+    term
+      .replace(/^UTF-?8$/i, '192')
+      .split(/[ _-]/)
+      .pop(),
+  );
   // No escape sequence has a meaning in UTF-8; one there is of a file that is not what it says.
   if (numbers[0] === '192') return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes).replaceAll('\x1b', UNKNOWN);
   const beside = (/** @type {(string|undefined)[]} */ some) => SETS.filter(([term, , element]) => element === 'g1' && some.includes(term));

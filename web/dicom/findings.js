@@ -83,7 +83,8 @@ const MAYBE = ['OT', 'SC', 'RF', 'XA', 'HC'];
 const CHEST = /CHEST|THORA|TORAX|T[OÓ]RAX|LUNG|PULMO|PECHO|BRUST|POUMON|흉|胸/i;
 const CHEST_PARTS = /RIB|STERNUM|CLAVIC|HEART|MEDIASTIN|SHOULDER|SCAPULA|TRUNK/i;
 /** The defined terms of PS3.16 Annex L, as whole words, side by side, of either side, or several: "LOWERLEG", "NECK_SHOULDERS". */
-const ELSEWHERE = wholeWords(`HAND FINGER THUMB WRIST FOREARM ELBOW HUMERUS ARM FOOT FEET TOE ANKLE CALCANEUS CALCANEAL LEG TIBIA FIBULA KNEE PATELLA
+const ELSEWHERE =
+  wholeWords(`HAND FINGER THUMB WRIST FOREARM ELBOW HUMERUS ARM FOOT FEET TOE ANKLE CALCANEUS CALCANEAL LEG TIBIA FIBULA KNEE PATELLA
   FEMUR FEMORAL THIGH HIP PELVIS PELVIC PELV SACRUM SACRAL SACROILIAC COCCYX ABDOMEN ABDOMINAL ABD KIDNEY BLADDER COLON SKULL HEAD FOREHEAD BRAIN FACE
   FACIAL SINUS ORBIT ORBITAL NOSE NASAL JAW MANDIBLE MAXILLA TOOTH TEETH TMJ NECK BREAST EXTREMITY EXTREMITIES LIMB LUMBAR LUMBOSACRAL THORACOLUMBAR
   CERVICAL UTERUS PROSTATE LIVER RADIUS ULNA HEEL SACRO MAXILLO`);
@@ -91,7 +92,10 @@ const ELSEWHERE = wholeWords(`HAND FINGER THUMB WRIST FOREARM ELBOW HUMERUS ARM 
 /** @param {string} words */
 function wholeWords(words) {
   const any = words.trim().split(/\s+/).join('|');
-  return new RegExp(`(?<!\\p{L})(?:L|R|LT|RT|LEFT|RIGHT|BILATERAL|BOTH|UPPER|LOWER|UP|LOW|WHOLE)?(?:(?:${any})(?:E?S)?)+(?:SPINE|JOINT|BONE|AP|PA|LAT)?(?!\\p{L})`, 'iu');
+  return new RegExp(
+    `(?<!\\p{L})(?:L|R|LT|RT|LEFT|RIGHT|BILATERAL|BOTH|UPPER|LOWER|UP|LOW|WHOLE)?(?:(?:${any})(?:E?S)?)+(?:SPINE|JOINT|BONE|AP|PA|LAT)?(?!\\p{L})`,
+    'iu',
+  );
 }
 
 /** The spine behind the lungs, too, is no chest. */
@@ -119,9 +123,7 @@ export function findingsOf({ tags }, about, { frames, windowless }) {
     windowless ? aboutWindow() : undefined,
     ...aboutPicture(about, frames),
   ];
-  return all
-    .filter((finding) => finding !== undefined)
-    .sort((a, b) => Number(b.level === 'refuse') - Number(a.level === 'refuse'));
+  return all.filter((finding) => finding !== undefined).sort((a, b) => Number(b.level === 'refuse') - Number(a.level === 'refuse'));
 }
 
 /**
@@ -154,9 +156,7 @@ function aboutModality({ modality }) {
 /** @param {Tags} tags @param {About} about @returns {Finding|undefined} */
 function aboutBodyPart(tags, { bodyPart }) {
   if (!bodyPart || (CHEST.test(bodyPart) && !SPINE.test(bodyPart))) return undefined;
-  const [tag, keyword] = tags.text('x00180015')
-    ? ['(0018,0015)', 'BodyPartExamined']
-    : ['(0008,2218)', 'AnatomicRegionSequence'];
+  const [tag, keyword] = tags.text('x00180015') ? ['(0018,0015)', 'BodyPartExamined'] : ['(0008,2218)', 'AnatomicRegionSequence'];
   const elsewhere = (ELSEWHERE.test(bodyPart) || OTHER_SPINE.test(bodyPart)) && !CHEST_PARTS.test(bodyPart);
   return elsewhere
     ? finding('refuse', 'body-part', tag, keyword, bodyPart, 'this is not a chest')
@@ -167,12 +167,9 @@ function aboutBodyPart(tags, { bodyPart }) {
 function aboutView(tags, { viewPosition }) {
   const [tag, keyword] = tags.text('x00185101') ? ['(0018,5101)', 'ViewPosition'] : ['(0054,0220)', 'ViewCodeSequence'];
   if (!viewPosition) return aboutOrientation(tags);
-  if (DECUBITUS.test(viewPosition))
-    return finding('warn', 'view', tag, keyword, viewPosition, 'the patient lies on one side');
-  if (LATERAL.test(viewPosition))
-    return finding('refuse', 'view', tag, keyword, viewPosition, 'this is a lateral view');
-  if (OBLIQUE.test(viewPosition))
-    return finding('refuse', 'view', tag, keyword, viewPosition, 'this is an oblique view');
+  if (DECUBITUS.test(viewPosition)) return finding('warn', 'view', tag, keyword, viewPosition, 'the patient lies on one side');
+  if (LATERAL.test(viewPosition)) return finding('refuse', 'view', tag, keyword, viewPosition, 'this is a lateral view');
+  if (OBLIQUE.test(viewPosition)) return finding('refuse', 'view', tag, keyword, viewPosition, 'this is an oblique view');
   if (FRONTAL.test(viewPosition)) return undefined;
   return finding('warn', 'view', tag, keyword, viewPosition, 'this may not be a frontal view');
 }
@@ -204,8 +201,7 @@ function aboutPolarity(tags) {
 }
 
 /** @returns {Finding} */
-const aboutWindow = () =>
-  finding('warn', 'window', '(0028,1050)', 'WindowCenter', null, 'the range of its values was taken instead');
+const aboutWindow = () => finding('warn', 'window', '(0028,1050)', 'WindowCenter', null, 'the range of its values was taken instead');
 
 /** @param {About} about @param {number} frames @returns {Finding[]} */
 function aboutPicture({ presentationIntent, burnedIn }, frames) {
@@ -221,20 +217,8 @@ function aboutPicture({ presentationIntent, burnedIn }, frames) {
         "the detector's raw data look unlike the radiographs that the model knows",
       ),
     );
-  if (frames > 1)
-    all.push(
-      finding('warn', 'frames', '(0028,0008)', 'NumberOfFrames', String(frames), 'only the chosen frame is read'),
-    );
+  if (frames > 1) all.push(finding('warn', 'frames', '(0028,0008)', 'NumberOfFrames', String(frames), 'only the chosen frame is read'));
   if (burnedIn)
-    all.push(
-      finding(
-        'warn',
-        'burned-in',
-        '(0028,0301)',
-        'BurnedInAnnotation',
-        'YES',
-        'text on the picture may name the patient',
-      ),
-    );
+    all.push(finding('warn', 'burned-in', '(0028,0301)', 'BurnedInAnnotation', 'YES', 'text on the picture may name the patient'));
   return all;
 }

@@ -56,8 +56,7 @@ export function renderingOf(tags, layout, frame, little) {
   const [modalityItem] = tags.items('x00283000');
   const slope = rescale.decimals('x00281053')[0] ?? 1;
   const intercept = rescale.decimals('x00281052')[0] ?? 0;
-  const signedLut =
-    layout.signed || (!modalityItem && Math.min(intercept, intercept + slope * (2 ** layout.stored - 1)) < 0);
+  const signedLut = layout.signed || (!modalityItem && Math.min(intercept, intercept + slope * (2 ** layout.stored - 1)) < 0);
   return {
     modalityLut: modalityItem && readLut(modalityItem, layout.signed, little),
     // A slope of zero would make every picture black.
@@ -124,9 +123,7 @@ function windowsOf(tags) {
   return centres.flatMap((centre, i) => {
     const width = widths[i];
     if (!Number.isFinite(centre) || !(width > 0 && width < Infinity) || (shape === 'linear' && width < 1)) return [];
-    return [
-      { kind: /** @type {const} */ ('window'), window: { shape, centre, width }, explanation: explanations[i] || null },
-    ];
+    return [{ kind: /** @type {const} */ ('window'), window: { shape, centre, width }, explanation: explanations[i] || null }];
   });
 }
 
@@ -146,14 +143,17 @@ function shapeOf(name) {
 function voisOf(voi, signed, little) {
   const windows = windowsOf(voi);
   // Items without data are left behind by whoever takes a LUT away.
-  const luts = voi.items('x00283010').filter((item) => item.raw('x00283006')?.length).flatMap((item) => {
-    try {
-      return [voiLut(item, signed, little)];
-    } catch (error) {
-      if (windows.length > 0) return [];
-      throw error;
-    }
-  });
+  const luts = voi
+    .items('x00283010')
+    .filter((item) => item.raw('x00283006')?.length)
+    .flatMap((item) => {
+      try {
+        return [voiLut(item, signed, little)];
+      } catch (error) {
+        if (windows.length > 0) return [];
+        throw error;
+      }
+    });
   return [...luts, ...windows];
 }
 
@@ -177,25 +177,19 @@ const readLut = (item, signed, little) => lutFrom(item, 'x00283002', 'x00283006'
  * @returns {Lut}
  */
 function lutFrom(tags, descriptor, data, signed, little) {
-  const [count, first, bits] = [
-    tags.unsigned(descriptor, 0),
-    tags.integer(descriptor, signed, 1),
-    tags.unsigned(descriptor, 2),
-  ];
+  const [count, first, bits] = [tags.unsigned(descriptor, 0), tags.integer(descriptor, signed, 1), tags.unsigned(descriptor, 2)];
   const raw = tags.raw(data);
   if (count === undefined || first === undefined || !bits || bits > 16 || !raw)
     throw new DicomError('dicom-corrupt', 'A lookup table of the file is damaged.');
   // A count of 0 stands for 65536.
   const length = count || 65536;
   if (raw.length >= 2 * length) return { first, bits, entries: words(raw.subarray(0, 2 * length), little) };
-  if (raw.length < length || bits > 8)
-    throw new DicomError('dicom-corrupt', 'A lookup table of the file is too short.');
+  if (raw.length < length || bits > 8) throw new DicomError('dicom-corrupt', 'A lookup table of the file is too short.');
   return { first, bits, entries: little ? raw.slice(0, length) : swapped(raw, 0, length) };
 }
 
 /** @param {Lut} lut @param {number} value @returns {number} values beyond the ends count as the ends */
-const lookUp = ({ first, entries }, value) =>
-  entries[Math.min(Math.max(Math.round(value) - first, 0), entries.length - 1)];
+const lookUp = ({ first, entries }, value) => entries[Math.min(Math.max(Math.round(value) - first, 0), entries.length - 1)];
 
 // ---- Monochrome -----------------------------------------------------------------------------
 
@@ -209,10 +203,7 @@ const lookUp = ({ first, entries }, value) =>
 export function grayOf(samples, layout, rendering, choice = 0) {
   const steps = alignment(samples, layout);
   if (choice !== 0 && !rendering.vois[choice])
-    throw new DicomError(
-      'dicom-frame',
-      `The frame has ${rendering.vois.length} windows; number ${choice + 1} is not one of them.`,
-    );
+    throw new DicomError('dicom-frame', `The frame has ${rendering.vois.length} windows; number ${choice + 1} is not one of them.`);
   const voi = rendering.vois[choice];
   if (rendering.modalityLut || voi?.kind === 'lut') return byTable(samples, steps, layout, rendering, voi);
   const { width, height, stored: bits, signed } = layout;

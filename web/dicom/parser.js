@@ -60,17 +60,19 @@ const MEDIA_DIRECTORY = '1.2.840.10008.1.3.10';
 const LONG = /^(O[BDFLVW]|SQ|SV|U[CNRTV])$/;
 
 /** All that is read of its own accord, by tag. */
-const WANTED = new Set([
-  '00020002 00020010', // file meta information: media storage SOP class, transfer syntax
-  '00080005 00080016 00080018 00080060 00080068 00082218', // character set, SOP class and instance, modality, presentation intent, anatomic region
-  '00180015 00181164 00182010 00185101', // body part, spacings, view position
-  '0020000d 0020000e 00200020 00200060 00200062', // UIDs, orientation, laterality
-  '00280002 00280004 00280006 00280008 00280010 00280011 00280030 00280a02 00280100 00280101 00280102 00280103', // the pixels' layout, spacing and how it was calibrated
-  '00280120 00280121 00280301 00281050 00281051 00281052 00281053 00281055 00281056', // padding, burned-in text, window and rescale
-  '00281101 00281102 00281103 00281201 00281202 00281203 00281221', // palette
-  '00283000 00283010 00540220 20500020', // LUT sequences, view code, presentation LUT shape
-  '52009229 52009230', // functional groups
-].flatMap((group) => group.split(' ').map((tag) => `x${tag}`)));
+const WANTED = new Set(
+  [
+    '00020002 00020010', // file meta information: media storage SOP class, transfer syntax
+    '00080005 00080016 00080018 00080060 00080068 00082218', // character set, SOP class and instance, modality, presentation intent, anatomic region
+    '00180015 00181164 00182010 00185101', // body part, spacings, view position
+    '0020000d 0020000e 00200020 00200060 00200062', // UIDs, orientation, laterality
+    '00280002 00280004 00280006 00280008 00280010 00280011 00280030 00280a02 00280100 00280101 00280102 00280103', // the pixels' layout, spacing and how it was calibrated
+    '00280120 00280121 00280301 00281050 00281051 00281052 00281053 00281055 00281056', // padding, burned-in text, window and rescale
+    '00281101 00281102 00281103 00281201 00281202 00281203 00281221', // palette
+    '00283000 00283010 00540220 20500020', // LUT sequences, view code, presentation LUT shape
+    '52009229 52009230', // functional groups
+  ].flatMap((group) => group.split(' ').map((tag) => `x${tag}`)),
+);
 
 /**
  * @param {Uint8Array} bytes
@@ -92,10 +94,7 @@ export async function readDicom(bytes, maxBytes = MAX_FILE_BYTES, wanted = WANTE
 
 /** @param {number} maxBytes */
 export const tooLarge = (maxBytes) =>
-  new DicomError(
-    'image-file-size',
-    `The file is larger than ${Math.floor(maxBytes / 2 ** 20)} MiB, or inflates to more.`,
-  );
+  new DicomError('image-file-size', `The file is larger than ${Math.floor(maxBytes / 2 ** 20)} MiB, or inflates to more.`);
 
 /** @param {Uint8Array} bytes @param {number} at @returns {Encoding} guessed from the element there */
 function guessed(bytes, at) {
@@ -138,13 +137,9 @@ function readDataSet(bytes, start, declared, wanted) {
 
 /** @param {Tags} tags */
 function withoutPixels(tags) {
-  if (tags.has('x00280010'))
-    return new DicomError('dicom-truncated', 'The file ends before its pixel data (7FE0,0010).');
+  if (tags.has('x00280010')) return new DicomError('dicom-truncated', 'The file ends before its pixel data (7FE0,0010).');
   const modality = tags.text('x00080060');
-  return new DicomError(
-    'dicom-no-image',
-    `This DICOM file holds no image${modality ? `; its modality (0008,0060) is ${modality}` : ''}.`,
-  );
+  return new DicomError('dicom-no-image', `This DICOM file holds no image${modality ? `; its modality (0008,0060) is ${modality}` : ''}.`);
 }
 
 /** Walks over data elements and keeps the wanted ones. */
@@ -343,7 +338,12 @@ class ElementReader {
 const isLetters = (bytes, at) => [bytes[at], bytes[at + 1]].every((byte) => byte >= 0x41 && byte <= 0x5a);
 
 /** @param {number} number @returns {string} '(0028,0010)' */
-const tagName = (number) => number.toString(16).toUpperCase().padStart(8, '0').replace(/(.{4})(.{4})/, '($1,$2)');
+const tagName = (number) =>
+  number
+    .toString(16)
+    .toUpperCase()
+    .padStart(8, '0')
+    .replace(/(.{4})(.{4})/, '($1,$2)');
 
 /** Values of data elements; a value that is damaged counts as absent. */
 export class Tags {
@@ -391,7 +391,12 @@ export class Tags {
   /** @returns {string[]|undefined} */
   #characterSet() {
     const raw = this.raw(CHARACTER_SET)?.subarray(0, MAX_TEXT_BYTES);
-    return raw?.length ? decoded(raw).split('\0')[0].split('\\').map((term) => term.trim()) : this.#inherited;
+    return raw?.length
+      ? decoded(raw)
+          .split('\0')[0]
+          .split('\\')
+          .map((term) => term.trim())
+      : this.#inherited;
   }
 
   /** The numbers of a DS or IS, each in its place; NaN: none. @param {string} key @returns {number[]} */
@@ -442,8 +447,7 @@ export class Tags {
  * @param {number} maxBytes
  */
 async function inflate(bytes, start, maxBytes) {
-  if (!globalThis.DecompressionStream)
-    throw new DicomError('dicom-codec', 'This browser can not inflate deflated DICOM files.');
+  if (!globalThis.DecompressionStream) throw new DicomError('dicom-codec', 'This browser can not inflate deflated DICOM files.');
   const body = bytes.subarray(start);
   try {
     return await inflateRaw(body, bytes.subarray(0, start), maxBytes);
@@ -460,9 +464,7 @@ async function inflate(bytes, start, maxBytes) {
  * @param {number} maxBytes
  */
 async function inflateRaw(body, head, maxBytes) {
-  const stream = new Blob([/** @type {BlobPart} */ (body)])
-    .stream()
-    .pipeThrough(new DecompressionStream('deflate-raw'));
+  const stream = new Blob([/** @type {BlobPart} */ (body)]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
   const reader = stream.getReader();
   const chunks = [head];
   let length = head.length;
@@ -476,9 +478,7 @@ async function inflateRaw(body, head, maxBytes) {
     }
   } catch (cause) {
     await reader.cancel().catch(() => {});
-    throw cause instanceof DicomError
-      ? cause
-      : new DicomError('dicom-corrupt', 'The deflated data set is damaged or cut off.', { cause });
+    throw cause instanceof DicomError ? cause : new DicomError('dicom-corrupt', 'The deflated data set is damaged or cut off.', { cause });
   }
   return joined(chunks);
 }

@@ -7,7 +7,12 @@ import { readDicom } from './parser.js';
 
 const PATIENT = { name: 'x00100010', id: 'x00100020', issuer: 'x00100021', birthDate: 'x00100030', sex: 'x00100040' };
 const STUDY = {
-  date: 'x00080020', time: 'x00080030', zone: 'x00080201', id: 'x00200010', accession: 'x00080050', referrer: 'x00080090',
+  date: 'x00080020',
+  time: 'x00080030',
+  zone: 'x00080201',
+  id: 'x00200010',
+  accession: 'x00080050',
+  referrer: 'x00080090',
   description: 'x00081030',
 };
 const CHARACTER_SET = 'x00080005';

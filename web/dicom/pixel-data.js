@@ -84,10 +84,8 @@ function required(tags, key, name) {
 
 /** @param {Layout} layout */
 function checkLimits({ width, height, frames }) {
-  if (width === 0 || height === 0)
-    throw new DicomError('dicom-corrupt', 'Rows (0028,0010) or Columns (0028,0011) is zero.');
-  if (width > MAX_SIDE || height > MAX_SIDE)
-    throw new DicomError('image-side', `A side is longer than ${MAX_SIDE} pixels.`);
+  if (width === 0 || height === 0) throw new DicomError('dicom-corrupt', 'Rows (0028,0010) or Columns (0028,0011) is zero.');
+  if (width > MAX_SIDE || height > MAX_SIDE) throw new DicomError('image-side', `A side is longer than ${MAX_SIDE} pixels.`);
   if (width * height > MAX_PIXELS) throw new DicomError('image-pixels', 'The image has more than 64 megapixels.');
   if (!Number.isInteger(frames) || frames > MAX_FRAMES)
     throw new DicomError('dicom-corrupt', 'Number of Frames (0028,0008) is not plausible.');
@@ -96,17 +94,10 @@ function checkLimits({ width, height, frames }) {
 /** @param {Layout} layout */
 function checkBits({ allocated, stored, high, samples }) {
   if (allocated !== 8 && allocated !== 16)
-    throw new DicomError(
-      'dicom-unsupported',
-      `Pixels of ${allocated} bits (0028,0100) are not read; radiographs have 8 or 16.`,
-    );
+    throw new DicomError('dicom-unsupported', `Pixels of ${allocated} bits (0028,0100) are not read; radiographs have 8 or 16.`);
   if (stored < 1 || stored > allocated || high >= allocated || high < stored - 1)
-    throw new DicomError(
-      'dicom-corrupt',
-      'Bits Allocated, Bits Stored and High Bit (0028,0100..0102) contradict each other.',
-    );
-  if (samples > 1 && high !== stored - 1)
-    throw new DicomError('dicom-unsupported', 'Colour with shifted bits (0028,0102) is not read.');
+    throw new DicomError('dicom-corrupt', 'Bits Allocated, Bits Stored and High Bit (0028,0100..0102) contradict each other.');
+  if (samples > 1 && high !== stored - 1) throw new DicomError('dicom-unsupported', 'Colour with shifted bits (0028,0102) is not read.');
 }
 
 /** @param {Layout} layout */
@@ -116,10 +107,7 @@ function checkPhotometric({ photometric, samples }) {
     throw new DicomError('dicom-unsupported', `Photometric Interpretation (0028,0004) ${photometric} is not read.`);
   const expected = COLOURS.includes(photometric) ? 3 : 1;
   if (samples !== expected)
-    throw new DicomError(
-      'dicom-corrupt',
-      `Samples per Pixel (0028,0002) is ${samples}, which contradicts ${photometric} (0028,0004).`,
-    );
+    throw new DicomError('dicom-corrupt', `Samples per Pixel (0028,0002) is ${samples}, which contradicts ${photometric} (0028,0004).`);
 }
 
 /**
@@ -198,8 +186,7 @@ function nativeFrame({ bytes, pixelData }, layout, index) {
   // C.7.6.3.1.2: 4:2:2 has two luminances and one pair of chrominances for every two pixels.
   const subsampled = photometric === 'YBR_FULL_422';
   if (subsampled && allocated !== 8) throw new DicomError('dicom-unsupported', 'YBR_FULL_422 of 16 bits is not read.');
-  if (subsampled && width % 2 !== 0)
-    throw new DicomError('dicom-corrupt', 'YBR_FULL_422 with an odd number of columns.');
+  if (subsampled && width % 2 !== 0) throw new DicomError('dicom-corrupt', 'YBR_FULL_422 with an odd number of columns.');
   const length = width * height * (subsampled ? 2 : samples) * (allocated / 8);
   const start = pixelData.offset + index * length;
   if ((index + 1) * length > pixelData.length || start + length > bytes.length)
@@ -249,7 +236,10 @@ function interleaved(data, { samples, planar, width, height }) {
  * @param {import('./transfer-syntax.js').Decoder} decoder
  */
 function encapsulatedFrame(dicom, layout, index, decoder) {
-  const { items: [table, ...fragments], closed } = itemsOf(dicom);
+  const {
+    items: [table, ...fragments],
+    closed,
+  } = itemsOf(dicom);
   // The other decoders miss what is missing; half a JPEG 2000 becomes a blurred image.
   if (!closed && decoder === 'jpeg2000' && !endsWithMarker(fragments[fragments.length - 1].bytes))
     throw new DicomError('dicom-truncated', 'The file ends within its pixel data (7FE0,0010).');
@@ -289,8 +279,7 @@ function itemsOf({ bytes, pixelData }) {
     const excess = at + 8 + length - bytes.length;
     if (excess > (items.length > 0 ? EXCESS : 0))
       throw new DicomError('dicom-truncated', 'The file ends within its pixel data (7FE0,0010).');
-    if (items.length > MAX_FRAMES)
-      throw new DicomError('dicom-corrupt', 'The pixel data (7FE0,0010) has too many fragments.');
+    if (items.length > MAX_FRAMES) throw new DicomError('dicom-corrupt', 'The pixel data (7FE0,0010) has too many fragments.');
     items.push({ offset: at - base, bytes: bytes.subarray(at + 8, at + 8 + length) });
     at += 8 + length;
     if (items.length === 1) base = at;

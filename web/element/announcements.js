@@ -48,7 +48,8 @@ export class Announcements {
     if (skipped > this.#skipped) this.#view.tell(words.text('run.skipped', { n: skipped }));
     this.#skipped = skipped;
     const { selected } = this.#session;
-    if (this.#running && total > 1) this.#view.announce(words.text('run.end', { n: done }) + (failed ? ` ${words.text('run.failed', { n: failed })}.` : ''));
+    if (this.#running && total > 1)
+      this.#view.announce(words.text('run.end', { n: done }) + (failed ? ` ${words.text('run.failed', { n: failed })}.` : ''));
     else if (selected && items.includes(selected)) this.#view.announce(sentence(words, selected, (item) => this.#session.verdict(item)));
     this.#running = false;
   }

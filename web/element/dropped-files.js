@@ -10,9 +10,7 @@ const CLUTTER = /^(\..*|Thumbs\.db|desktop\.ini)$/i;
  * @returns {Promise<(File | null)[]>} null for a file or a folder that cannot be opened
  */
 export async function filesOf(transfer) {
-  const entries = [...transfer.items]
-    .filter((item) => item.kind === 'file')
-    .map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
+  const entries = [...transfer.items].filter((item) => item.kind === 'file').map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
   return walkAll(entries.filter((entry) => entry !== null));
 }
 

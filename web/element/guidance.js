@@ -13,14 +13,22 @@ import { laterWords } from '../shared/deferred-words.js';
  */
 export function guidance(elementWords, verdict, fold) {
   const words = laterWords(elementWords);
-  const part = (/** @type {string} */ name, /** @type {string} */ text) => h('div', { class: name },
-    h('h3', {}, words.text(`guide.${name}`)), h('p', {}, words.text(text)));
-  const details = h('details', { class: 'guidance', part: 'guidance', open: fold.open },
+  const part = (/** @type {string} */ name, /** @type {string} */ text) =>
+    h('div', { class: name }, h('h3', {}, words.text(`guide.${name}`)), h('p', {}, words.text(text)));
+  const details = h(
+    'details',
+    { class: 'guidance', part: 'guidance', open: fold.open },
     h('summary', {}, words.text('guide.title')),
     h('p', { class: 'lead' }, words.text(`guide.${verdict}`)),
-    h('div', { class: 'parts' },
-      part('known', `guide.${verdict}.known`), part('ask', `guide.${verdict}.ask`), part('urgent', 'guide.urgent.text')),
-    h('p', { class: 'muted' }, words.text('guide.note')));
+    h(
+      'div',
+      { class: 'parts' },
+      part('known', `guide.${verdict}.known`),
+      part('ask', `guide.${verdict}.ask`),
+      part('urgent', 'guide.urgent.text'),
+    ),
+    h('p', { class: 'muted' }, words.text('guide.note')),
+  );
   // A details that is made open tells so once, though nobody touched it.
   let { open } = fold;
   details.addEventListener('toggle', () => {

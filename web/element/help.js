@@ -17,9 +17,20 @@ kbd { font: 600 .8125rem/1 ui-monospace, monospace; display: inline-block; paddi
 `);
 
 const KEYS = [
-  ['key.open', 'O'], ['key.paste', 'Ctrl V'], ['key.next', 'N P'], ['key.map', 'M'], ['key.cover', 'C'], ['key.class', '1 2 3 4'], ['key.invert', 'I'],
-  ['key.zoom', '+ − 0'], ['key.pan', '← ↑ ↓ →'], ['key.window', 'Shift ← ↑ ↓ →'], ['key.full', 'F'], ['key.remove', 'Del Ctrl Z'],
-  ['key.cancel', 'Esc'], ['key.help', '?'],
+  ['key.open', 'O'],
+  ['key.paste', 'Ctrl V'],
+  ['key.next', 'N P'],
+  ['key.map', 'M'],
+  ['key.cover', 'C'],
+  ['key.class', '1 2 3 4'],
+  ['key.invert', 'I'],
+  ['key.zoom', '+ − 0'],
+  ['key.pan', '← ↑ ↓ →'],
+  ['key.window', 'Shift ← ↑ ↓ →'],
+  ['key.full', 'F'],
+  ['key.remove', 'Del Ctrl Z'],
+  ['key.cancel', 'Esc'],
+  ['key.help', '?'],
 ];
 
 /**
@@ -31,16 +42,26 @@ const KEYS = [
 export function helpDialog(elementWords, singleKeys) {
   const words = laterWords(elementWords);
   const toggle = h('input', { type: 'checkbox', checked: singleKeys.on, onchange: () => singleKeys.onchange(toggle.checked) });
-  const dialog = h('dialog', { class: 'help', part: 'help', lang: words.language, 'aria-labelledby': 'help-title' },
-    h('div', { class: 'dialog-head' }, h('h2', { id: 'help-title' }, words.text('help.title')),
-      button(words.text('help.close'), () => dialog.close(), { icon: 'close', bare: true, class: 'tool' })),
+  const dialog = h(
+    'dialog',
+    { class: 'help', part: 'help', lang: words.language, 'aria-labelledby': 'help-title' },
+    h(
+      'div',
+      { class: 'dialog-head' },
+      h('h2', { id: 'help-title' }, words.text('help.title')),
+      button(words.text('help.close'), () => dialog.close(), { icon: 'close', bare: true, class: 'tool' }),
+    ),
     h('h3', {}, words.text('help.how')),
     h('ul', {}, ...[1, 2, 3].map((n) => h('li', {}, words.text(`help.how.${n}`)))),
     h('h3', {}, words.text('help.keys')),
-    h('dl', { class: 'keys' }, ...KEYS.flatMap(([key, caps]) => [
-      h('dt', {}, ...caps.split(' ').map((cap) => h('kbd', {}, cap))), h('dd', {}, words.text(key))])),
+    h(
+      'dl',
+      { class: 'keys' },
+      ...KEYS.flatMap(([key, caps]) => [h('dt', {}, ...caps.split(' ').map((cap) => h('kbd', {}, cap))), h('dd', {}, words.text(key))]),
+    ),
     h('p', { class: 'muted' }, words.text('help.keys.note')),
-    h('label', { class: 'check' }, toggle, words.text('help.keys.on')));
+    h('label', { class: 'check' }, toggle, words.text('help.keys.on')),
+  );
   dialog.addEventListener('click', (event) => {
     // A click on the dialogue itself, not on anything in it, is one on the backdrop.
     if (event.target === dialog) dialog.close();

@@ -37,10 +37,16 @@ function letter(key, { session, view }) {
   const always = { o: () => view.pickFiles(), '?': () => view.showHelp() };
   /** @type {Record<string, () => void>} */
   const withImage = {
-    n: () => session.step(1), p: () => session.step(-1),
-    m: () => view.set({ map: !settings.map }), c: () => view.set({ cover: !settings.cover, map: true }),
-    i: () => viewer?.invert(), f: () => viewer?.full(), 0: () => viewer?.reset(),
-    '+': () => viewer?.zoom(1.25), '=': () => viewer?.zoom(1.25), '-': () => viewer?.zoom(0.8),
+    n: () => session.step(1),
+    p: () => session.step(-1),
+    m: () => view.set({ map: !settings.map }),
+    c: () => view.set({ cover: !settings.cover, map: true }),
+    i: () => viewer?.invert(),
+    f: () => viewer?.full(),
+    0: () => viewer?.reset(),
+    '+': () => viewer?.zoom(1.25),
+    '=': () => viewer?.zoom(1.25),
+    '-': () => viewer?.zoom(0.8),
   };
   const chosen = session.selected?.result?.classes[Number(key) - 1];
   if (chosen) return () => view.set({ shown: chosen.id, map: true });

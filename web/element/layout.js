@@ -34,7 +34,11 @@ export class Layout {
     this.status = h('p', { class: 'status', part: 'status' });
     this.alert = h('div', { class: 'alert', part: 'alert', role: 'alert' });
     this.drop = this.#dropZone();
-    this.compareButton = button(words.text('view.compare'), actions.compare, { icon: 'compare', class: 'toggle', title: words.text('view.compare') });
+    this.compareButton = button(words.text('view.compare'), actions.compare, {
+      icon: 'compare',
+      class: 'toggle',
+      title: words.text('view.compare'),
+    });
     this.cancelButton = button(words.text('bar.cancel'), actions.cancel, { icon: 'close' });
     this.clearButton = button(words.text('bar.clear'), actions.clear, { icon: 'bin', title: words.text('bar.clear') });
     this.resumeButton = button(words.text('run.resume'), actions.resume, { icon: 'retry' });
@@ -43,7 +47,14 @@ export class Layout {
     this.bar = this.#toolbar();
     this.meter = h('progress', { max: 1, value: 0, 'aria-label': words.text('run.label') });
     this.progressText = h('span', { class: 'progress-text' });
-    this.progress = h('div', { class: 'progress', part: 'progress', hidden: true }, this.meter, this.progressText, this.cancelButton, this.resumeButton);
+    this.progress = h(
+      'div',
+      { class: 'progress', part: 'progress', hidden: true },
+      this.meter,
+      this.progressText,
+      this.cancelButton,
+      this.resumeButton,
+    );
     this.undoText = h('span', {});
     this.undoButton = button(words.text('bar.undo'), actions.undo, { icon: 'retry' });
     this.undo = h('div', { class: 'undo', hidden: true }, this.undoText, this.undoButton);
@@ -54,10 +65,23 @@ export class Layout {
     this.table = h('div', {});
     this.live = h('div', { class: 'hidden', role: 'status', 'aria-live': 'polite' });
     this.veil = h('div', { class: 'veil', 'aria-hidden': 'true' }, icon('upload'), words.text('drop.release'));
-    this.root = h('div', { class: 'lens', part: 'base', role: 'group', lang: words.language, 'aria-label': words.text('lens.label') },
-      this.alert, this.drop, this.bar, this.undo, this.progress, this.panes, this.guidance, this.table,
+    this.root = h(
+      'div',
+      { class: 'lens', part: 'base', role: 'group', lang: words.language, 'aria-label': words.text('lens.label') },
+      this.alert,
+      this.drop,
+      this.bar,
+      this.undo,
+      this.progress,
+      this.panes,
+      this.guidance,
+      this.table,
       h('p', { class: 'notice', part: 'notice' }, h('slot', { name: 'notice' }, words.text('lens.notice'))),
-      this.files, this.folder, this.live, this.veil);
+      this.files,
+      this.folder,
+      this.live,
+      this.veil,
+    );
   }
 
   /** Says something to people who listen. @param {string} text */
@@ -92,7 +116,8 @@ export class Layout {
 
   /** @param {boolean} disabled */
   setDisabled(disabled) {
-    for (const control of [this.files, this.folder, ...this.bar.querySelectorAll('button, input'), ...this.drop.querySelectorAll('button')]) control.toggleAttribute('disabled', disabled);
+    for (const control of [this.files, this.folder, ...this.bar.querySelectorAll('button, input'), ...this.drop.querySelectorAll('button')])
+      control.toggleAttribute('disabled', disabled);
   }
 
   /** @param {'loading' | 'ready' | 'broken'} state @param {string} [why] it is broken, or what else went wrong */
@@ -100,10 +125,18 @@ export class Layout {
     const { words } = this;
     const broken = state === 'broken';
     this.status.dataset.state = state;
-    fill(this.status, state === 'loading' && h('span', { class: 'spinner', 'aria-hidden': 'true' }), !broken && words.text(`lens.${state}`));
+    fill(
+      this.status,
+      state === 'loading' && h('span', { class: 'spinner', 'aria-hidden': 'true' }),
+      !broken && words.text(`lens.${state}`),
+    );
     const trouble = broken || why;
-    fill(this.alert, trouble && icon('warn'), trouble && h('p', {}, broken && h('strong', {}, words.text('lens.broken')), ` ${why}`),
-      broken && button(words.text('lens.broken.retry'), this.actions.restart, { icon: 'retry' }));
+    fill(
+      this.alert,
+      trouble && icon('warn'),
+      trouble && h('p', {}, broken && h('strong', {}, words.text('lens.broken')), ` ${why}`),
+      broken && button(words.text('lens.broken.retry'), this.actions.restart, { icon: 'retry' }),
+    );
   }
 
   /** @param {Progress} progress */
@@ -120,7 +153,9 @@ export class Layout {
       words.text('run.progress', { done: ended, total: progress.total }),
       progress.failed && words.text('run.failed', { n: progress.failed }),
       progress.left !== null && words.text('run.left', { time: words.duration(Math.max(progress.left, 1000)) }),
-    ].filter(Boolean).join(' · ');
+    ]
+      .filter(Boolean)
+      .join(' · ');
   }
 
   /** @param {boolean} able whether there is a report to make of the selected image for an archive */
@@ -136,26 +171,37 @@ export class Layout {
 
   #dropZone() {
     const { words } = this;
-    return h('div', { class: 'drop', part: 'dropzone' },
+    return h(
+      'div',
+      { class: 'drop', part: 'dropzone' },
       h('div', { class: 'drop-mark', 'aria-hidden': 'true' }, icon('upload')),
       h('p', { class: 'drop-title' }, words.text('drop.title')),
       h('p', { class: 'muted' }, words.text('drop.hint')),
-      h('div', { class: 'row' },
+      h(
+        'div',
+        { class: 'row' },
         button(words.text('drop.choose'), () => this.files.click(), { class: 'primary', icon: 'add', key: 'O', part: 'button choose' }),
-        this.#folderButton('drop.folder')),
+        this.#folderButton('drop.folder'),
+      ),
       h('slot', { name: 'samples' }),
       h('p', { class: 'privacy' }, words.text('drop.privacy')),
-      this.status);
+      this.status,
+    );
   }
 
   #toolbar() {
     const { words, actions } = this;
-    return h('div', { class: 'bar', part: 'toolbar' },
+    return h(
+      'div',
+      { class: 'bar', part: 'toolbar' },
       button(words.text('bar.add'), () => this.files.click(), { class: 'primary', icon: 'add', key: 'O' }),
       this.#folderButton('bar.folder'),
       h('span', { class: 'gap' }),
-      this.compareButton, this.menu, this.clearButton,
-      button(words.text('bar.help'), actions.help, { icon: 'help', bare: true, class: 'tool', key: '?' }));
+      this.compareButton,
+      this.menu,
+      this.clearButton,
+      button(words.text('bar.help'), actions.help, { icon: 'help', bare: true, class: 'tool', key: '?' }),
+    );
   }
 
   /** Folders cannot be picked on phones, nor when only one image is wanted. @param {string} key */
@@ -166,16 +212,32 @@ export class Layout {
 
   #exportMenu() {
     const { words, actions } = this;
-    const item = (/** @type {import('../export/export.js').Kind} */ kind) => button(words.text(`export.${kind}`), () => {
-      menu.querySelector('summary')?.focus();
-      menu.open = false;
-      actions.save(kind, this.names.checked);
-    }, { icon: kind.startsWith('print') ? 'print' : 'save', class: `item ${kind.replace('.', '-')}` });
-    const menu = h('details', { class: 'menu' },
+    const item = (/** @type {import('../export/export.js').Kind} */ kind) =>
+      button(
+        words.text(`export.${kind}`),
+        () => {
+          menu.querySelector('summary')?.focus();
+          menu.open = false;
+          actions.save(kind, this.names.checked);
+        },
+        { icon: kind.startsWith('print') ? 'print' : 'save', class: `item ${kind.replace('.', '-')}` },
+      );
+    const menu = h(
+      'details',
+      { class: 'menu' },
       h('summary', { title: words.text('export.title') }, icon('save'), h('span', {}, words.text('export.title'))),
-      h('div', { class: 'sheetlet' }, item('csv'), item('json'), item('sr'), item('print'), item('print.all'),
+      h(
+        'div',
+        { class: 'sheetlet' },
+        item('csv'),
+        item('json'),
+        item('sr'),
+        item('print'),
+        item('print.all'),
         h('label', { class: 'check' }, this.names, words.text('export.names')),
-        h('p', { class: 'muted' }, words.text('export.note'))));
+        h('p', { class: 'muted' }, words.text('export.note')),
+      ),
+    );
     menu.addEventListener('focusout', (event) => {
       const next = /** @type {Node | null} */ (event.relatedTarget);
       if (next && !menu.contains(next)) menu.open = false;
@@ -191,12 +253,18 @@ export class Layout {
 
   /** A hidden file input. @param {Record<string, any>} props */
   #input(props) {
-    const input = h('input', { type: 'file', hidden: true, tabindex: '-1', ...props, onchange: () => {
-      const files = filesPicked(input);
-      // Emptied, so that picking the same file again is a change again.
-      input.value = '';
-      this.actions.add(files);
-    } });
+    const input = h('input', {
+      type: 'file',
+      hidden: true,
+      tabindex: '-1',
+      ...props,
+      onchange: () => {
+        const files = filesPicked(input);
+        // Emptied, so that picking the same file again is a change again.
+        input.value = '';
+        this.actions.add(files);
+      },
+    });
     return input;
   }
 }

@@ -33,8 +33,8 @@ const STRANGE = ['image-format', 'image-empty', 'dicom-directory'];
 const IMAGE_NAME = /\.(png|jpe?g|jpe|jfif|dcm)$/i;
 
 /** Whether it only happened to lie in a folder of images. @param {Item} item @param {Failure} why it failed */
-const isStray = ({ source, name }, { code }) => (
-  source instanceof File && source.webkitRelativePath.includes('/') && STRANGE.includes(code) && !IMAGE_NAME.test(name));
+const isStray = ({ source, name }, { code }) =>
+  source instanceof File && source.webkitRelativePath.includes('/') && STRANGE.includes(code) && !IMAGE_NAME.test(name);
 
 export class Queue extends EventTarget {
   /** @type {Item[]} */
@@ -121,7 +121,8 @@ export class Queue extends EventTarget {
 
   /** Brings back what the last removal took. @returns {number} how many came back */
   undo() {
-    const back = this.#removed, unread = this.#unread;
+    const back = this.#removed,
+      unread = this.#unread;
     this.forget();
     this.items = [...this.items, ...back].sort((a, b) => a.id - b.id);
     this.#changed(null);
@@ -146,7 +147,12 @@ export class Queue extends EventTarget {
     for (const item of this.items) count[item.state] += 1;
     const open = count.waiting + count.running;
     return {
-      total: this.items.length, done: count.done, failed: count.failed, cancelled: count.cancelled, open, skipped: this.#skipped,
+      total: this.items.length,
+      done: count.done,
+      failed: count.failed,
+      cancelled: count.cancelled,
+      open,
+      skipped: this.#skipped,
       left: this.#timeLeft(open),
     };
   }
@@ -154,7 +160,7 @@ export class Queue extends EventTarget {
   /** @param {number} open */
   #timeLeft(open) {
     const { start, finished } = this.#run;
-    return open > 0 && finished >= 3 ? (performance.now() - start) / finished * open : null;
+    return open > 0 && finished >= 3 ? ((performance.now() - start) / finished) * open : null;
   }
 
   /** @param {Blob | ImageData} source @returns {Item} */
@@ -233,6 +239,6 @@ export class Queue extends EventTarget {
  */
 export function failure(error) {
   // As the browser tells of a file that was moved or changed after it was picked; the classifier has a code for it.
-  const code = /^Not(Readable|Found)/.test(error?.name) ? 'unreadable' : error?.code ?? 'unknown';
+  const code = /^Not(Readable|Found)/.test(error?.name) ? 'unreadable' : (error?.code ?? 'unknown');
   return { code: String(code), message: String(error?.message ?? error) };
 }

@@ -52,7 +52,12 @@ function pending(words, item, options) {
   const cancelled = item.state === 'cancelled';
   return [
     fileName(item),
-    h('h2', { class: 'verdict quiet' }, !cancelled && h('span', { class: 'spinner', 'aria-hidden': 'true' }), words.text(`state.${item.state}`)),
+    h(
+      'h2',
+      { class: 'verdict quiet' },
+      !cancelled && h('span', { class: 'spinner', 'aria-hidden': 'true' }),
+      words.text(`state.${item.state}`),
+    ),
     cancelled && button(words.text('table.retry'), options.onretry, { icon: 'retry' }),
   ];
 }
@@ -75,9 +80,14 @@ function answer(words, item, result, options) {
   return [
     fileName(item),
     heading(words, result, verdict),
-    h('p', { class: 'says' }, words.text(`answer.says.${verdict}`),
-      options.threshold !== null && verdict === 'uncertain'
-        && ` ${words.text('answer.threshold', { percent: words.percent(options.threshold) })}`),
+    h(
+      'p',
+      { class: 'says' },
+      words.text(`answer.says.${verdict}`),
+      options.threshold !== null &&
+        verdict === 'uncertain' &&
+        ` ${words.text('answer.threshold', { percent: words.percent(options.threshold) })}`,
+    ),
     refused ? folded(words, figures, options) : figures,
     warnings(words, result, warningsOf(result, verdict)),
     facts(words, item, result),
@@ -87,10 +97,17 @@ function answer(words, item, result, options) {
 /** @param {Words} words @param {Result} result @param {string} verdict */
 function heading(words, result, verdict) {
   const named = result.classes.find(({ id }) => id === verdict);
-  return h('div', { class: 'head', part: 'verdict' },
-    h('h2', { class: `verdict${named ? '' : ' none'}` }, icon(verdict),
-      h('span', {}, named && h('small', {}, words.text('answer.like'), ' '), words.verdict(verdict))),
-    named && h('p', { class: 'figure' }, words.percent(named.probability)));
+  return h(
+    'div',
+    { class: 'head', part: 'verdict' },
+    h(
+      'h2',
+      { class: `verdict${named ? '' : ' none'}` },
+      icon(verdict),
+      h('span', {}, named && h('small', {}, words.text('answer.like'), ' '), words.verdict(verdict)),
+    ),
+    named && h('p', { class: 'figure' }, words.percent(named.probability)),
+  );
 }
 
 /**
@@ -98,8 +115,13 @@ function heading(words, result, verdict) {
  * @param {Words} words @param {HTMLElement} figures @param {Options} options
  */
 function folded(words, figures, options) {
-  const details = h('details', { class: 'fold', open: options.figures }, h('summary', {}, words.text('answer.anyway')),
-    h('p', { class: 'muted' }, words.text('answer.anyway.hint')), figures);
+  const details = h(
+    'details',
+    { class: 'fold', open: options.figures },
+    h('summary', {}, words.text('answer.anyway')),
+    h('p', { class: 'muted' }, words.text('answer.anyway.hint')),
+    figures,
+  );
   details.addEventListener('toggle', () => {
     if (details.open !== options.figures) options.onfigures(details.open);
   });
@@ -112,31 +134,50 @@ function folded(words, figures, options) {
  */
 function bars(words, result, options) {
   const top = topClass(result).id;
-  return h('fieldset', { class: 'bars', part: 'probabilities' },
+  return h(
+    'fieldset',
+    { class: 'bars', part: 'probabilities' },
     h('legend', {}, words.text('answer.classes'), ' ', h('span', { class: 'muted' }, words.text('answer.classes.hint'))),
     ...result.classes.map(({ id, probability }) => {
       const fillBar = h('span', { class: 'fill' });
       fillBar.style.setProperty('--share', String(probability));
-      return h('label', { class: `bar${id === top ? ' top' : ''}`, part: `bar bar-${id}` },
+      return h(
+        'label',
+        { class: `bar${id === top ? ' top' : ''}`, part: `bar bar-${id}` },
         h('input', { type: 'radio', name: 'shown', value: id, checked: id === options.shown, onchange: () => options.onshow(id) }),
-        icon(id), h('span', { class: 'name' }, words.verdict(id)),
+        icon(id),
+        h('span', { class: 'name' }, words.verdict(id)),
         h('span', { class: 'track', 'aria-hidden': 'true' }, fillBar),
-        h('span', { class: 'percent' }, words.percent(probability)));
+        h('span', { class: 'percent' }, words.percent(probability)),
+      );
     }),
-    h('p', { class: 'muted' }, words.text('answer.cannot')));
+    h('p', { class: 'muted' }, words.text('answer.cannot')),
+  );
 }
 
 /** @param {Words} words @param {Result} result @param {string[]} names */
 function warnings(words, result, names) {
   if (names.length === 0) return null;
-  return h('div', { class: 'warnings', part: 'warnings', role: 'note' },
+  return h(
+    'div',
+    { class: 'warnings', part: 'warnings', role: 'note' },
     h('h3', {}, icon('warn'), words.text('warn.title')),
-    h('ul', {}, ...names.map((name) => h('li', {}, warningText(words, result, name)))));
+    h('ul', {}, ...names.map((name) => h('li', {}, warningText(words, result, name)))),
+  );
 }
 
 /** @param {Words} words @param {Item} item @param {Result} result */
 function facts(words, item, result) {
-  return h('details', { class: 'fold facts', part: 'details' },
-    h('summary', {}, words.text('answer.facts'), ' ', h('span', { class: 'muted' }, words.text('answer.time', { time: words.duration(item.elapsed) }))),
-    h('dl', {}, ...factsOf(words, item, result).flatMap(([name, value]) => [h('dt', {}, words.text(name)), h('dd', {}, value)])));
+  return h(
+    'details',
+    { class: 'fold facts', part: 'details' },
+    h(
+      'summary',
+      {},
+      words.text('answer.facts'),
+      ' ',
+      h('span', { class: 'muted' }, words.text('answer.time', { time: words.duration(item.elapsed) })),
+    ),
+    h('dl', {}, ...factsOf(words, item, result).flatMap(([name, value]) => [h('dt', {}, words.text(name)), h('dd', {}, value)])),
+  );
 }

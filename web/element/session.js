@@ -52,7 +52,9 @@ export class Session {
 
   /** The images, in order, as files named by their paths. */
   get images() {
-    return this.queue.items.flatMap(({ name, source }) => (source instanceof Blob ? [new File([source], name, { type: source.type })] : []));
+    return this.queue.items.flatMap(({ name, source }) =>
+      source instanceof Blob ? [new File([source], name, { type: source.type })] : [],
+    );
   }
 
   /** Whether somebody waits for a result. */
@@ -86,8 +88,9 @@ export class Session {
   resultOf(item, signal) {
     const stop = () => this.queue.cancel([item]);
     signal?.addEventListener('abort', stop);
-    return new Promise((resolve, reject) => this.#waiters.set(item, { resolve, reject }))
-      .finally(() => signal?.removeEventListener('abort', stop));
+    return new Promise((resolve, reject) => this.#waiters.set(item, { resolve, reject })).finally(() =>
+      signal?.removeEventListener('abort', stop),
+    );
   }
 
   /** Rejects all that wait for a result. @param {Failure} why */
@@ -116,7 +119,7 @@ export class Session {
 
   /** Begins or ends the comparison with a neighbour. */
   toggleCompare() {
-    this.compare(this.compared ? null : this.#neighbour(1) ?? this.#neighbour(-1));
+    this.compare(this.compared ? null : (this.#neighbour(1) ?? this.#neighbour(-1)));
   }
 
   /** @param {readonly Item[]} items */

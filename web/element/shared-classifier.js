@@ -46,10 +46,12 @@ function open(key, wanted) {
 
 /** Settles when the page has been painted: on a slow network the model would come before what there is to see. */
 function shown() {
-  return document.hidden ? Promise.resolve() : new Promise((resolve) => {
-    requestAnimationFrame(() => setTimeout(resolve)); // the callback comes before the paint, the timer after it
-    setTimeout(resolve, FRAME_MS);
-  });
+  return document.hidden
+    ? Promise.resolve()
+    : new Promise((resolve) => {
+        requestAnimationFrame(() => setTimeout(resolve)); // the callback comes before the paint, the timer after it
+        setTimeout(resolve, FRAME_MS);
+      });
 }
 
 /**
@@ -61,7 +63,10 @@ function release(key, entry) {
   setTimeout(() => {
     if (entry.users > 0 || entries.get(key) !== entry) return;
     forget(key, entry);
-    entry.ready.then((classifier) => classifier.dispose(), () => {});
+    entry.ready.then(
+      (classifier) => classifier.dispose(),
+      () => {},
+    );
   }, GRACE_MS);
 }
 

@@ -32,24 +32,52 @@ export class Table {
     this.words = words;
     this.hooks = hooks;
     this.search = h('input', {
-      type: 'search', placeholder: words.text('table.filter'), 'aria-label': words.text('table.filter'),
+      type: 'search',
+      placeholder: words.text('table.filter'),
+      'aria-label': words.text('table.filter'),
       oninput: () => this.#arrange(),
     });
-    this.show = h('select', { 'aria-label': words.text('table.show'), onchange: () => this.#arrange() },
+    this.show = h(
+      'select',
+      { 'aria-label': words.text('table.show'), onchange: () => this.#arrange() },
       h('option', { value: '' }, words.text('table.show.all')),
       ...[...CLASSES, 'uncertain', 'not-a-chest-x-ray'].map((id) => h('option', { value: id }, words.verdict(id))),
-      h('option', { value: 'failed' }, words.text('table.show.failed')));
+      h('option', { value: 'failed' }, words.text('table.show.failed')),
+    );
     this.count = h('output', { class: 'muted' });
     this.body = h('tbody', {});
     this.headers = this.#headers();
-    this.head = h('thead', {}, h('tr', {}, ...this.headers.values(),
-      h('th', { scope: 'col', class: 'actions' }, h('span', { class: 'hidden' }, words.text('table.actions')))));
-    this.scroll = h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': words.text('table.title') },
-      h('table', {}, this.head, this.body));
+    this.head = h(
+      'thead',
+      {},
+      h(
+        'tr',
+        {},
+        ...this.headers.values(),
+        h('th', { scope: 'col', class: 'actions' }, h('span', { class: 'hidden' }, words.text('table.actions'))),
+      ),
+    );
+    this.scroll = h(
+      'div',
+      { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': words.text('table.title') },
+      h('table', {}, this.head, this.body),
+    );
     this.empty = h('p', { class: 'muted empty', hidden: true }, words.text('table.none'));
-    this.root = h('div', { class: 'table', part: 'table' },
-      h('div', { class: 'table-bar' }, h('h2', {}, words.text('table.title')), this.count, h('span', { class: 'gap' }), this.search, this.show),
-      this.scroll, this.empty);
+    this.root = h(
+      'div',
+      { class: 'table', part: 'table' },
+      h(
+        'div',
+        { class: 'table-bar' },
+        h('h2', {}, words.text('table.title')),
+        this.count,
+        h('span', { class: 'gap' }),
+        this.search,
+        this.show,
+      ),
+      this.scroll,
+      this.empty,
+    );
     if (before) this.#resemble(before);
   }
 
@@ -115,11 +143,23 @@ export class Table {
 
   #headers() {
     /** @type {[Column, string][]} */
-    const columns = [['file', this.words.text('table.file')], ['kind', this.words.text('table.verdict')], ['top', this.words.text('table.top')],
+    const columns = [
+      ['file', this.words.text('table.file')],
+      ['kind', this.words.text('table.verdict')],
+      ['top', this.words.text('table.top')],
       ...CLASSES.map((id) => /** @type {[Column, string]} */ ([`class.${id}`, this.words.verdict(id)])),
-      ['time', this.words.text('table.time')]];
-    return new Map(columns.map(([column, label]) => [column, h('th', { scope: 'col', class: column.split('.')[0], 'aria-sort': 'none' },
-      button(label, () => this.#sortBy(column), { title: this.words.text('table.sort', { column: label }) }))]));
+      ['time', this.words.text('table.time')],
+    ];
+    return new Map(
+      columns.map(([column, label]) => [
+        column,
+        h(
+          'th',
+          { scope: 'col', class: column.split('.')[0], 'aria-sort': 'none' },
+          button(label, () => this.#sortBy(column), { title: this.words.text('table.sort', { column: label }) }),
+        ),
+      ]),
+    );
   }
 
   /** First click up, second down, third back to the order of arrival. @param {Column} column */
@@ -166,7 +206,8 @@ export class Table {
     // `null` rows cannot be: setItems makes one for each item.
     fill(this.body, ...items.map((item) => /** @type {HTMLTableRowElement} */ (this.#rows.get(item))));
     // Rows that change places lose the focus, and one that goes leaves it to the next.
-    if (at >= 0) (focused?.isConnected ? focused : rows[Math.min(at, rows.length - 1)]?.querySelector('button'))?.focus({ preventScroll: true });
+    if (at >= 0)
+      (focused?.isConnected ? focused : rows[Math.min(at, rows.length - 1)]?.querySelector('button'))?.focus({ preventScroll: true });
     this.empty.hidden = items.length > 0;
     this.count.value = this.words.text('table.count', { shown: items.length, total: this.#items.length });
   }
@@ -198,25 +239,55 @@ export class Table {
     const focused = /** @type {ShadowRoot | Document} */ (row.getRootNode()).activeElement;
     const had = focused && row.contains(focused) ? focused.className : null;
     row.dataset.state = item.state;
-    fill(row,
-      h('th', { scope: 'row', class: 'file' }, h('button', {
-        type: 'button', class: 'open', title: item.name, 'aria-current': String(item === this.#selected),
-      }, h('bdi', {}, item.name))), // cut at its start: films of a folder differ at the end
+    fill(
+      row,
+      h(
+        'th',
+        { scope: 'row', class: 'file' },
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'open',
+            title: item.name,
+            'aria-current': String(item === this.#selected),
+          },
+          h('bdi', {}, item.name),
+        ),
+      ), // cut at its start: films of a folder differ at the end
       this.#verdictCell(item),
       ...this.#figureCells(item),
       h('td', { class: 'time' }, item.elapsed ? words.duration(item.elapsed) : ''),
-      h('td', { class: 'actions' },
-        retryHelps(item) && button(words.text('table.retry.name', { name: item.name }), stopping(() => hooks.onretry(item)), { icon: 'retry', bare: true, class: 'tool retry' }),
-        button(words.text('table.remove', { name: item.name }), stopping(() => hooks.onremove(item)), { icon: 'close', bare: true, class: 'tool remove' })));
+      h(
+        'td',
+        { class: 'actions' },
+        retryHelps(item) &&
+          button(
+            words.text('table.retry.name', { name: item.name }),
+            stopping(() => hooks.onretry(item)),
+            { icon: 'retry', bare: true, class: 'tool retry' },
+          ),
+        button(
+          words.text('table.remove', { name: item.name }),
+          stopping(() => hooks.onremove(item)),
+          { icon: 'close', bare: true, class: 'tool remove' },
+        ),
+      ),
+    );
     if (had !== null) ([...row.querySelectorAll('button')].find((b) => b.className === had) ?? row.querySelector('button'))?.focus();
   }
 
   /** @param {Item} item */
   #verdictCell(item) {
     const kind = this.#kind(item);
-    const picture = item.state === 'running' ? h('span', { class: 'spinner', 'aria-hidden': 'true' }) : icon(item.state === 'failed' ? 'warn' : kind);
-    return h('td', { class: 'verdict-cell' }, h('span', { class: 'tag' }, picture, this.#kindText(item)),
-      item.error && h('span', { class: 'reason' }, this.words.error(item.error)));
+    const picture =
+      item.state === 'running' ? h('span', { class: 'spinner', 'aria-hidden': 'true' }) : icon(item.state === 'failed' ? 'warn' : kind);
+    return h(
+      'td',
+      { class: 'verdict-cell' },
+      h('span', { class: 'tag' }, picture, this.#kindText(item)),
+      item.error && h('span', { class: 'reason' }, this.words.error(item.error)),
+    );
   }
 
   /** The class that the answer names, if any. @param {Item} item */

@@ -73,11 +73,14 @@ export class View {
     this.#actions = actions;
     this.#hooks = hooks;
     this.viewers = new Scenes({
-      classifier: hooks.classifier, items: () => session.queue.items,
+      classifier: hooks.classifier,
+      items: () => session.queue.items,
       sentence: (item) => sentence(this.words, item, (each) => session.verdict(each)),
       folded: (item) => Boolean(item.result) && isRefusal(session.verdict(item)) && !this.#figures,
-      onsettings: () => this.set({}), onerror: (error) => this.tellError(error),
-      oncompare: (item) => session.compare(item), onchoose: (item, choice) => session.queue.choose(item, choice),
+      onsettings: () => this.set({}),
+      onerror: (error) => this.tellError(error),
+      oncompare: (item) => session.compare(item),
+      onchoose: (item, choice) => session.queue.choose(item, choice),
     });
     shadow.adoptedStyleSheets = [styles()];
   }
@@ -104,12 +107,21 @@ export class View {
     const session = this.#session;
     this.words = words;
     this.#undraw();
-    this.#layout = new Layout(words, { ...this.#actions, help: () => this.showHelp(), resume: () => session.queue.resume(), compare: () => session.toggleCompare() },
-      { multiple: this.#host.multiple, names: this.#layout?.names.checked ?? true });
-    this.#table = new Table(words, {
-      onselect: (item) => session.select(item), onretry: (item) => session.retry(item),
-      onremove: (item) => session.remove([item]), verdict: (item) => session.verdict(item),
-    }, this.#table);
+    this.#layout = new Layout(
+      words,
+      { ...this.#actions, help: () => this.showHelp(), resume: () => session.queue.resume(), compare: () => session.toggleCompare() },
+      { multiple: this.#host.multiple, names: this.#layout?.names.checked ?? true },
+    );
+    this.#table = new Table(
+      words,
+      {
+        onselect: (item) => session.select(item),
+        onretry: (item) => session.retry(item),
+        onremove: (item) => session.remove([item]),
+        verdict: (item) => session.verdict(item),
+      },
+      this.#table,
+    );
     this.#layout.table.append(this.#table.root);
     this.#help = null;
     this.#shadow.replaceChildren(this.#layout.root);
@@ -211,7 +223,12 @@ export class View {
     if (!help) return;
     this.#shadow.adoptedStyleSheets = [styles(), help.helpSheet];
     this.#help?.remove();
-    this.#help = help.helpDialog(this.words, { on: !this.#host.noKeys, onchange: (on) => { this.#host.noKeys = !on; } });
+    this.#help = help.helpDialog(this.words, {
+      on: !this.#host.noKeys,
+      onchange: (on) => {
+        this.#host.noKeys = !on;
+      },
+    });
     this.#shadow.append(this.#help);
     this.#help.showModal();
   }
@@ -254,7 +271,9 @@ export class View {
     const { answer } = this.#layout;
     const focused = answer.contains(this.#shadow.activeElement) && this.#shadow.activeElement;
     showAnswer(answer, this.words, item, {
-      shown: this.viewers.settings.shown, threshold: this.#host.doubtThreshold, figures: this.#figures,
+      shown: this.viewers.settings.shown,
+      threshold: this.#host.doubtThreshold,
+      figures: this.#figures,
       verdict: item?.result ? this.#session.verdict(item) : '',
       onshow: (id) => this.set({ shown: id, map: true }),
       onretry: () => item && this.#session.retry(item),
@@ -264,23 +283,32 @@ export class View {
       },
     });
     this.#showGuidance(item);
-    if (focused && !focused.isConnected) (focused instanceof HTMLInputElement && answer.querySelector(/** @type {'input'} */ (':checked')) || answer).focus();
+    if (focused && !focused.isConnected)
+      ((focused instanceof HTMLInputElement && answer.querySelector(/** @type {'input'} */ (':checked'))) || answer).focus();
   }
 
   /** Fetches what it takes to tell what to do now: after the start, which it would slow. */
   loadGuidance() {
-    import('./guidance.js').then(({ guidance }) => {
-      this.#guidance = guidance;
-      if (this.#layout) this.#showGuidance(this.#session.selected);
-    }, (error) => this.tellError(error));
+    import('./guidance.js').then(
+      ({ guidance }) => {
+        this.#guidance = guidance;
+        if (this.#layout) this.#showGuidance(this.#session.selected);
+      },
+      (error) => this.tellError(error),
+    );
   }
 
   /** Unfolded for one image; among many it would push the table out of sight. @param {Item | null} item */
   #showGuidance(item) {
-    const shown = item?.result && !this.#host.noGuidance && this.#guidance ? this.#guidance(this.words, this.#session.verdict(item), {
-      open: this.#guidanceOpen ?? this.#session.queue.items.length < 2,
-      ontoggle: (open) => { this.#guidanceOpen = open; },
-    }) : null;
+    const shown =
+      item?.result && !this.#host.noGuidance && this.#guidance
+        ? this.#guidance(this.words, this.#session.verdict(item), {
+            open: this.#guidanceOpen ?? this.#session.queue.items.length < 2,
+            ontoggle: (open) => {
+              this.#guidanceOpen = open;
+            },
+          })
+        : null;
     const { guidance, answer } = /** @type {Layout} */ (this.#layout);
     const held = guidance.contains(this.#shadow.activeElement);
     fill(guidance, shown);

@@ -71,7 +71,7 @@ function workerFailed(message = 'no details are known', cause) {
 export function openHere() {
   const host = quiet(import('./wasm.js').then(({ createHost }) => createHost()));
   /** @param {any} message */
-  const ask = async (message) => channel.receive({ id: message.id, ...await (await host)(message) });
+  const ask = async (message) => channel.receive({ id: message.id, ...(await (await host)(message)) });
   const channel = new Channel(
     (message) => ask(message).catch((cause) => channel.end(workerFailed(cause.message, cause))),
     () => {},

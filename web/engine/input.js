@@ -33,7 +33,9 @@ export const nameOf = (input) => (typeof input?.name === 'string' ? input.name :
  */
 export function readerOf(input, file, choice) {
   /** @param {import('./platform.js').EngineCode} code @param {string} message */
-  const refuse = (code, message) => { throw new CxrError(code, message, { file }); };
+  const refuse = (code, message) => {
+    throw new CxrError(code, message, { file });
+  };
   /** @param {number} length */
   const checkLength = (length) => length > maxFileBytes && refuse('image-file-size', 'The file is larger than 256 MiB.');
   /** @param {number} samples */

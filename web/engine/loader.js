@@ -19,20 +19,39 @@ import { absolute, abortedBy, asBytes, asError, checkHash, CxrError, kindOf, nod
  * @param {number[]} type
  * @param {number[]} body
  */
-const probe = (type, body) => new Uint8Array([
-  0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, // "\0asm", version 1
-  0x01, type.length + 1, 0x01, ...type, // one type
-  0x03, 0x02, 0x01, 0x00, // one function of it
-  0x0a, body.length + 4, 0x01, body.length + 2, 0x00, ...body, 0x0b, // its code: no locals, body, end
-]);
+const probe = (type, body) =>
+  new Uint8Array([
+    0x00,
+    0x61,
+    0x73,
+    0x6d,
+    0x01,
+    0x00,
+    0x00,
+    0x00, // "\0asm", version 1
+    0x01,
+    type.length + 1,
+    0x01,
+    ...type, // one type
+    0x03,
+    0x02,
+    0x01,
+    0x00, // one function of it
+    0x0a,
+    body.length + 4,
+    0x01,
+    body.length + 2,
+    0x00,
+    ...body,
+    0x0b, // its code: no locals, body, end
+  ]);
 
 export const probes = {
   // (func (param v128) (result v128) (i8x16.popcnt (local.get 0))): of the final SIMD proposal only
   simd: probe([0x60, 0x01, 0x7b, 0x01, 0x7b], [0x20, 0x00, 0xfd, 0x62]),
   // (func (param v128 v128 v128) (result v128)
   //   (i32x4.relaxed_dot_i8x16_i7x16_add_s (local.get 0) (local.get 1) (local.get 2)))
-  relaxed: probe([0x60, 0x03, 0x7b, 0x7b, 0x7b, 0x01, 0x7b],
-    [0x20, 0x00, 0x20, 0x01, 0x20, 0x02, 0xfd, 0x93, 0x02]),
+  relaxed: probe([0x60, 0x03, 0x7b, 0x7b, 0x7b, 0x01, 0x7b], [0x20, 0x00, 0x20, 0x01, 0x20, 0x02, 0xfd, 0x93, 0x02]),
 };
 
 /** @type {Record<Build, string>} */
@@ -84,7 +103,10 @@ export async function loadModule({ modules, sha256: digests }, { wasm, wasmUrl, 
   const response = wasm ? new Response(/** @type {ArrayBuffer} */ (wasm)) : await request(url, signal);
   const copy = response.clone();
   const [checked, compiled] = await Promise.allSettled([
-    copy.arrayBuffer().then(sha256).then((hash) => checkHash('The WebAssembly module', hash, expected)),
+    copy
+      .arrayBuffer()
+      .then(sha256)
+      .then((hash) => checkHash('The WebAssembly module', hash, expected)),
     compile(response),
   ]);
   if (signal?.aborted) throw abortedBy(signal);
@@ -152,11 +174,11 @@ async function readBody(response, onProgress) {
   // The length of a compressed transfer says nothing of the bytes that come out of it.
   const total = response.headers.has('content-encoding') ? 0 : Number(response.headers.get('content-length'));
   let loaded = 0;
-  for (const reader = response.body.getReader(); ;) {
+  for (const reader = response.body.getReader(); ; ) {
     const { done, value } = await reader.read();
     if (done) break;
     chunks.push(value);
-    onProgress({ loaded: loaded += value.length, total });
+    onProgress({ loaded: (loaded += value.length), total });
   }
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }

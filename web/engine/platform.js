@@ -33,7 +33,9 @@ export class CxrError extends Error {
  * @param {string} message the start of a sentence; the cause ends it
  */
 export function asError(cause, code, message) {
-  return cause instanceof CxrError ? cause : new CxrError(code, `${message}: ${String(cause?.message ?? cause).replace(/\.$/, '')}.`, { cause });
+  return cause instanceof CxrError
+    ? cause
+    : new CxrError(code, `${message}: ${String(cause?.message ?? cause).replace(/\.$/, '')}.`, { cause });
 }
 
 /** @param {AbortSignal|undefined} signal */
@@ -56,8 +58,8 @@ export function nodeBuiltin(name) {
  * @returns {URL}
  */
 export function absolute(url) {
-  const base = globalThis.document?.baseURI ?? globalThis.location?.href
-    ?? nodeBuiltin('url')?.pathToFileURL(`${nodeBuiltin('process').cwd()}/`);
+  const base =
+    globalThis.document?.baseURI ?? globalThis.location?.href ?? nodeBuiltin('url')?.pathToFileURL(`${nodeBuiltin('process').cwd()}/`);
   return new URL(url, base);
 }
 

@@ -101,7 +101,10 @@ export class Pool {
    */
   grow(count) {
     for (let n = Math.min(count, this.#size - this.#channels.size); n > 0; n--)
-      this.open().then(() => this.#pump(), (error) => this.#channels.size === 0 && this.#rejectQueue(error));
+      this.open().then(
+        () => this.#pump(),
+        (error) => this.#channels.size === 0 && this.#rejectQueue(error),
+      );
   }
 
   #pump() {
@@ -152,5 +155,5 @@ export class Pool {
 
 /** Reads the task's input, once. @param {Task} task */
 function messageOf(task) {
-  return task.message ??= quiet(task.read());
+  return (task.message ??= quiet(task.read()));
 }

@@ -150,8 +150,24 @@ export class Engine {
     const { pixels, width, height, bits = 16, signed = false, slope = 1, intercept = 0, window, invert = false, padding } = image;
     const at = this.#copyIn(asBytes(pixels), owned);
     const shape = windowShapes.indexOf(window && (window.shape ?? 'linear'));
-    this.#check(this.#wasm.classify_gray16(at, width, height, bits, Number(signed), slope, intercept, shape,
-      window?.centre ?? 0, window?.width ?? 0, Number(invert), Number(padding != null), padding ?? 0, maps));
+    this.#check(
+      this.#wasm.classify_gray16(
+        at,
+        width,
+        height,
+        bits,
+        Number(signed),
+        slope,
+        intercept,
+        shape,
+        window?.centre ?? 0,
+        window?.width ?? 0,
+        Number(invert),
+        Number(padding != null),
+        padding ?? 0,
+        maps,
+      ),
+    );
   }
 
   /**
@@ -302,10 +318,13 @@ function grayOf({ data, width, height }) {
   const pixels = new Uint16Array(width * height);
   let coloured = 0;
   for (let i = 0, at = 0; i < pixels.length; i++, at += 4) {
-    const r = data[at], g = data[at + 1], b = data[at + 2], alpha = data[at + 3];
+    const r = data[at],
+      g = data[at + 1],
+      b = data[at + 2],
+      alpha = data[at + 3];
     const spread = Math.max(r, g, b) - Math.min(r, g, b);
     if (spread * alpha >= 16 * 255) coloured++;
-    pixels[i] = 257 * ((((77 * r + 150 * g + 29 * b + 128) >> 8) * alpha + 127) / 255 | 0);
+    pixels[i] = 257 * (((((77 * r + 150 * g + 29 * b + 128) >> 8) * alpha + 127) / 255) | 0);
   }
   const window = /** @type {const} */ ({ shape: 'linear-exact', centre: 32767.5, width: 65535 });
   return { image: { pixels, width, height, window }, isColour: coloured > pixels.length >> 8 };

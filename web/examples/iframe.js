@@ -5,7 +5,9 @@ const answer = document.querySelector('#answer');
 const lens = await embed(document.querySelector('#lens'), 'https://lens.example/embed.html', { lang: 'en', theme: 'light' });
 
 // What the user drops into the frame comes as an event ...
-lens.addEventListener('cxr-result', ({ detail }) => { answer.textContent = `${detail.file}: ${detail.verdict}`; });
+lens.addEventListener('cxr-result', ({ detail }) => {
+  answer.textContent = `${detail.file}: ${detail.verdict}`;
+});
 // ... and what the portal gives it is answered by a promise.
 document.querySelector('input').addEventListener('change', async ({ target }) => {
   try {

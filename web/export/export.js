@@ -17,8 +17,22 @@
  */
 
 const CLASSES = ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity'];
-const COLUMNS = ['file', 'sha256', 'verdict', ...CLASSES, 'gate_score', 'gate_threshold', 'width', 'height', 'format',
-  'warnings', 'error', 'model', 'model_version', 'model_sha256'];
+const COLUMNS = [
+  'file',
+  'sha256',
+  'verdict',
+  ...CLASSES,
+  'gate_score',
+  'gate_threshold',
+  'width',
+  'height',
+  'format',
+  'warnings',
+  'error',
+  'model',
+  'model_version',
+  'model_sha256',
+];
 
 /**
  * Makes what was asked for and hands it to the user.
@@ -77,8 +91,14 @@ function row(item, choice) {
   if (result) {
     const { image, model, gate } = result;
     Object.assign(cells, image, {
-      sha256: choice.names ? result.sha256 : null, verdict: choice.verdict(item), warnings: result.warnings.join(' '),
-      gate_score: gate.score, gate_threshold: gate.threshold, model: model.id, model_version: model.version, model_sha256: model.sha256,
+      sha256: choice.names ? result.sha256 : null,
+      verdict: choice.verdict(item),
+      warnings: result.warnings.join(' '),
+      gate_score: gate.score,
+      gate_threshold: gate.threshold,
+      model: model.id,
+      model_version: model.version,
+      model_sha256: model.sha256,
     });
     for (const { id, probability } of result.classes) cells[id] = probability;
   }
@@ -91,7 +111,11 @@ function row(item, choice) {
  * @param {Choice} choice
  */
 export function toJson(items, choice) {
-  return `${JSON.stringify(finished(items).map((item) => record(item, choice)), plainArrays, 1)}\n`;
+  return `${JSON.stringify(
+    finished(items).map((item) => record(item, choice)),
+    plainArrays,
+    1,
+  )}\n`;
 }
 
 /** @param {Item} item @param {Choice} choice */
@@ -100,7 +124,9 @@ function record(item, choice) {
   if (!item.result) return { schema: 'cxrlens.result/1', file, error: item.error };
   const { result } = item;
   // The hash of a file, or its UIDs, are as good as its name to whoever holds the file.
-  const nameless = choice.names ? {} : { sha256: null, dicom: result.dicom && { ...result.dicom, studyUid: null, seriesUid: null, instanceUid: null } };
+  const nameless = choice.names
+    ? {}
+    : { sha256: null, dicom: result.dicom && { ...result.dicom, studyUid: null, seriesUid: null, instanceUid: null } };
   return { ...result, ...nameless, file, verdict: choice.verdict(item) };
 }
 

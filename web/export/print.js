@@ -59,8 +59,12 @@ export async function printReport(elementWords, items, choice) {
   }
   const frame = openFrame(words);
   const body = /** @type {Document} */ (frame.contentDocument).body;
-  body.append(...head(words, choice), ended.length > 1 || done.length === 0 ? overview(words, ended, choice) : '', ...pages,
-    done.length > MOST_PAGES ? h('p', {}, words.text('report.more', { n: done.length - MOST_PAGES })) : '');
+  body.append(
+    ...head(words, choice),
+    ended.length > 1 || done.length === 0 ? overview(words, ended, choice) : '',
+    ...pages,
+    done.length > MOST_PAGES ? h('p', {}, words.text('report.more', { n: done.length - MOST_PAGES })) : '',
+  );
   await Promise.all([...body.querySelectorAll('img')].map((image) => image.decode().catch(() => {})));
   printFrame(frame, urls);
 }
@@ -121,10 +125,24 @@ function outcomeOf(words, item, choice) {
 
 /** @param {Words} words @param {Item[]} items @param {Choice} choice */
 function overview(words, items, choice) {
-  return h('table', {},
+  return h(
+    'table',
+    {},
     h('thead', {}, h('tr', {}, ...['table.file', 'table.verdict', 'table.top'].map((key) => h('th', { scope: 'col' }, words.text(key))))),
-    h('tbody', {}, ...items.map((item) => h('tr', {}, h('td', {}, nameOf(item, choice)), h('td', {}, outcomeOf(words, item, choice)),
-      h('td', { class: 'number' }, figureOf(words, item, choice))))));
+    h(
+      'tbody',
+      {},
+      ...items.map((item) =>
+        h(
+          'tr',
+          {},
+          h('td', {}, nameOf(item, choice)),
+          h('td', {}, outcomeOf(words, item, choice)),
+          h('td', { class: 'number' }, figureOf(words, item, choice)),
+        ),
+      ),
+    ),
+  );
 }
 
 /**
@@ -138,23 +156,40 @@ function overview(words, items, choice) {
 async function page(words, item, choice, place, urls) {
   const result = /** @type {Result} */ (item.result);
   const verdict = choice.verdict(item);
-  const shown = isRefusal(verdict) ? null : result.classes.find(({ id }) => id === verdict)?.id ?? topClass(result).id;
-  return h('article', {},
+  const shown = isRefusal(verdict) ? null : (result.classes.find(({ id }) => id === verdict)?.id ?? topClass(result).id);
+  return h(
+    'article',
+    {},
     place.total > 1 && h('p', { class: 'muted' }, words.text('report.image', place)),
     h('h2', {}, nameOf(item, choice)),
     h('p', { class: 'verdict' }, words.verdict(verdict)),
     h('p', {}, words.text(`answer.says.${verdict}`)),
-    h('div', { class: 'pictures' }, ...await pictures(words, item, choice.cover(item), shown, urls)),
+    h('div', { class: 'pictures' }, ...(await pictures(words, item, choice.cover(item), shown, urls))),
     shown && figures(words, result),
     warningList(words, result, warningsOf(result, verdict)),
-    h('dl', {}, ...factsOf(words, item, result).filter(([key]) => choice.names || !['fact.file', 'fact.sha256'].includes(key))
-      .flatMap(([key, value]) => [h('dt', {}, words.text(key)), h('dd', {}, value)])));
+    h(
+      'dl',
+      {},
+      ...factsOf(words, item, result)
+        .filter(([key]) => choice.names || !['fact.file', 'fact.sha256'].includes(key))
+        .flatMap(([key, value]) => [h('dt', {}, words.text(key)), h('dd', {}, value)]),
+    ),
+  );
 }
 
 /** @param {Words} words @param {Result} result */
 function figures(words, result) {
-  return h('table', {}, h('tbody', {}, ...result.classes.map(({ id, probability }) => h('tr', {},
-    h('th', { scope: 'row' }, words.verdict(id)), h('td', { class: 'number' }, words.percent(probability))))));
+  return h(
+    'table',
+    {},
+    h(
+      'tbody',
+      {},
+      ...result.classes.map(({ id, probability }) =>
+        h('tr', {}, h('th', { scope: 'row' }, words.verdict(id)), h('td', { class: 'number' }, words.percent(probability))),
+      ),
+    ),
+  );
 }
 
 /** @param {Words} words @param {Result} result @param {string[]} names */

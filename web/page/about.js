@@ -24,7 +24,8 @@ export async function loadReport(url) {
 }
 
 /** @param {Words} words @param {Measured} measured */
-const interval = (words, { value, low, high }) => words.text('about.interval', { value: words.percent(value), low: words.percent(low), high: words.percent(high) });
+const interval = (words, { value, low, high }) =>
+  words.text('about.interval', { value: words.percent(value), low: words.percent(low), high: words.percent(high) });
 
 /**
  * Fills `node` with two tables: films of the sources that the model learned from, and films from elsewhere. Figures that
@@ -38,19 +39,32 @@ export function showReport(node, { same_data: sameData, test, gate, masks, exter
   const rows = [
     [words.text('about.accuracy'), interval(words, test.accuracy)],
     [words.text('about.reweighted'), interval(words, test.reweighted_accuracy)],
-    ...Object.entries(test.classes).map(([id, { f1 }]) => [words.text('about.f1', { name: words.text(`class.${id}`) }), interval(words, f1)]),
+    ...Object.entries(test.classes).map(([id, { f1 }]) => [
+      words.text('about.f1', { name: words.text(`class.${id}`) }),
+      interval(words, f1),
+    ]),
     [words.text('about.refused'), words.percent(gate.films_refused)],
     ...(LUNGS_REMOVED in masks ? [[words.text('about.lungs'), words.percent(masks[LUNGS_REMOVED].accuracy)]] : []),
   ];
-  const elsewhere = Object.entries(external).flatMap(([set, labels]) => Object.entries(labels)
-    .filter(([, row]) => row.recall !== undefined)
-    .map(([label, { images, recall }]) => [`${set}: ${label} (${words.integer.format(images)})`, words.percent(recall ?? 0)]));
-  fill(node, table(words.text('about.test', { n: test.films }), rows),
-    elsewhere.length > 0 && table(words.text('about.elsewhere'), elsewhere), h('p', {}, words.text('about.flatter')));
+  const elsewhere = Object.entries(external).flatMap(([set, labels]) =>
+    Object.entries(labels)
+      .filter(([, row]) => row.recall !== undefined)
+      .map(([label, { images, recall }]) => [`${set}: ${label} (${words.integer.format(images)})`, words.percent(recall ?? 0)]),
+  );
+  fill(
+    node,
+    table(words.text('about.test', { n: test.films }), rows),
+    elsewhere.length > 0 && table(words.text('about.elsewhere'), elsewhere),
+    h('p', {}, words.text('about.flatter')),
+  );
 }
 
 /** @param {string} caption @param {string[][]} rows */
 function table(caption, rows) {
-  return h('table', {}, h('caption', {}, caption),
-    h('tbody', {}, ...rows.map(([name, value]) => h('tr', {}, h('th', { scope: 'row' }, name), h('td', {}, value)))));
+  return h(
+    'table',
+    {},
+    h('caption', {}, caption),
+    h('tbody', {}, ...rows.map(([name, value]) => h('tr', {}, h('th', { scope: 'row' }, name), h('td', {}, value)))),
+  );
 }

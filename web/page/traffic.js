@@ -18,7 +18,9 @@ export function countTraffic(onchange) {
   const traffic = { requests: [], blocked: [] };
   const from = performance.now();
   const observer = new PerformanceObserver((list) => {
-    const sent = list.getEntries().filter((entry) => entry.startTime >= from && leftDevice(/** @type {PerformanceResourceTiming} */ (entry)));
+    const sent = list
+      .getEntries()
+      .filter((entry) => entry.startTime >= from && leftDevice(/** @type {PerformanceResourceTiming} */ (entry)));
     if (sent.length === 0) return;
     traffic.requests.push(...sent.map(({ name }) => name));
     onchange(traffic);
@@ -33,7 +35,7 @@ export function countTraffic(onchange) {
   /** @type {Map<string, string[]>} */
   const byPolicy = new Map();
   document.addEventListener('securitypolicyviolation', ({ originalPolicy, blockedURI }) => {
-    byPolicy.set(originalPolicy, [...byPolicy.get(originalPolicy) ?? [], blockedURI]);
+    byPolicy.set(originalPolicy, [...(byPolicy.get(originalPolicy) ?? []), blockedURI]);
     traffic.blocked = [...byPolicy.values()].reduce((most, each) => (each.length > most.length ? each : most));
     onchange(traffic);
   });

@@ -66,7 +66,10 @@ const NEW_TYPES = /** @type {const} */ (['.wasm', '.webmanifest']);
 /** How kinds of hosts write headers. @type {Record<string, (headers: [string, string][]) => string[]>} */
 const HOSTS = {
   netlify: (headers) => ['/*', ...headers.map(([name, value]) => `  ${name}: ${value}`)],
-  apache: (headers) => [...NEW_TYPES.map((end) => `AddType ${TYPES[end]} ${end}`), ...headers.map(([name, value]) => `Header always set ${name} "${value}"`)],
+  apache: (headers) => [
+    ...NEW_TYPES.map((end) => `AddType ${TYPES[end]} ${end}`),
+    ...headers.map(([name, value]) => `Header always set ${name} "${value}"`),
+  ],
   nginx: (headers) => [
     ...NEW_TYPES.map((end) => `location ~ \\${end}$ { types { } default_type ${TYPES[end]}; }`),
     ...headers.map(([name, value]) => `add_header ${name} "${value}" always;`),
@@ -160,9 +163,7 @@ function chooseEncoding(file, accepted) {
 async function encode(entry, encoding) {
   const done = entry.bodies.get(encoding);
   if (done) return done;
-  const body = await encoders[/** @type {'br' | 'gzip'} */ (encoding)](
-    /** @type {Buffer} */ (entry.bodies.get('identity')),
-  );
+  const body = await encoders[/** @type {'br' | 'gzip'} */ (encoding)](/** @type {Buffer} */ (entry.bodies.get('identity')));
   entry.bodies.set(encoding, body);
   return body;
 }
@@ -199,7 +200,11 @@ export async function createStaticServer(root, { frameAncestors = "'self'" } = {
     response.setHeader('Cache-Control', 'no-cache');
     response.setHeader('ETag', etag);
     response.setHeader('Vary', 'Accept-Encoding');
-    if (String(request.headers['if-none-match'] ?? '').split(/\s*,\s*/).includes(etag)) {
+    if (
+      String(request.headers['if-none-match'] ?? '')
+        .split(/\s*,\s*/)
+        .includes(etag)
+    ) {
       response.writeHead(304).end();
       return;
     }

@@ -38,8 +38,7 @@ export function startOfDicom(bytes) {
 export const looksLikeDicom = (bytes) => startOfDicom(bytes) >= 0;
 
 /** @param {Uint8Array} bytes @param {number} at */
-const hasMagic = (bytes, at) =>
-  bytes[at] === 0x44 && bytes[at + 1] === 0x49 && bytes[at + 2] === 0x43 && bytes[at + 3] === 0x4d;
+const hasMagic = (bytes, at) => bytes[at] === 0x44 && bytes[at + 1] === 0x49 && bytes[at + 2] === 0x43 && bytes[at + 3] === 0x4d;
 
 /** @param {Uint8Array} bytes @param {number} at */
 export function isVr(bytes, at) {
@@ -84,8 +83,7 @@ function endOfElement(bytes, view, at, encoding) {
   let header = 8;
   if (encoding === 'implicit-little') length = view.getUint32(at + 4, true);
   else if (!isVr(bytes, at + 4)) return bytes.length;
-  else if (!/O.|SQ|SV|U[CNRTV]/.test(String.fromCharCode(bytes[at + 4], bytes[at + 5])))
-    length = view.getUint16(at + 6, little);
+  else if (!/O.|SQ|SV|U[CNRTV]/.test(String.fromCharCode(bytes[at + 4], bytes[at + 5]))) length = view.getUint16(at + 6, little);
   else if (at + 12 > bytes.length) return bytes.length;
   else [length, header] = [view.getUint32(at + 8, little), 12];
   return length === 0xffffffff ? -1 : at + header + length;

@@ -94,9 +94,18 @@ export function icon(name) {
  */
 export function button(label, onclick, options = {}) {
   const tip = options.key ? `${options.title ?? label} (${options.key})` : options.title;
-  return h('button', {
-    type: 'button', class: options.class ?? '', part: options.part ?? 'button', onclick,
-    'aria-label': options.bare ? label : null, title: tip ?? (options.bare ? label : null),
-    'aria-keyshortcuts': options.key ?? null,
-  }, options.icon && icon(options.icon), !options.bare && h('span', {}, label));
+  return h(
+    'button',
+    {
+      type: 'button',
+      class: options.class ?? '',
+      part: options.part ?? 'button',
+      onclick,
+      'aria-label': options.bare ? label : null,
+      title: tip ?? (options.bare ? label : null),
+      'aria-keyshortcuts': options.key ?? null,
+    },
+    options.icon && icon(options.icon),
+    !options.bare && h('span', {}, label),
+  );
 }

@@ -31,10 +31,11 @@ export function enlarge({ width, height, values }, side) {
  */
 function taps(from, to) {
   return Array.from({ length: to }, (_, place) => {
-    const centre = (place + 0.5) * from / to - 0.5;
+    const centre = ((place + 0.5) * from) / to - 0.5;
     const first = Math.floor(centre) - 1;
     return [0, 1, 2, 3].map((k) => ({
-      index: Math.min(Math.max(first + k, 0), from - 1), weight: cubic(Math.abs(centre - first - k)),
+      index: Math.min(Math.max(first + k, 0), from - 1),
+      weight: cubic(Math.abs(centre - first - k)),
     }));
   });
 }

@@ -64,8 +64,11 @@ export function borderShare(grid) {
 function dicomFacts(words, { dicom }) {
   if (!dicom) return [];
   const { window, spacing } = dicom;
-  const shape = window?.centre === null ? window.explanation : window
-    && words.text('fact.window.value', { centre: String(window.centre), width: String(window.width), shape: window.shape ?? '' });
+  const shape =
+    window?.centre === null
+      ? window.explanation
+      : window &&
+        words.text('fact.window.value', { centre: String(window.centre), width: String(window.width), shape: window.shape ?? '' });
   return [
     ['fact.dicom', [dicom.modality, dicom.bodyPart, dicom.viewPosition, dicom.laterality].filter(Boolean).join(', ')],
     ['fact.syntax', dicom.transferSyntax.name],
@@ -89,9 +92,14 @@ export function factsOf(words, item, result) {
     ['fact.sha256', result.sha256],
     ...dicomFacts(words, result),
     ['fact.gate', words.text('fact.gate.value', { score: words.percent(gate.score, 3), threshold: words.percent(gate.threshold, 3) })],
-    ['fact.time', words.text('fact.time.value', {
-      decode: words.duration(timings.decode_ms), preprocess: words.duration(timings.preprocess_ms), network: words.duration(timings.network_ms),
-    })],
+    [
+      'fact.time',
+      words.text('fact.time.value', {
+        decode: words.duration(timings.decode_ms),
+        preprocess: words.duration(timings.preprocess_ms),
+        network: words.duration(timings.network_ms),
+      }),
+    ],
     ['fact.model', `${model.id} ${model.version}`],
     ['fact.weights', model.sha256],
   ];

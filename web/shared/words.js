@@ -33,10 +33,18 @@ export async function loadStrings(language) {
 
 /** Errors that mean the same to a reader. @type {Record<string, string>} */
 const ERROR_GROUPS = {
-  integrity: 'model', unsupported: 'wasm', unreadable: 'image-read', disposed: 'worker-failed',
-  'dicom-modality': 'dicom-refused', 'dicom-body-part': 'dicom-refused', 'dicom-view': 'dicom-refused',
-  'dicom-truncated': 'image-corrupt', 'dicom-corrupt': 'image-corrupt', 'dicom-syntax': 'dicom-unsupported',
-  'dicom-format': 'image-format', 'dicom-codec': 'network',
+  integrity: 'model',
+  unsupported: 'wasm',
+  unreadable: 'image-read',
+  disposed: 'worker-failed',
+  'dicom-modality': 'dicom-refused',
+  'dicom-body-part': 'dicom-refused',
+  'dicom-view': 'dicom-refused',
+  'dicom-truncated': 'image-corrupt',
+  'dicom-corrupt': 'image-corrupt',
+  'dicom-syntax': 'dicom-unsupported',
+  'dicom-format': 'image-format',
+  'dicom-codec': 'network',
 };
 
 /** Looks up strings and formats numbers for one language. */
@@ -61,12 +69,12 @@ export class Words {
 
   /** @returns {Intl.PluralRules} */
   get plural() {
-    return this.#plural ??= new Intl.PluralRules(this.language);
+    return (this.#plural ??= new Intl.PluralRules(this.language));
   }
 
   /** @returns {Intl.NumberFormat} of whole numbers */
   get integer() {
-    return this.#integer ??= new Intl.NumberFormat(this.language);
+    return (this.#integer ??= new Intl.NumberFormat(this.language));
   }
 
   /**
@@ -80,7 +88,7 @@ export class Words {
     const text = form || this.strings[key] || this.strings[`${key}.other`] || key;
     return text.replace(/\{(\w+)\}/g, (whole, name) => {
       const value = values[name];
-      return typeof value === 'number' ? this.integer.format(value) : value ?? whole;
+      return typeof value === 'number' ? this.integer.format(value) : (value ?? whole);
     });
   }
 
@@ -97,7 +105,9 @@ export class Words {
     const least = 10 ** (-2 - decimals);
     const shown = share >= 1 - least / 2 && share < 1 ? 1 - least : share < least / 2 && share > 0 ? least : share;
     return new Intl.NumberFormat(this.language, {
-      style: 'percent', minimumFractionDigits: decimals, maximumFractionDigits: decimals,
+      style: 'percent',
+      minimumFractionDigits: decimals,
+      maximumFractionDigits: decimals,
     }).format(shown);
   }
 
@@ -108,7 +118,8 @@ export class Words {
    */
   number(value, decimals) {
     return new Intl.NumberFormat(this.language, {
-      minimumFractionDigits: decimals, maximumFractionDigits: decimals,
+      minimumFractionDigits: decimals,
+      maximumFractionDigits: decimals,
     }).format(value);
   }
 
@@ -126,7 +137,7 @@ export class Words {
 
   /** What to tell about an error. @param {{ code: string, message: string }} error */
   error({ code, message }) {
-    const group = code.startsWith('model-') ? 'model' : ERROR_GROUPS[code] ?? code;
+    const group = code.startsWith('model-') ? 'model' : (ERROR_GROUPS[code] ?? code);
     return this.text(this.has(`error.${group}`) ? `error.${group}` : 'error.other', { message });
   }
 }

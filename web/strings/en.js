@@ -56,10 +56,14 @@ export default {
   'answer.like': 'Looks most like',
   'answer.says.normal': 'Of the four groups the model knows, this film is most like those labelled normal.',
   'answer.says.covid-19': 'Of the four groups the model knows, this film is most like those labelled COVID-19.',
-  'answer.says.viral-pneumonia': 'Of the four groups the model knows, this film is most like those labelled viral pneumonia. It learned them from children’s films only.',
-  'answer.says.lung-opacity': 'Of the four groups the model knows, this film is most like those labelled lung opacity: shadows with many possible causes.',
-  'answer.says.uncertain': 'The film fits more than one group, or none of them well. The figures below do not favour one answer enough to name it.',
-  'answer.says.not-a-chest-x-ray': 'This does not look like an upright, frontal chest X-ray, so the model gives no answer. It may be another kind of picture, another view, or turned.',
+  'answer.says.viral-pneumonia':
+    'Of the four groups the model knows, this film is most like those labelled viral pneumonia. It learned them from children’s films only.',
+  'answer.says.lung-opacity':
+    'Of the four groups the model knows, this film is most like those labelled lung opacity: shadows with many possible causes.',
+  'answer.says.uncertain':
+    'The film fits more than one group, or none of them well. The figures below do not favour one answer enough to name it.',
+  'answer.says.not-a-chest-x-ray':
+    'This does not look like an upright, frontal chest X-ray, so the model gives no answer. It may be another kind of picture, another view, or turned.',
   'answer.classes': 'Probability of each group',
   'answer.classes.hint': 'Choose a group to see its map.',
   'answer.anyway': 'Show the figures anyway',
@@ -102,7 +106,8 @@ export default {
   'warn.dicom-body-part': 'Body part {tag} is “{value}”: this may not be a whole chest.',
   'warn.dicom-view': 'View {tag} is “{value}”: this may not be an upright frontal view.',
   'warn.dicom-processing': 'Presentation intent {tag} is “{value}”: raw detector data look unlike the films that the model knows.',
-  'warn.dicom-polarity': 'Presentation LUT shape {tag} is “{value}” and contradicts the photometric interpretation (0028,0004): this may be a negative.',
+  'warn.dicom-polarity':
+    'Presentation LUT shape {tag} is “{value}” and contradicts the photometric interpretation (0028,0004): this may be a negative.',
   'warn.dicom-window': 'The file names no window {tag}: the whole range of its values was taken.',
   'warn.dicom-frames': 'The file has {value} frames {tag}: only the chosen one was read.',
   'warn.dicom-burned-in': 'Text on the picture {tag} is said to name the patient: mind where you show or print it.',
@@ -168,7 +173,8 @@ export default {
   'export.note': 'Exports hold no image and, unless they say so, nothing of the patient but the file name. Reports show the image.',
 
   'error.image-empty': 'The file is empty. Copy it again from where it came from.',
-  'error.image-format': 'Not an image this reader knows. It reads PNG, JPEG and DICOM, told by their content: export the film as one of them.',
+  'error.image-format':
+    'Not an image this reader knows. It reads PNG, JPEG and DICOM, told by their content: export the film as one of them.',
   'error.image-corrupt': 'The image is damaged or cut off. Copy or export it again.',
   'error.image-unsupported': 'A rare kind of JPEG or PNG. Save it as an ordinary one.',
   'error.dicom-refused': 'By its own data this is no frontal chest X-ray, so it was not read. {message}',

@@ -3,7 +3,8 @@ export default {
   'page.title': 'CXR Lens: read a chest X-ray on your own device',
   'page.skip': 'Skip to the classifier',
   'page.headline': 'A second look at a chest X‑ray, on your own device',
-  'page.lead': 'Drop a film and see which of four groups it resembles, how sure the model is, and what its answer rests on. Nothing is uploaded.',
+  'page.lead':
+    'Drop a film and see which of four groups it resembles, how sure the model is, and what its answer rests on. Nothing is uploaded.',
   'page.language': 'Language',
   'page.theme': 'Appearance',
   'page.theme.auto': 'System',
@@ -12,7 +13,8 @@ export default {
   'page.sent.zero': '0 bytes sent',
   'page.sent.some.one': '{n} network request',
   'page.sent.some.other': '{n} network requests',
-  'page.sent.how': 'Counted since your first image: every request this page makes is listed by the browser and, once the page is stored for offline use, by its service worker. A security policy also forbids it to contact any other site. You can check: disconnect from the network and go on.',
+  'page.sent.how':
+    'Counted since your first image: every request this page makes is listed by the browser and, once the page is stored for offline use, by its service worker. A security policy also forbids it to contact any other site. You can check: disconnect from the network and go on.',
   'page.sent.none': 'No request since your first image.',
   'page.sent.blocked.one': '{n} attempt to contact another site was blocked.',
   'page.sent.blocked.other': '{n} attempts to contact other sites were blocked.',
@@ -24,9 +26,11 @@ export default {
   'page.update.wait': 'It can start when the reading is finished.',
   'page.install': 'Install',
   'page.about': 'About the model',
-  'page.about.text': 'A small neural network trained on public, de-identified films, run by a C engine in WebAssembly. It was measured on films from the same sources it learned from; on films from other hospitals it is less accurate. Age, sex and origin of the people are mostly unknown, and the viral pneumonia films are all of children, so it may partly recognise age.',
+  'page.about.text':
+    'A small neural network trained on public, de-identified films, run by a C engine in WebAssembly. It was measured on films from the same sources it learned from; on films from other hospitals it is less accurate. Age, sex and origin of the people are mostly unknown, and the viral pneumonia films are all of children, so it may partly recognise age.',
   'page.keep': 'Keep this session',
-  'page.keep.how': 'Images are forgotten when this page is closed. If you want, they are kept in this browser, on this device only, so that the page opens with them again. Do not do this on a device that others use.',
+  'page.keep.how':
+    'Images are forgotten when this page is closed. If you want, they are kept in this browser, on this device only, so that the page opens with them again. Do not do this on a device that others use.',
   'page.keep.on': 'Keep my images on this device',
   'page.keep.wipe': 'Wipe what was kept',
   'page.keep.count.one': '{n} image is kept on this device.',
@@ -44,7 +48,10 @@ export default {
   'about.lungs': 'Right class with the lungs covered: what it reads off the source',
   'about.interval': '{value} ({low} to {high})',
   'about.elsewhere': 'Right class on films from elsewhere, by their own labels',
-  'about.flatter': 'Brackets are 95% intervals. The first table flatters: each class comes from other hospitals and ages, and part of the answer is the source, not the lung.',
-  'about.seen': 'The model was measured on films of which some may be among those that it, or the model it grew from, learned from. Such figures flatter, so they are not shown.',
-  'page.notice': 'For research and education. Not a medical device: its answers can be wrong, and are never a basis for a decision about anyone’s care.',
+  'about.flatter':
+    'Brackets are 95% intervals. The first table flatters: each class comes from other hospitals and ages, and part of the answer is the source, not the lung.',
+  'about.seen':
+    'The model was measured on films of which some may be among those that it, or the model it grew from, learned from. Such figures flatter, so they are not shown.',
+  'page.notice':
+    'For research and education. Not a medical device: its answers can be wrong, and are never a basis for a decision about anyone’s care.',
 };

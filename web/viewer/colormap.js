@@ -23,8 +23,8 @@ const STRIPE = 12;
  * @returns {[number, number, number]} 0..255
  */
 function oklch(lightness, chroma, hue) {
-  const a = chroma * Math.cos(hue * Math.PI / 180);
-  const b = chroma * Math.sin(hue * Math.PI / 180);
+  const a = chroma * Math.cos((hue * Math.PI) / 180);
+  const b = chroma * Math.sin((hue * Math.PI) / 180);
   const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
   const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
   const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
@@ -72,7 +72,7 @@ export function paintMap(grid, most) {
   const values = enlarge(grid, MAP_SIDE);
   for (let i = 0; i < values.length; i++) {
     const share = Math.min(Math.max(values[i] / most, -1), 1);
-    const striped = share < 0 && (i % MAP_SIDE + Math.floor(i / MAP_SIDE)) % STRIPE < STRIPE / 2;
+    const striped = share < 0 && ((i % MAP_SIDE) + Math.floor(i / MAP_SIDE)) % STRIPE < STRIPE / 2;
     const colour = COLOURS[Math.round(255 * share) + 255];
     image.data.set(colour, 4 * i);
     if (striped) image.data[4 * i + 3] = colour[3] * 0.45;

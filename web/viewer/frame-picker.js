@@ -21,17 +21,39 @@ export function showChoice(panel, words, film, onchoose) {
   const { frames = 1, frame = 0, windows = [], window = 0 } = film?.offer ?? {};
   const focused = /** @type {HTMLInputElement | null} */ (panel.querySelector(':focus'))?.name;
   panel.hidden = frames < 2 && windows.length < 2;
-  fill(panel,
-    frames > 1 && h('label', {}, words.text('view.frame'), ' ', frameInput(frames, frame, (chosen) => onchoose({ frame: chosen })),
-      ' ', words.text('view.frame.of', { n: frames })),
-    windows.length > 1 && h('label', {}, words.text('view.voi'), ' ', windowInput(words, windows, window, (chosen) => onchoose({ frame, window: chosen }))));
+  fill(
+    panel,
+    frames > 1 &&
+      h(
+        'label',
+        {},
+        words.text('view.frame'),
+        ' ',
+        frameInput(frames, frame, (chosen) => onchoose({ frame: chosen })),
+        ' ',
+        words.text('view.frame.of', { n: frames }),
+      ),
+    windows.length > 1 &&
+      h(
+        'label',
+        {},
+        words.text('view.voi'),
+        ' ',
+        windowInput(words, windows, window, (chosen) => onchoose({ frame, window: chosen })),
+      ),
+  );
   if (focused) /** @type {HTMLElement | null} */ (panel.querySelector(`[name=${focused}]`))?.focus();
 }
 
 /** @param {number} frames @param {number} frame @param {(frame: number) => void} onchange */
 function frameInput(frames, frame, onchange) {
   const input = h('input', {
-    type: 'number', name: 'frame', min: 1, max: frames, value: frame + 1, onchange: () => {
+    type: 'number',
+    name: 'frame',
+    min: 1,
+    max: frames,
+    value: frame + 1,
+    onchange: () => {
       const wanted = Math.min(Math.max(Math.round(input.valueAsNumber || 1), 1), frames);
       input.value = String(wanted);
       if (wanted !== frame + 1) onchange(wanted - 1);
@@ -42,7 +64,10 @@ function frameInput(frames, frame, onchange) {
 
 /** @param {Words} words @param {readonly (string | null)[]} windows their names @param {number} window @param {(window: number) => void} onchange */
 function windowInput(words, windows, window, onchange) {
-  const select = h('select', { name: 'voi', onchange: () => onchange(select.selectedIndex) },
-    ...windows.map((name, i) => h('option', { selected: i === window }, name ?? words.text('view.voi.n', { n: i + 1 }))));
+  const select = h(
+    'select',
+    { name: 'voi', onchange: () => onchange(select.selectedIndex) },
+    ...windows.map((name, i) => h('option', { selected: i === window }, name ?? words.text('view.voi.n', { n: i + 1 }))),
+  );
   return select;
 }

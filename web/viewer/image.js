@@ -75,7 +75,10 @@ async function dicomFilm(blob, { frame = 0, window = 0 } = {}) {
   while (Math.max(level.width, level.height) > MAX_SIDE) level = halved(level);
   const { spacing } = dicom.about;
   return new Film(level, {
-    frames: dicom.frames, frame, windows: dicom.windowsOf(frame).map(({ explanation }) => explanation), window,
+    frames: dicom.frames,
+    frame,
+    windows: dicom.windowsOf(frame).map(({ explanation }) => explanation),
+    window,
     size: spacing && { width: spacing.column * shown.width, at: spacing.at },
   });
 }

@@ -63,7 +63,7 @@ function groundOf({ width, height, gray }) {
   const counts = new Uint32Array(PARTS * PARTS);
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++, at++) {
-      const part = Math.floor(y * PARTS / height) * PARTS + Math.floor(x * PARTS / width);
+      const part = Math.floor((y * PARTS) / height) * PARTS + Math.floor((x * PARTS) / width);
       values[part] += gray[at];
       counts[part] += 1;
     }
@@ -81,13 +81,13 @@ function groundOf({ width, height, gray }) {
 function covered({ width, height, gray }, ground, column, row) {
   const pixels = Uint16Array.from(gray);
   const span = (/** @type {number} */ part, /** @type {number} */ length) =>
-    [part - 0.5, part + 1.5].map((at) => Math.min(Math.max(Math.round(at * length / PARTS), 0), length));
+    [part - 0.5, part + 1.5].map((at) => Math.min(Math.max(Math.round((at * length) / PARTS), 0), length));
   const [left, right] = span(column, width);
   const [top, bottom] = span(row, height);
   for (let y = top; y < bottom; y++) {
-    const line = Math.floor(y * GROUND / height) * GROUND;
+    const line = Math.floor((y * GROUND) / height) * GROUND;
     for (let x = left; x < right; x++) {
-      pixels[y * width + x] = Math.min(Math.max(Math.round(ground[line + Math.floor(x * GROUND / width)]), 0), 255);
+      pixels[y * width + x] = Math.min(Math.max(Math.round(ground[line + Math.floor((x * GROUND) / width)]), 0), 255);
     }
   }
   return pixels;

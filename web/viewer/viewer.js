@@ -75,22 +75,42 @@ export class Viewer {
     /** Of the first film whose size is known. @type {import('./ruler.js').Ruler | null} */
     this.ruler = null;
     this.choice = h('div', { class: 'tools choice', part: 'choice', hidden: true });
-    this.stage = h('div', {
-      class: 'stage', part: 'stage', tabindex: '0', role: 'group',
-      'aria-label': words.text('view.label'), 'aria-description': words.text('view.keys'),
-      onpointerdown: (/** @type {PointerEvent} */ e) => this.#down(e),
-      onpointermove: (/** @type {PointerEvent} */ e) => this.#move(e),
-      onpointerup: (/** @type {PointerEvent} */ e) => this.#up(e),
-      onpointercancel: (/** @type {PointerEvent} */ e) => this.#up(e),
-      ondblclick: () => this.reset(),
-      onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
-      oncontextmenu: (/** @type {Event} */ e) => e.preventDefault(),
-    }, this.sheet, this.message, this.readout);
+    this.stage = h(
+      'div',
+      {
+        class: 'stage',
+        part: 'stage',
+        tabindex: '0',
+        role: 'group',
+        'aria-label': words.text('view.label'),
+        'aria-description': words.text('view.keys'),
+        onpointerdown: (/** @type {PointerEvent} */ e) => this.#down(e),
+        onpointermove: (/** @type {PointerEvent} */ e) => this.#move(e),
+        onpointerup: (/** @type {PointerEvent} */ e) => this.#up(e),
+        onpointercancel: (/** @type {PointerEvent} */ e) => this.#up(e),
+        ondblclick: () => this.reset(),
+        onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
+        oncontextmenu: (/** @type {Event} */ e) => e.preventDefault(),
+      },
+      this.sheet,
+      this.message,
+      this.readout,
+    );
     this.stage.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
     this.mapButton = button(words.text('view.map'), () => this.#set({ map: !settings.map }), { icon: 'map', key: 'M', class: 'toggle' });
-    this.coverButton = button(words.text('view.cover'), () => this.#set({ cover: !settings.cover, map: true }), { icon: 'cover', key: 'C', class: 'toggle' });
+    this.coverButton = button(words.text('view.cover'), () => this.#set({ cover: !settings.cover, map: true }), {
+      icon: 'cover',
+      key: 'C',
+      class: 'toggle',
+    });
     this.opacity = h('input', {
-      type: 'range', min: '0.1', max: '1', step: '0.05', class: 'opacity', 'aria-label': words.text('view.opacity'), title: words.text('view.opacity'),
+      type: 'range',
+      min: '0.1',
+      max: '1',
+      step: '0.05',
+      class: 'opacity',
+      'aria-label': words.text('view.opacity'),
+      title: words.text('view.opacity'),
       oninput: () => this.#set({ opacity: Number(this.opacity.value), map: true }),
     });
     this.windowButton = this.#tool('view.window', 'contrast', () => this.#set({ drag: settings.drag === 'pan' ? 'window' : 'pan' }));
@@ -102,8 +122,14 @@ export class Viewer {
     this.high = h('span', {});
     this.note = h('span', { class: 'legend-line' });
     this.legend = h('div', { class: 'legend', part: 'legend' }, this.legendTitle, this.low, this.scale, this.high, this.note);
-    this.root = h('section', { class: 'viewer', part: 'viewer', 'aria-label': words.text('view.label') },
-      this.stage, this.choice, this.tools, this.legend);
+    this.root = h(
+      'section',
+      { class: 'viewer', part: 'viewer', 'aria-label': words.text('view.label') },
+      this.stage,
+      this.choice,
+      this.tools,
+      this.legend,
+    );
     this.resizes = new ResizeObserver(() => this.#fit());
     this.resizes.observe(this.stage);
   }
@@ -252,12 +278,20 @@ export class Viewer {
 
   #toolbar() {
     const full = document.fullscreenEnabled && this.#tool('view.full', 'full', () => this.full(), 'F');
-    return h('div', { class: 'tools', role: 'toolbar', 'aria-label': this.words.text('view.label') },
-      this.mapButton, this.coverButton, this.opacity, h('span', { class: 'gap' }),
+    return h(
+      'div',
+      { class: 'tools', role: 'toolbar', 'aria-label': this.words.text('view.label') },
+      this.mapButton,
+      this.coverButton,
+      this.opacity,
+      h('span', { class: 'gap' }),
       this.#tool('view.zoom-out', 'minus', () => this.zoom(1 / STEP.zoom), '-'),
       this.#tool('view.zoom-in', 'plus', () => this.zoom(STEP.zoom), '+'),
-      this.windowButton, this.invertButton,
-      this.#tool('view.reset', 'reset', () => this.reset(), '0'), full);
+      this.windowButton,
+      this.invertButton,
+      this.#tool('view.reset', 'reset', () => this.reset(), '0'),
+      full,
+    );
   }
 
   /**
@@ -367,7 +401,9 @@ export class Viewer {
     this.readout.value = this.words.text('view.window.now', { width: Math.round(width), centre: Math.round(centre) });
     this.readout.hidden = false;
     clearTimeout(this.#readoutTimer);
-    this.#readoutTimer = window.setTimeout(() => { this.readout.hidden = true; }, 1500);
+    this.#readoutTimer = window.setTimeout(() => {
+      this.readout.hidden = true;
+    }, 1500);
   }
 
   // Input
@@ -404,9 +440,11 @@ export class Viewer {
   #pinch(before, after, still) {
     const span = (/** @type {PointerEvent} */ e) => Math.hypot(e.clientX - still.clientX, e.clientY - still.clientY) || 1;
     const box = this.stage.getBoundingClientRect();
-    this.#zoomAt(span(after) / span(before),
+    this.#zoomAt(
+      span(after) / span(before),
       (after.clientX + still.clientX) / 2 - box.left - box.width / 2,
-      (after.clientY + still.clientY) / 2 - box.top - box.height / 2);
+      (after.clientY + still.clientY) / 2 - box.top - box.height / 2,
+    );
   }
 
   /** @param {WheelEvent} event */
@@ -416,8 +454,11 @@ export class Viewer {
     if (!ours || !this.#scene?.film) return;
     event.preventDefault();
     const box = this.stage.getBoundingClientRect();
-    this.#zoomAt(Math.exp(-Math.sign(event.deltaY) * Math.min(Math.abs(event.deltaY), 100) / 400),
-      event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2);
+    this.#zoomAt(
+      Math.exp((-Math.sign(event.deltaY) * Math.min(Math.abs(event.deltaY), 100)) / 400),
+      event.clientX - box.left - box.width / 2,
+      event.clientY - box.top - box.height / 2,
+    );
   }
 
   /** Arrow keys on the film itself; the letters are the element's. @param {KeyboardEvent} event */

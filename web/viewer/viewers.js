@@ -123,8 +123,11 @@ export class Scenes {
     const { result } = item;
     const rotated = result?.warnings.includes('rotated');
     return {
-      name: item.name, film, failed: item.state === 'failed', inverted: result?.warnings.includes('inverted'),
-      heatmap: rotated || !film || this.#hooks.folded(item) ? null : result?.heatmap ?? null,
+      name: item.name,
+      film,
+      failed: item.state === 'failed',
+      inverted: result?.warnings.includes('inverted'),
+      heatmap: rotated || !film || this.#hooks.folded(item) ? null : (result?.heatmap ?? null),
       cover: this.cover(item),
       noMap: rotated ? this.#words.text('view.no-map') : undefined,
       onchoose: (choice) => {
@@ -174,15 +177,23 @@ export class Scenes {
   /** The same as long as its viewer is: put in anew it would lose the focus, or the full screen. @param {HTMLElement} viewer */
   #secondPane(viewer) {
     if (this.#pane?.lastChild !== viewer) {
-      this.#pane = h('div', { class: 'second' }, h('select', {
-        'aria-label': this.#words.text('view.compare.with'),
-        onfocus: () => this.#secondPane(viewer), // images may have got their answers
-        onchange: () => this.#hooks.oncompare(this.#hooks.items().find(({ id }) => String(id) === select.value) ?? null),
-      }), viewer);
+      this.#pane = h(
+        'div',
+        { class: 'second' },
+        h('select', {
+          'aria-label': this.#words.text('view.compare.with'),
+          onfocus: () => this.#secondPane(viewer), // images may have got their answers
+          onchange: () => this.#hooks.oncompare(this.#hooks.items().find(({ id }) => String(id) === select.value) ?? null),
+        }),
+        viewer,
+      );
     }
     const select = /** @type {HTMLSelectElement} */ (this.#pane.firstChild);
     const [first, second] = this.#items;
-    fill(select, ...this.#hooks.items().map((item) => item !== first && h('option', { value: String(item.id) }, this.#hooks.sentence(item))));
+    fill(
+      select,
+      ...this.#hooks.items().map((item) => item !== first && h('option', { value: String(item.id) }, this.#hooks.sentence(item))),
+    );
     select.value = String(second?.id);
     return this.#pane;
   }

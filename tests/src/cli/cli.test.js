@@ -3,7 +3,16 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
-  chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
@@ -14,7 +23,10 @@ import { jpegHeader, zeros } from './images.js';
 
 const SECONDS = 180; // a hang, even on a busy machine
 const MODEL = resolve('model/cxrlens.cxrm');
-const GOLDEN = readdirSync('tests/golden').filter((name) => /(?<!-expected)\.png$/.test(name)).sort().map((name) => resolve('tests/golden', name));
+const GOLDEN = readdirSync('tests/golden')
+  .filter((name) => /(?<!-expected)\.png$/.test(name))
+  .sort()
+  .map((name) => resolve('tests/golden', name));
 const FILM = resolve('tests/golden/phantom.png');
 const CLASSES = ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity'];
 const SHARED = '../shared/data/crd';
@@ -53,7 +65,11 @@ function changed(name, numbers) {
 function run(args, { build = 'native', input, env = {}, wrap = [], cwd } = {}) {
   const [command, ...rest] = [...wrap, program(build), ...args];
   const done = spawnSync(command, rest, {
-    input, cwd, timeout: SECONDS * 1000, maxBuffer: 1 << 28, env: { ...process.env, CXRLENS_MODEL: MODEL, ...env },
+    input,
+    cwd,
+    timeout: SECONDS * 1000,
+    maxBuffer: 1 << 28,
+    env: { ...process.env, CXRLENS_MODEL: MODEL, ...env },
   });
   assert.equal(done.error, undefined, `${args.join(' ')}: ${done.error}`);
   assert.equal(done.signal, null, `${args.join(' ')} ended by ${done.signal}: ${done.stderr}`);
@@ -63,14 +79,21 @@ function run(args, { build = 'native', input, env = {}, wrap = [], cwd } = {}) {
 /** @param {string[]} args @param {Parameters<typeof run>[1]} [options] */
 function classify(args, options) {
   const { code, out, err } = run(['classify', '--format', 'json', ...args], options);
-  return { code, err, answers: out.split('\n').filter(Boolean).map((line) => JSON.parse(line)) };
+  return {
+    code,
+    err,
+    answers: out
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line)),
+  };
 }
 
 /** RFC 4180, to the letter. @param {string} text */
 function parseCsv(text) {
   const rows = [];
   let row = [];
-  for (let at = 0; at < text.length;) {
+  for (let at = 0; at < text.length; ) {
     let cell = '';
     if (text[at] === '"') {
       for (at++; text[at] !== '"' || text[at + 1] === '"'; at++) {
@@ -111,9 +134,19 @@ test('help and version go to standard output', () => {
 });
 
 test('wrong usage is told on standard error with status 2', () => {
-  const wrong = [[], ['frobnicate'], ['classify'], ['classify', '--nonsense', FILM], ['classify', '--format', 'xml', FILM],
-    ['classify', '--runs', '3', FILM], ['bench', '--runs', '0'], ['bench', '--runs', '3x'], ['info', FILM],
-    ['classify', '--model'], ['bench', FILM, FILM]];
+  const wrong = [
+    [],
+    ['frobnicate'],
+    ['classify'],
+    ['classify', '--nonsense', FILM],
+    ['classify', '--format', 'xml', FILM],
+    ['classify', '--runs', '3', FILM],
+    ['bench', '--runs', '0'],
+    ['bench', '--runs', '3x'],
+    ['info', FILM],
+    ['classify', '--model'],
+    ['bench', FILM, FILM],
+  ];
   for (const args of wrong) {
     const { code, out, err } = run(args);
     assert.equal(code, 2, args.join(' '));
@@ -146,14 +179,27 @@ test('an answer has the shape of cxrlens.result/1', () => {
   const { code, answers, err } = classify([FILM]);
   assert.deepEqual([code, err, answers.length], [0, '', 1]);
   const [answer] = answers;
-  assert.deepEqual(Object.keys(answer), ['schema', 'file', 'sha256', 'image', 'model', 'verdict', 'classes', 'gate',
-    'warnings', 'timings']);
+  assert.deepEqual(Object.keys(answer), [
+    'schema',
+    'file',
+    'sha256',
+    'image',
+    'model',
+    'verdict',
+    'classes',
+    'gate',
+    'warnings',
+    'timings',
+  ]);
   assert.equal(answer.schema, 'cxrlens.result/1');
   assert.equal(answer.file, FILM);
   assert.equal(answer.sha256, sha256(FILM));
   assert.deepEqual(answer.image, { width: 192, height: 192, format: 'png' });
   assert.equal(answer.model.sha256, sha256(MODEL));
-  assert.deepEqual(answer.classes.map((/** @type {any} */ each) => each.id), CLASSES);
+  assert.deepEqual(
+    answer.classes.map((/** @type {any} */ each) => each.id),
+    CLASSES,
+  );
   const sum = answer.classes.reduce((/** @type {number} */ all, /** @type {any} */ each) => all + each.probability, 0);
   assert.ok(Math.abs(sum - 1) < 1e-5);
   assert.ok([...CLASSES, 'uncertain', 'not-a-chest-x-ray'].includes(answer.verdict));
@@ -176,17 +222,24 @@ for (const build of ['scalar', 'relaxed', 'clang', 'asan']) {
 }
 
 test('real films are read for what they are', { skip: existsSync(SHARED) ? false : 'no ../shared/data/crd' }, () => {
-  const [header, ...lines] = readFileSync(`${SHARED}/manifest.csv`, 'utf8').trim().split('\n').map((line) => line.trim().split(','));
+  const [header, ...lines] = readFileSync(`${SHARED}/manifest.csv`, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(','));
   const column = (/** @type {string} */ name) => header.indexOf(name);
   const names = { Normal: 'normal', COVID: 'covid-19', Viral_Pneumonia: 'viral-pneumonia', Lung_Opacity: 'lung-opacity' };
-  const films = Object.entries(names).flatMap(([label, id]) => lines
-    .filter((line) => line[column('split')] === 'test' && line[column('file')].split('/').includes(label))
-    .slice(0, 10).map((line) => ({ id, path: resolve(SHARED, '..', line[column('file')]) })));
+  const films = Object.entries(names).flatMap(([label, id]) =>
+    lines
+      .filter((line) => line[column('split')] === 'test' && line[column('file')].split('/').includes(label))
+      .slice(0, 10)
+      .map((line) => ({ id, path: resolve(SHARED, '..', line[column('file')]) })),
+  );
   const existing = films.filter(({ path }) => existsSync(path));
   assert.equal(existing.length, 40);
   const { code, answers } = classify(existing.map(({ path }) => path));
   assert.equal(code, 0);
-  const likeliest = (/** @type {any} */ { classes }) => classes.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.probability > a.probability ? b : a)).id;
+  const likeliest = (/** @type {any} */ { classes }) =>
+    classes.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.probability > a.probability ? b : a)).id;
   const right = answers.filter((answer, i) => answer.gate.accepted && likeliest(answer) === existing[i].id).length;
   assert.ok(right >= 32, `${right} of 40`);
 });
@@ -194,11 +247,17 @@ test('real films are read for what they are', { skip: existsSync(SHARED) ? false
 test('a film that lies wrong is righted, and said to have been', () => {
   const film = readFileSync('web/samples/synthetic-covid-19-1.jpg');
   const lying = [3, 6, 8].map((orientation) => {
-    const exif = Buffer.from(`ffe1 0022 457869660000 4d4d002a00000008 0001 0112 0003 00000001 000${orientation}0000 00000000`.replaceAll(' ', ''), 'hex');
+    const exif = Buffer.from(
+      `ffe1 0022 457869660000 4d4d002a00000008 0001 0112 0003 00000001 000${orientation}0000 00000000`.replaceAll(' ', ''),
+      'hex',
+    );
     return put(`lying/${orientation}.jpg`, Buffer.concat([film.subarray(0, 2), exif, film.subarray(2)]));
   });
   const { answers } = classify(lying);
-  assert.deepEqual(answers.map(({ verdict, warnings }) => [verdict, warnings.includes('rotated')]), lying.map(() => ['covid-19', true]));
+  assert.deepEqual(
+    answers.map(({ verdict, warnings }) => [verdict, warnings.includes('rotated')]),
+    lying.map(() => ['covid-19', true]),
+  );
 });
 
 // ---- bad input ----------------------------------------------------------------------------------------
@@ -230,8 +289,14 @@ function checkBatch(build) {
   const { code, answers, err } = classify(paths, { build });
   assert.equal(code, 1);
   assert.equal(err, '');
-  assert.deepEqual(answers.map(({ file }) => file), paths);
-  assert.deepEqual(answers.map(({ error }) => error?.code), [undefined, ...bad.map((each) => each.code), 'file-unreadable', undefined]);
+  assert.deepEqual(
+    answers.map(({ file }) => file),
+    paths,
+  );
+  assert.deepEqual(
+    answers.map(({ error }) => error?.code),
+    [undefined, ...bad.map((each) => each.code), 'file-unreadable', undefined],
+  );
   for (const { error } of answers) assert.ok(!error || /^[A-Z].*\.$/.test(error.message), `no sentence: ${error?.message}`);
   assert.deepEqual(Object.keys(answers[1]), ['schema', 'file', 'error']);
 }
@@ -265,7 +330,12 @@ test('a bomb neither takes the memory nor the time', () => {
 /** As many pixels as are allowed; three of them take over a second. */
 function largest() {
   const path = join(folder, 'largest.png');
-  return existsSync(path) ? path : put('largest.png', png(8192, 8192, () => 80));
+  return existsSync(path)
+    ? path
+    : put(
+        'largest.png',
+        png(8192, 8192, () => 80),
+      );
 }
 
 test('the largest image that is allowed stays under 1.5 GB', () => {
@@ -303,7 +373,9 @@ test('a model that is missing, cut, changed or of another kind is refused by nam
     return copy;
   };
   const models = [
-    ['empty.cxrm', Buffer.alloc(0)], ['text.cxrm', 'model'], ['image.cxrm', good],
+    ['empty.cxrm', Buffer.alloc(0)],
+    ['text.cxrm', 'model'],
+    ['image.cxrm', good],
     ...[1, 3, 63, 64, 160, 1000, model.length >> 1, model.length - 1].map((n) => [`cut-${n}.cxrm`, model.subarray(0, n)]),
     ['long.cxrm', Buffer.concat([model, Buffer.alloc(1)])],
     ...[0, 4, 8, 16, 24, 55, 60, 64, 70, 80, 170, 300, 5000, model.length >> 1, model.length - 1].map((n) => [`flip-${n}.cxrm`, flip(n)]),
@@ -336,10 +408,26 @@ test('folders are walked in order, without hidden files, and other files are ski
   assert.equal(spawnSync('mkfifo', [join(root, 'pipe.png')]).status, 0);
   const { code, answers, err } = classify([root]);
   assert.equal(code, 1);
-  assert.deepEqual(answers.map(({ file, error }) => [file.slice(root.length + 1), error?.code]), [
-    ['B.png', undefined], ['a.png', undefined], ['b.png', undefined], ['broken.PNG', 'image-format'], ['c/a/deep.png', undefined],
-    ['c/z.png', undefined], ['link.png', undefined], ['loose.png', 'file-unreadable']]);
-  assert.deepEqual(err.trim().split('\n').map((line) => line.match(/skipped (.*):/)?.[1]), ['circle', 'pipe.png', 'empty', 'large', 'notes.txt'].map((name) => join(root, name)));
+  assert.deepEqual(
+    answers.map(({ file, error }) => [file.slice(root.length + 1), error?.code]),
+    [
+      ['B.png', undefined],
+      ['a.png', undefined],
+      ['b.png', undefined],
+      ['broken.PNG', 'image-format'],
+      ['c/a/deep.png', undefined],
+      ['c/z.png', undefined],
+      ['link.png', undefined],
+      ['loose.png', 'file-unreadable'],
+    ],
+  );
+  assert.deepEqual(
+    err
+      .trim()
+      .split('\n')
+      .map((line) => line.match(/skipped (.*):/)?.[1]),
+    ['circle', 'pipe.png', 'empty', 'large', 'notes.txt'].map((name) => join(root, name)),
+  );
   const table = run(['classify', root]);
   assert.match(table.out, /6 images.*; 2 could not be read; 5 skipped\n/);
 });
@@ -359,7 +447,10 @@ test('several processes share films and an output, as src/README.md shows', () =
   const line = `find '${join(folder, 'shared')}' -name '*.png' -print0 | xargs -0 -n 4 -P 4 '${program('native')}' classify --format json`;
   const { status, stdout } = spawnSync('sh', ['-c', line], { encoding: 'utf8', env: { ...process.env, CXRLENS_MODEL: MODEL } });
   assert.equal(status, 0);
-  const files = stdout.trim().split('\n').map((each) => JSON.parse(each).file);
+  const files = stdout
+    .trim()
+    .split('\n')
+    .map((each) => JSON.parse(each).file);
   assert.deepEqual(files.sort(), films.sort());
 });
 
@@ -367,7 +458,10 @@ test('an answer is one write, long names and all', { skip: spawnSync('strace', [
   const log = join(folder, 'writes');
   const film = `${'./'.repeat(2000)}${basename(FILM)}`;
   const { answers } = classify([film, film], { cwd: resolve(FILM, '..'), wrap: ['strace', '-o', log, '-e', 'trace=write'] });
-  assert.deepEqual(answers.map(({ file }) => file), [film, film]);
+  assert.deepEqual(
+    answers.map(({ file }) => file),
+    [film, film],
+  );
   assert.equal(readFileSync(log, 'utf8').match(/^write\(1,/gm)?.length, 2);
 });
 
@@ -381,8 +475,20 @@ test('standard input and named pipes are read', () => {
 });
 
 test('names of any kind survive every format', () => {
-  const names = ['quote".png', 'new\nline.png', 'comma,semi;.png', '=cmd|calc.png', '+1.png', '@sum.png', '-dash.png', 'tab\t.png',
-    '한글 ☃.png', 'back\\slash.png', 'esc\u001b[2J.png', 'csi\u009b2J.png'];
+  const names = [
+    'quote".png',
+    'new\nline.png',
+    'comma,semi;.png',
+    '=cmd|calc.png',
+    '+1.png',
+    '@sum.png',
+    '-dash.png',
+    'tab\t.png',
+    '한글 ☃.png',
+    'back\\slash.png',
+    'esc\u001b[2J.png',
+    'csi\u009b2J.png',
+  ];
   for (const name of names) put(`names/${name}`, good);
   const raw = Buffer.concat([Buffer.from(join(folder, 'names/')), Buffer.from([0x62, 0xff, 0xfe, 0xed, 0xa0, 0x80]), Buffer.from('.png')]);
   writeFileSync(raw, good);
@@ -392,7 +498,11 @@ test('names of any kind survive every format', () => {
 
   const { answers } = classify(['.'], { cwd });
   assert.equal(answers.length, all);
-  for (const name of names) assert.ok(answers.some(({ file }) => file === `./${name}`), name);
+  for (const name of names)
+    assert.ok(
+      answers.some(({ file }) => file === `./${name}`),
+      name,
+    );
   assert.ok(answers.some(({ file }) => file.startsWith('./b\ufffd\ufffd\ufffd')));
 
   const { out } = run(['classify', '--format', 'csv', '--', ...readdirSync(cwd).filter((name) => !name.includes('\ufffd'))], { cwd });
@@ -433,26 +543,45 @@ function pngSize(path) {
 }
 
 test('the table says 100% or 0% only where it is exactly that', () => {
-  const films = ['tests/golden', 'web/samples'].flatMap((folder) => (
-    readdirSync(folder).filter((name) => /\.(png|jpg)$/.test(name)).map((name) => `${folder}/${name}`)));
+  const films = ['tests/golden', 'web/samples'].flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => /\.(png|jpg)$/.test(name))
+      .map((name) => `${folder}/${name}`),
+  );
   /** @param {number} share @param {number} decimals */
   const shown = (share, decimals) => {
     const [text, least] = [(100 * share).toFixed(decimals), 10 ** -decimals];
-    return share < 1 && Number(text) === 100 ? (100 - least).toFixed(decimals) : share > 0 && Number(text) === 0 ? least.toFixed(decimals) : text;
+    return share < 1 && Number(text) === 100
+      ? (100 - least).toFixed(decimals)
+      : share > 0 && Number(text) === 0
+        ? least.toFixed(decimals)
+        : text;
   };
   /** @type {number[]} */
   const all = [];
-  for (const scale of [5, 25]) { // of the first class: a sample that is likely becomes nearly sure
+  for (const scale of [5, 25]) {
+    // of the first class: a sample that is likely becomes nearly sure
     const options = ['--model', changed('sure.cxrm', { 'gate.threshold': 0, 'calibration.scale': scale }), ...films];
     const { answers } = classify(options);
     const { out } = run(['classify', '--format', 'text', ...options]);
     const shares = answers.map((/** @type {any} */ { classes }) => classes.map((/** @type {any} */ { probability }) => probability));
-    assert.deepEqual(out.split('\n').slice(1, 1 + answers.length).map((line) => line.match(/[\d.]+(?=% )/g)),
-      answers.map(({ gate }, i) => [...shares[i].map((/** @type {number} */ share) => shown(share, 1)), shown(gate.score, 3)]));
+    assert.deepEqual(
+      out
+        .split('\n')
+        .slice(1, 1 + answers.length)
+        .map((line) => line.match(/[\d.]+(?=% )/g)),
+      answers.map(({ gate }, i) => [...shares[i].map((/** @type {number} */ share) => shown(share, 1)), shown(gate.score, 3)]),
+    );
     all.push(...shares.flat());
   }
-  assert.ok(all.some((share) => share > 0 && share < 0.0005), 'something rounds to 0%');
-  assert.ok(all.some((share) => share >= 0.9995 && share < 1), 'something rounds to 100%');
+  assert.ok(
+    all.some((share) => share > 0 && share < 0.0005),
+    'something rounds to 0%',
+  );
+  assert.ok(
+    all.some((share) => share >= 0.9995 && share < 1),
+    'something rounds to 100%',
+  );
 });
 
 test('heat maps are exact in JSON and drawn for what passes the gate', () => {
@@ -465,7 +594,10 @@ test('heat maps are exact in JSON and drawn for what passes the gate', () => {
   assert.deepEqual([code, answers.length], [0, 4]);
   assert.deepEqual([refused[3].gate.accepted, refused[3].heatmap.file], [false, undefined]);
   for (const { heatmap, classes, gate } of answers) {
-    assert.deepEqual(heatmap.classes.map((/** @type {any} */ each) => each.id), CLASSES);
+    assert.deepEqual(
+      heatmap.classes.map((/** @type {any} */ each) => each.id),
+      CLASSES,
+    );
     heatmap.classes.forEach((/** @type {any} */ each, /** @type {number} */ k) => {
       assert.equal(each.values.length, heatmap.width * heatmap.height);
       const mean = each.values.reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b, 0) / each.values.length;
@@ -484,29 +616,47 @@ test('heat maps are exact in JSON and drawn for what passes the gate', () => {
 test('a heat map is redder the more a place speaks for the class, bluer the more it speaks against it', () => {
   // The map of what the film is not: it has both signs.
   const sunny = changed('sunny.cxrm', { 'gate.threshold': 0, 'calibration.bias': 1000 });
-  const { answers: [{ verdict, image, heatmap }] } = classify(['--model', sunny, '--heatmap', join(folder, 'coloured'), FILM]);
+  const {
+    answers: [{ verdict, image, heatmap }],
+  } = classify(['--model', sunny, '--heatmap', join(folder, 'coloured'), FILM]);
   assert.equal(verdict, 'normal');
-  const { width, height, file, classes: [{ values }] } = heatmap;
-  const { stdout: rgb } = spawnSync('/usr/bin/python3', ['-c', 'import sys; from PIL import Image; sys.stdout.buffer.write(Image.open(sys.argv[1]).tobytes())', file]);
+  const {
+    width,
+    height,
+    file,
+    classes: [{ values }],
+  } = heatmap;
+  const { stdout: rgb } = spawnSync('/usr/bin/python3', [
+    '-c',
+    'import sys; from PIL import Image; sys.stdout.buffer.write(Image.open(sys.argv[1]).tobytes())',
+    file,
+  ]);
   assert.equal(rgb.length, image.width * image.height * 3);
   const red = values.map((/** @type {number} */ _, /** @type {number} */ i) => {
-    const x = Math.floor((i % width + 0.5) * image.width / width), y = Math.floor((Math.floor(i / width) + 0.5) * image.height / height);
+    const x = Math.floor((((i % width) + 0.5) * image.width) / width),
+      y = Math.floor(((Math.floor(i / width) + 0.5) * image.height) / height);
     const at = 3 * (y * image.width + x);
     return rgb[at] - rgb[at + 2];
   });
   const step = Math.max(...values.map(Math.abs)) / 10;
-  values.forEach((/** @type {number} */ a, /** @type {number} */ i) => values.forEach((/** @type {number} */ b, /** @type {number} */ j) => {
-    assert.ok(a - b <= step || red[i] > red[j], `${a} at ${i}: ${red[i]}, ${b} at ${j}: ${red[j]}`);
-  }));
+  values.forEach((/** @type {number} */ a, /** @type {number} */ i) =>
+    values.forEach((/** @type {number} */ b, /** @type {number} */ j) => {
+      assert.ok(a - b <= step || red[i] > red[j], `${a} at ${i}: ${red[i]}, ${b} at ${j}: ${red[j]}`);
+    }),
+  );
   assert.ok(step > 0);
 });
 
 test('heat maps do not become films where their folder lies among them', () => {
   put('study/film.png', good);
-  const study = join(folder, 'study'), maps = join(study, 'maps');
+  const study = join(folder, 'study'),
+    maps = join(study, 'maps');
   for (const path of [maps, maps, `${study}/../study/maps/`]) {
     const { answers } = classify(['--model', openGate(), '--heatmap', path, study]);
-    assert.deepEqual(answers.map(({ file }) => basename(file)), ['film.png']);
+    assert.deepEqual(
+      answers.map(({ file }) => basename(file)),
+      ['film.png'],
+    );
   }
   assert.deepEqual(readdirSync(maps), [`film-${sha256(join(study, 'film.png')).slice(0, 12)}.png`], 'and nothing else is left there');
   const both = run(['classify', '--heatmap', study, study]);
@@ -515,12 +665,16 @@ test('heat maps do not become films where their folder lies among them', () => {
 });
 
 test('however little memory there is, a heat map is whole or is said to be missing', () => {
-  const maps = join(folder, 'scarce'), film = put('wide.png', png(1000, 1000));
+  const maps = join(folder, 'scarce'),
+    film = put('wide.png', png(1000, 1000));
   mkdirSync(maps);
   const whole = readFileSync(classify(['--model', openGate(), '--heatmap', join(folder, 'ample'), film]).answers[0].heatmap.file);
-  let failed = 0, drawn = 0;
+  let failed = 0,
+    drawn = 0;
   for (let limit = 11000; limit < 26000; limit += 250) {
-    const { code, err, out } = run(['classify', '--format', 'json', '--model', openGate(), '--heatmap', maps, film], { wrap: within(limit) });
+    const { code, err, out } = run(['classify', '--format', 'json', '--model', openGate(), '--heatmap', maps, film], {
+      wrap: within(limit),
+    });
     if (code === 127) continue; // not enough for the program itself
     const answer = out ? JSON.parse(out) : {};
     if (code === 1) assert.match(err + out, /cannot write the heat map|not enough memory/);
@@ -531,18 +685,28 @@ test('however little memory there is, a heat map is whole or is said to be missi
       rmSync(answer.heatmap.file);
     }
     assert.ok(code === 0 || code === 1 || code === 2, err);
-    assert.deepEqual(readdirSync(maps).filter((name) => name.startsWith('.')), []);
+    assert.deepEqual(
+      readdirSync(maps).filter((name) => name.startsWith('.')),
+      [],
+    );
   }
   assert.ok(failed > 0 && drawn > 0, `${failed} failed, ${drawn} drawn`);
 });
 
 test('a heat map that does not fit on the disk leaves the one before', () => {
-  const maps = join(folder, 'small'), film = put('noisy.png', png(600, 600));
-  const [{ heatmap: { file } }] = classify(['--model', openGate(), '--heatmap', maps, film]).answers;
+  const maps = join(folder, 'small'),
+    film = put('noisy.png', png(600, 600));
+  const [
+    {
+      heatmap: { file },
+    },
+  ] = classify(['--model', openGate(), '--heatmap', maps, film]).answers;
   const before = readFileSync(file);
   assert.ok(before.length > 8192);
   // A limit for files stands for a disk's end; the answer goes through a pipe, which has none.
-  const { code } = run(['classify', '--model', openGate(), '--heatmap', maps, film], { wrap: ['sh', '-c', 'ulimit -f 8; trap "" XFSZ; exec "$@"', 'sh'] });
+  const { code } = run(['classify', '--model', openGate(), '--heatmap', maps, film], {
+    wrap: ['sh', '-c', 'ulimit -f 8; trap "" XFSZ; exec "$@"', 'sh'],
+  });
   assert.equal(code, 1);
   assert.deepEqual(readFileSync(file), before);
   assert.deepEqual(readdirSync(maps), [basename(file)]);
@@ -551,8 +715,16 @@ test('a heat map that does not fit on the disk leaves the one before', () => {
 test('a heat map leaves alone what another process with its number is writing', () => {
   const maps = join(folder, 'together');
   mkdirSync(maps);
-  const { code, answers: [{ heatmap: { file } }] } = classify(['--model', openGate(), '--heatmap', maps, put('alone.png', good)],
-    { wrap: ['sh', '-c', `echo other > '${maps}'/.cxrlens-$$-0; exec "$@"`, 'sh'] });
+  const {
+    code,
+    answers: [
+      {
+        heatmap: { file },
+      },
+    ],
+  } = classify(['--model', openGate(), '--heatmap', maps, put('alone.png', good)], {
+    wrap: ['sh', '-c', `echo other > '${maps}'/.cxrlens-$$-0; exec "$@"`, 'sh'],
+  });
   assert.equal(code, 0);
   assert.deepEqual(pngSize(file), [192, 192]);
   const [other, ...rest] = readdirSync(maps).sort();
@@ -561,8 +733,16 @@ test('a heat map leaves alone what another process with its number is writing', 
 
 test('class names that are no names are refused', () => {
   const text = CLASSES.join('\n');
-  for (const [start, code] of /** @type {[string, number][]} */ ([['A_b.1\n', 0], ['nor\u001b[31m\n', 2], ['a b\n', 2], ['a\0b\n', 2], ['\nab\n', 2], ['aa\naa\n', 2],
-    ['uncertain\n', 2], ['not-a-chest-x-ray\n', 2]])) {
+  for (const [start, code] of /** @type {[string, number][]} */ ([
+    ['A_b.1\n', 0],
+    ['nor\u001b[31m\n', 2],
+    ['a b\n', 2],
+    ['a\0b\n', 2],
+    ['\nab\n', 2],
+    ['aa\naa\n', 2],
+    ['uncertain\n', 2],
+    ['not-a-chest-x-ray\n', 2],
+  ])) {
     const model = readFileSync(openGate());
     model.write(start.concat('b\nc\nd').slice(0, text.length).padEnd(text.length, 'd'), model.indexOf(text), 'latin1');
     if (start === 'aa\naa\n') model.write('aa\naa\nc\nd'.padEnd(text.length, 'd'), model.indexOf('aa\naa'), 'latin1');
@@ -582,17 +762,23 @@ test('a name as long as they come gets a heat map', () => {
 test('a map that is no number leaves the image as it is', () => {
   const model = readFileSync(openGate());
   const [tensors, operators, data] = [1, 2, 3].map((i) => Number(model.readBigUInt64LE(64 + 24 * i + 8)));
-  const head = operators + Number(model.readBigUInt64LE(64 + 24 * 2 + 16)) - 64, weights = data + model.readUInt32LE(head + 48);
+  const head = operators + Number(model.readBigUInt64LE(64 + 24 * 2 + 16)) - 64,
+    weights = data + model.readUInt32LE(head + 48);
   const map = tensors + 24 * model.readUInt32LE(head + 4);
   model.writeFloatLE(1e20, map + 12); // its scale: with weights of either sign, sums of infinities
   for (let c = 0; c < model.readUInt32LE(map + 8); c++) {
     for (let k = 0; k < 4; k++) model.writeFloatLE(c % 2 ? 1e29 : -1e29, weights + 4 * (8 * c + k));
   }
   createHash('sha256').update(model.subarray(64)).digest().copy(model, 24);
-  const { answers: [answer] } = classify(['--model', put('wild.cxrm', model), '--heatmap', join(folder, 'wild'), FILM]);
+  const {
+    answers: [answer],
+  } = classify(['--model', put('wild.cxrm', model), '--heatmap', join(folder, 'wild'), FILM]);
   const { values } = answer.heatmap.classes[0];
   assert.equal(answer.verdict, 'uncertain');
-  assert.ok(values.includes(null) && values.every((/** @type {number|null} */ value) => value === null || value === 0), 'no number where there is evidence');
+  assert.ok(
+    values.includes(null) && values.every((/** @type {number|null} */ value) => value === null || value === 0),
+    'no number where there is evidence',
+  );
   const [plain, picture] = classify([FILM, answer.heatmap.file]).answers;
   assert.deepEqual(picture.classes, plain.classes);
 });
@@ -629,10 +815,14 @@ test('standard error stays empty when it is no terminal', () => {
   assert.equal(classify(Array(3).fill(largest())).err, '');
 });
 
-test('progress shows on a terminal once a run takes more than a second', { skip: existsSync('/usr/bin/script') ? false : 'no script(1)' }, () => {
+test('progress shows on a terminal once a run takes more than a second', {
+  skip: existsSync('/usr/bin/script') ? false : 'no script(1)',
+}, () => {
   const command = `exec '${program('native')}' classify '${Array(12).fill(largest()).join("' '")}' >/dev/null`;
   const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
-    encoding: 'utf8', timeout: SECONDS * 1000, env: { ...process.env, CXRLENS_MODEL: MODEL },
+    encoding: 'utf8',
+    timeout: SECONDS * 1000,
+    env: { ...process.env, CXRLENS_MODEL: MODEL },
   });
   assert.equal(status, 0);
   assert.match(stdout, /\r\u001b\[K\d+ of 12, \d+ s left/);

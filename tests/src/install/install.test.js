@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-const FILM = 'web/samples/synthetic-covid-19-1.jpg', NO_FILM = 'tests/golden/phantom.png';
+const FILM = 'web/samples/synthetic-covid-19-1.jpg',
+  NO_FILM = 'tests/golden/phantom.png';
 const EXAMPLE = 'tests/src/install/example.c';
 const STRICT = ['-std=c11', '-Wall', '-Wextra', '-Wshadow', '-Wconversion', '-Werror'];
 const root = mkdtempSync(join(tmpdir(), 'cxrlens-install-'));
@@ -22,34 +23,54 @@ function run(command, args, env = {}) {
 }
 
 const make = (/** @type {string[]} */ ...args) => run(process.env.MAKE || 'make', ['--no-print-directory', ...args]);
-const pkgConfig = (/** @type {string[]} */ ...args) => run('pkg-config', [...args, 'cxrlens'], { PKG_CONFIG_PATH: `${prefix}/lib/pkgconfig` });
+const pkgConfig = (/** @type {string[]} */ ...args) =>
+  run('pkg-config', [...args, 'cxrlens'], { PKG_CONFIG_PATH: `${prefix}/lib/pkgconfig` });
 
 /** @param {string} folder @returns {string[]} */
-const tree = (folder) => readdirSync(folder).flatMap((name) => {
-  const path = join(folder, name);
-  return statSync(path).isDirectory() ? tree(path) : [path.slice(root.length + 1)];
-}).sort();
+const tree = (folder) =>
+  readdirSync(folder)
+    .flatMap((name) => {
+      const path = join(folder, name);
+      return statSync(path).isDirectory() ? tree(path) : [path.slice(root.length + 1)];
+    })
+    .sort();
 
 test('installs what it says, where it is told', () => {
   make('install', `PREFIX=${prefix}`);
-  assert.deepEqual(tree(root), ['usr/bin/cxrlens', 'usr/include/cxr.h', 'usr/lib/libcxr.a', 'usr/lib/libcxr.so',
-    'usr/lib/libcxr.so.0', 'usr/lib/pkgconfig/cxrlens.pc', 'usr/share/cxrlens/cxrlens.cxrm', 'usr/share/man/man1/cxrlens.1']);
+  assert.deepEqual(tree(root), [
+    'usr/bin/cxrlens',
+    'usr/include/cxr.h',
+    'usr/lib/libcxr.a',
+    'usr/lib/libcxr.so',
+    'usr/lib/libcxr.so.0',
+    'usr/lib/pkgconfig/cxrlens.pc',
+    'usr/share/cxrlens/cxrlens.cxrm',
+    'usr/share/man/man1/cxrlens.1',
+  ]);
   assert.match(run('readelf', ['-d', `${prefix}/lib/libcxr.so`]), /SONAME.*libcxr\.so\.0/);
 });
 
 test('the shared library shows the public interface and nothing else', () => {
   const header = readFileSync('src/include/cxr.h', 'utf8');
-  const names = (/** @type {string} */ option) => run('nm', ['-D', option, '--format=just-symbols', `${prefix}/lib/libcxr.so`]).split('\n').sort();
+  const names = (/** @type {string} */ option) =>
+    run('nm', ['-D', option, '--format=just-symbols', `${prefix}/lib/libcxr.so`])
+      .split('\n')
+      .sort();
   const declared = [...header.matchAll(/^CXR_API [^;(]*?\b(cxr_\w+)\(/gm)].map((match) => match[1]).sort();
   assert.deepEqual(names('--defined-only'), declared);
   assert.ok(!names('--undefined-only').some((name) => /^(printf|puts|fopen|exit|abort)\b/.test(name)), 'the library prints or exits');
 });
 
 test('the library has no state of its own', () => {
-  const sections = run('size', ['-A', `${prefix}/lib/libcxr.a`]).split('\n').map((line) => line.trim().split(/\s+/))
+  const sections = run('size', ['-A', `${prefix}/lib/libcxr.a`])
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
     .filter(([name]) => /^\.(t?data|t?bss)(\.(?!rel\.ro)\S+)?$/.test(name));
   assert.ok(sections.length > 0);
-  assert.deepEqual(sections.filter(([, size]) => size !== '0'), []);
+  assert.deepEqual(
+    sections.filter(([, size]) => size !== '0'),
+    [],
+  );
 });
 
 test('the command finds its model and its manual tells of exit statuses', () => {
@@ -62,7 +83,10 @@ test('pkg-config knows the version and the model', () => {
   assert.ok(existsSync(pkgConfig('--variable=model')));
 });
 
-for (const [kind, flags] of /** @type {[string, string[]][]} */ ([['shared', []], ['static', ['-static']]])) {
+for (const [kind, flags] of /** @type {[string, string[]][]} */ ([
+  ['shared', []],
+  ['static', ['-static']],
+])) {
   test(`the README's C program links the ${kind} library and classifies`, () => {
     const program = join(root, `example-${kind}`);
     const libraries = pkgConfig('--cflags', '--libs', ...(flags.length ? ['--static'] : [])).split(' ');
@@ -78,7 +102,10 @@ for (const [kind, flags] of /** @type {[string, string[]][]} */ ([['shared', []]
 }
 
 test('the header serves C++ and old C', () => {
-  for (const args of [['-x', 'c++', '-std=c++11'], ['-x', 'c', '-std=c99']]) {
+  for (const args of [
+    ['-x', 'c++', '-std=c++11'],
+    ['-x', 'c', '-std=c99'],
+  ]) {
     run('clang-19', [...args, '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-fsyntax-only', 'src/include/cxr.h']);
   }
 });
@@ -107,7 +134,10 @@ test('a PREFIX that would be written wrong is refused, and a strict umask keeps 
 test('uninstall leaves nothing', () => {
   make('uninstall', `PREFIX=${prefix}`);
   make('uninstall', `DESTDIR=${join(root, 'stage')}`, 'PREFIX=/opt/cxr');
-  assert.deepEqual(tree(root).filter((path) => !path.startsWith('example-')), []);
+  assert.deepEqual(
+    tree(root).filter((path) => !path.startsWith('example-')),
+    [],
+  );
 });
 
 test('the same sources give the same library, byte for byte', () => {

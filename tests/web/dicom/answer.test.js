@@ -23,8 +23,8 @@ const [width, height] = [120, 100];
 const pixels = Uint16Array.from({ length: width * height }, (_, i) => (i * 13) % 4096);
 
 /** @param {Record<string, any>} [more] @param {Uint16Array} [samples] */
-const film = (more = {}, samples = pixels) => dicomFile(radiograph({ width, height, bits: 12, pixels: samples },
-  { '00281050': ['DS', '2048'], '00281051': ['DS', '4096'], ...more }));
+const film = (more = {}, samples = pixels) =>
+  dicomFile(radiograph({ width, height, bits: 12, pixels: samples }, { '00281050': ['DS', '2048'], '00281051': ['DS', '4096'], ...more }));
 
 /** What one input decides. @param {any} result */
 const answer = ({ verdict, classes, gate }) => ({ verdict, classes, gate });
@@ -38,10 +38,21 @@ test('a result has the fields of the schema, the file and its hash', async () =>
   assert.deepEqual(result.image, { width, height, format: 'dicom' });
   assert.deepEqual(result.dicom, {
     transferSyntax: { uid: '1.2.840.10008.1.2.1', name: 'Explicit VR Little Endian' },
-    modality: 'DX', bodyPart: 'CHEST', viewPosition: 'PA', laterality: 'U', presentationIntent: null, burnedIn: false,
+    modality: 'DX',
+    bodyPart: 'CHEST',
+    viewPosition: 'PA',
+    laterality: 'U',
+    presentationIntent: null,
+    burnedIn: false,
     spacing: { row: 0.143, column: 0.143, at: 'detector' },
-    studyUid: '1.2.3.4', seriesUid: '1.2.3.4.5', instanceUid: '1.2.3.4.5.6', sopClass: '1.2.840.10008.5.1.4.1.1.1.1',
-    photometric: 'MONOCHROME2', bits: 12, frames: 1, frame: 0,
+    studyUid: '1.2.3.4',
+    seriesUid: '1.2.3.4.5',
+    instanceUid: '1.2.3.4.5.6',
+    sopClass: '1.2.840.10008.5.1.4.1.1.1.1',
+    photometric: 'MONOCHROME2',
+    bits: 12,
+    frames: 1,
+    frame: 0,
     window: { kind: 'window', shape: 'linear', centre: 2048, width: 4096, explanation: null },
     findings: [],
   });
@@ -54,7 +65,7 @@ test('what is no UID is not told as one', async () => {
   assert.deepEqual([dicom.studyUid, dicom.seriesUid, dicom.instanceUid], [null, '1.2.3.4.5', null]);
 });
 
-test('the bytes stay the caller\'s', async () => {
+test("the bytes stay the caller's", async () => {
   const file = Uint8Array.from(film());
   const shared = new Uint8Array(new SharedArrayBuffer(file.length));
   shared.set(file);
@@ -69,8 +80,10 @@ for (const [name, tags, code, tag] of /** @type {[string, Record<string, any>, s
   ['a lateral view', { '00185101': ['CS', 'LL'] }, 'dicom-view', '(0018,5101)'],
 ])) {
   test(`${name} is refused by its tag`, async () => {
-    await assert.rejects(cxr.classify(new File([film(tags)], 'x')), (/** @type {any} */ error) =>
-      error.name === 'CxrError' && error.code === code && error.message.includes(tag) && error.file === 'x');
+    await assert.rejects(
+      cxr.classify(new File([film(tags)], 'x')),
+      (/** @type {any} */ error) => error.name === 'CxrError' && error.code === code && error.message.includes(tag) && error.file === 'x',
+    );
   });
 }
 
@@ -85,17 +98,28 @@ for (const [name, tags, code, tag] of /** @type {[string, Record<string, any>, s
     const result = await cxr.classify(film(tags));
     assert.ok(valid(result), JSON.stringify(valid.errors));
     assert.ok(result.warnings.includes(code));
-    assert.deepEqual(result.dicom.findings.map((/** @type {any} */ finding) => finding.tag), [tag]);
+    assert.deepEqual(
+      result.dicom.findings.map((/** @type {any} */ finding) => finding.tag),
+      [tag],
+    );
   });
 }
 
 test('the frame and the window asked for are read', async () => {
   const two = new Uint16Array(2 * pixels.length);
   two.set(pixels);
-  two.set(pixels.map((v) => v >> 2), pixels.length);
+  two.set(
+    pixels.map((v) => v >> 2),
+    pixels.length,
+  );
   const file = film({ '00280008': ['IS', '2'], '00281050': ['DS', '2048\\512'], '00281051': ['DS', '4096\\1024'] }, two);
   const dicom = await openDicom(file);
-  for (const [frame, window] of [[0, 0], [0, 1], [1, 0], [1, 1]]) {
+  for (const [frame, window] of [
+    [0, 0],
+    [0, 1],
+    [1, 0],
+    [1, 1],
+  ]) {
     const result = await cxr.classify(file, { dicom: { frame, window } });
     assert.deepEqual(answer(result), answer(await cxr.classify(await dicom.frame(frame, { window }))));
     assert.deepEqual([result.dicom.frame, result.dicom.window.centre], [frame, [2048, 512][window]]);
@@ -108,10 +132,20 @@ test('the frame and the window asked for are read', async () => {
 test('a frame with windows of its own is read and named by them, one without any by its range', async () => {
   const three = new Uint16Array(3 * pixels.length);
   for (let i = 0; i < 3; i++) three.set(pixels, i * pixels.length);
-  const group = (/** @type {string[]} */ ...centres) => ({ '00289132': ['SQ', [{ '00281050': ['DS', centres], '00281051': ['DS', centres] }]] });
-  const file = film({ '00280008': ['IS', '3'], '00281050': null, '00281051': null, 52009230: ['SQ', [group('2048'), group('1024', '512'), {}]] }, three);
+  const group = (/** @type {string[]} */ ...centres) => ({
+    '00289132': ['SQ', [{ '00281050': ['DS', centres], '00281051': ['DS', centres] }]],
+  });
+  const file = film(
+    { '00280008': ['IS', '3'], '00281050': null, '00281051': null, 52009230: ['SQ', [group('2048'), group('1024', '512'), {}]] },
+    three,
+  );
   const dicom = await openDicom(file);
-  for (const [frame, window, centre] of /** @type {[number, number, number?][]} */ ([[0, 0, 2048], [1, 0, 1024], [1, 1, 512], [2, 0]])) {
+  for (const [frame, window, centre] of /** @type {[number, number, number?][]} */ ([
+    [0, 0, 2048],
+    [1, 0, 1024],
+    [1, 1, 512],
+    [2, 0],
+  ])) {
     const result = await cxr.classify(file, { dicom: { frame, window } });
     assert.equal(result.dicom.window?.centre, centre);
     assert.equal(result.warnings.includes('dicom-window'), centre === undefined);
@@ -132,7 +166,9 @@ test('damaged files end in typed errors, and the classifier goes on', async () =
 test('study and instance are named in FHIR, unless the portal names the study', async () => {
   const result = await cxr.classify(film());
   const bundle = toFhir(result);
-  const problems = new Fhir().validate(bundle, { errorOnUnexpected: true }).messages.filter((/** @type {any} */ each) => /error|fatal/.test(each.severity));
+  const problems = new Fhir()
+    .validate(bundle, { errorOnUnexpected: true })
+    .messages.filter((/** @type {any} */ each) => /error|fatal/.test(each.severity));
   assert.deepEqual(problems, []);
   const [report, verdict] = bundle.entry.map((/** @type {any} */ { resource }) => resource);
   const study = { type: 'ImagingStudy', identifier: { system: 'urn:dicom:uid', value: 'urn:oid:1.2.3.4' } };

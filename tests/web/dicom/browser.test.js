@@ -91,34 +91,35 @@ after(async () => {
 });
 
 for (const [name, file] of Object.entries(files)) {
-  test(
-    `${name} opens in the browser as in Node`,
-    { skip: skip || (file ? false : 'needs the Debian packages dcmtk and libgdcm-tools') },
-    async () => {
-      const page = await browser.newPage();
-      const origin = `http://127.0.0.1:${/** @type {any} */ (server.address()).port}`;
-      await page.goto(`${origin}/page.html`);
-      fetched = [];
-      const shades = await page.evaluate(async (/** @type {string} */ name) => {
-        // @ts-expect-error the page's own module
-        const { openDicom, toGray8 } = await import('/dicom.js');
-        const bytes = new Uint8Array(await (await fetch(name)).arrayBuffer());
-        return [...toGray8(await (await openDicom(bytes)).frame(0))];
-      }, name);
-      const expected = toGray8(await (await openDicom(plain)).frame(0));
-      assert.deepEqual(shades, [...expected]);
-      const codec =
-        /** @type {Record<string, string[]>} */ ({
-          jpegls: ['dicom-jpegls.wasm', 'jpegls.js'],
-          jpeg2000: ['dicom-jpeg2000.wasm', 'jpeg2000.js'],
-          htj2k: ['dicom-jpeg2000.wasm', 'jpeg2000.js'],
-          lossless: ['jpeg.js'],
-        })[name] ?? [];
-      assert.deepEqual(
-        fetched.filter((other) => other !== name && !other.startsWith('chunk-')).map((other) => other.replace(/-[0-9A-Z]{8}\.js$/, '.js')).sort(),
-        ['dicom.js', ...codec].sort(),
-      );
-      await page.close();
-    },
-  );
+  test(`${name} opens in the browser as in Node`, {
+    skip: skip || (file ? false : 'needs the Debian packages dcmtk and libgdcm-tools'),
+  }, async () => {
+    const page = await browser.newPage();
+    const origin = `http://127.0.0.1:${/** @type {any} */ (server.address()).port}`;
+    await page.goto(`${origin}/page.html`);
+    fetched = [];
+    const shades = await page.evaluate(async (/** @type {string} */ name) => {
+      // @ts-expect-error the page's own module
+      const { openDicom, toGray8 } = await import('/dicom.js');
+      const bytes = new Uint8Array(await (await fetch(name)).arrayBuffer());
+      return [...toGray8(await (await openDicom(bytes)).frame(0))];
+    }, name);
+    const expected = toGray8(await (await openDicom(plain)).frame(0));
+    assert.deepEqual(shades, [...expected]);
+    const codec =
+      /** @type {Record<string, string[]>} */ ({
+        jpegls: ['dicom-jpegls.wasm', 'jpegls.js'],
+        jpeg2000: ['dicom-jpeg2000.wasm', 'jpeg2000.js'],
+        htj2k: ['dicom-jpeg2000.wasm', 'jpeg2000.js'],
+        lossless: ['jpeg.js'],
+      })[name] ?? [];
+    assert.deepEqual(
+      fetched
+        .filter((other) => other !== name && !other.startsWith('chunk-'))
+        .map((other) => other.replace(/-[0-9A-Z]{8}\.js$/, '.js'))
+        .sort(),
+      ['dicom.js', ...codec].sort(),
+    );
+    await page.close();
+  });
 }

@@ -57,13 +57,23 @@ test('a VOI LUT of 12 or 14 bits declared 16 shows what it shows declared rightl
 
 /** @param {number} bits that the entries fill @param {number} declared @param {number} [to] largest entry */
 const lut = (bits, declared, to = 2 ** bits - 1) => ({
-  '00283002': ['US', [4096, 0, declared]], '00283006': ['US', Array.from({ length: 4096 }, (_, i) => Math.round((i / 4095) * to))],
+  '00283002': ['US', [4096, 0, declared]],
+  '00283006': ['US', Array.from({ length: 4096 }, (_, i) => Math.round((i / 4095) * to))],
 });
 
 test('the entries of a LUT tell their bits, whatever the descriptor says', async () => {
   for (const photometric of ['MONOCHROME1', 'MONOCHROME2'])
     for (const [name, file] of WAYS)
-      for (const [bits, declared] of [[8, 16], [10, 16], [12, 16], [15, 16], [16, 12], [16, 8], [12, 8], [10, 10]]) {
+      for (const [bits, declared] of [
+        [8, 16],
+        [10, 16],
+        [12, 16],
+        [15, 16],
+        [16, 12],
+        [16, 8],
+        [12, 8],
+        [10, 10],
+      ]) {
         const expected = await shades(deep(whole, { photometric }));
         const label = `${bits} of ${declared}, ${photometric}, ${name}`;
         close(await shades(deep({ '00283010': ['SQ', [lut(bits, declared)]] }, { photometric }, file)), expected, label);
@@ -80,7 +90,10 @@ test('a LUT that never reaches white stays as dark as it was drawn', async () =>
 
 test('a LUT shorter than it says leaves the image to the window beside it', { skip }, async () => {
   const { frame, windowsOf } = await openDicom(read('voi-lut-short-with-window'));
-  assert.deepEqual(windowsOf().map((/** @type {any} */ { window }) => window), [{ shape: 'linear', centre: 2048, width: 4096 }]);
+  assert.deepEqual(
+    windowsOf().map((/** @type {any} */ { window }) => window),
+    [{ shape: 'linear', centre: 2048, width: 4096 }],
+  );
   const gray = toGray8(await frame(0));
   assert.ok(Math.max(...gray) > 200 && Math.min(...gray) < 30);
 });
@@ -110,7 +123,10 @@ test('a dead pixel or a marker does not darken an image without a window', { ski
     if (cool.readUInt16LE(i) === 65535) hot += cool.writeUInt16LE(cool.readUInt16LE(i - 2), i) && 1;
   assert.ok(hot > 0);
   const [image, without] = [await shades(file), await shades(cool)];
-  close(image.filter((_, i) => image[i] !== 255), without.filter((_, i) => image[i] !== 255));
+  close(
+    image.filter((_, i) => image[i] !== 255),
+    without.filter((_, i) => image[i] !== 255),
+  );
   assert.ok(image.filter((shade) => shade > 128).length > image.length / 5);
 });
 
@@ -144,8 +160,19 @@ test('percentiles: of either sign, inverted, rescaled, padded, of another frame'
 /** @param {Uint8Array} file */
 const nameIn = async (file) => (await identityOf(file)).patient.name;
 /** @param {string} set @param {Buffer|string} name @param {FileOptions} [file] */
-const nameOf = (set, name, file) => nameIn(dicomFile(radiograph({ width: 2, height: 2, pixels: new Uint8Array(4) }, {
-  '00080005': ['CS', set], '00100010': ['PN', typeof name === 'string' ? Buffer.from(name, 'hex') : name] }), file));
+const nameOf = (set, name, file) =>
+  nameIn(
+    dicomFile(
+      radiograph(
+        { width: 2, height: 2, pixels: new Uint8Array(4) },
+        {
+          '00080005': ['CS', set],
+          '00100010': ['PN', typeof name === 'string' ? Buffer.from(name, 'hex') : name],
+        },
+      ),
+      file,
+    ),
+  );
 const refused = { name: 'DicomError', code: 'dicom-unsupported' };
 
 test('Korean names as Korean archives write them', { skip }, async () => {
@@ -156,7 +183,14 @@ test('Korean names as Korean archives write them', { skip }, async () => {
 
 test('every syllable, as CP949, as KS X 1001 composes it, with the escape sequence or without', async () => {
   // By Python's codecs cp949 and johab, which are tables of others.
-  for (const [name, hex] of [['갂힣', '8141c652'], ['뷁', '94ee'], ['똠방각하', '8c63b9e6b0a2c7cf'], ['뿴', '97b4'], ['가힝', 'b0a1c8fe'], ['伽詰', 'caa1fdfe']]) {
+  for (const [name, hex] of [
+    ['갂힣', '8141c652'],
+    ['뷁', '94ee'],
+    ['똠방각하', '8c63b9e6b0a2c7cf'],
+    ['뿴', '97b4'],
+    ['가힝', 'b0a1c8fe'],
+    ['伽詰', 'caa1fdfe'],
+  ]) {
     for (const file of WAYS.map(([, file]) => file)) assert.equal(await nameOf('\\ISO 2022 IR 149', `1b242943${hex}`, file), name);
     assert.equal(await nameOf('\\ISO 2022 IR 149', hex), name, 'without an escape sequence');
     assert.equal(await nameOf('ISO_IR 149', hex), name, 'as the first set');
@@ -168,10 +202,13 @@ test('every syllable, as CP949, as KS X 1001 composes it, with the escape sequen
   const all = initials.flatMap((a) => medials.flatMap((b) => finals.map((c) => `a4d4${[a, b, c].map(codeOf).join('')}`)));
   const syllables = await nameOf('\\ISO 2022 IR 149', `1b242943${all.slice(0, 4000).join('')}`);
   assert.equal(syllables, Array.from({ length: 4000 }, (_, i) => String.fromCharCode(0xac00 + i)).join(''));
-  assert.equal(await nameOf('\\ISO 2022 IR 149', `1b242943${all.slice(-4000).join('')}`), Array.from({ length: 4000 }, (_, i) => String.fromCharCode(0xd7a4 - 4000 + i)).join(''));
+  assert.equal(
+    await nameOf('\\ISO 2022 IR 149', `1b242943${all.slice(-4000).join('')}`),
+    Array.from({ length: 4000 }, (_, i) => String.fromCharCode(0xd7a4 - 4000 + i)).join(''),
+  );
 });
 
-test('names in Japanese and Chinese sets, with the letters that only vendors\' tables have', async () => {
+test("names in Japanese and Chinese sets, with the letters that only vendors' tables have", async () => {
   for (const [set, hex, name] of [
     ['\\ISO 2022 IR 87', '1b24427c6236364f3a1b2842', '髙橋郎'], // row 92, as Windows has it
     ['\\ISO 2022 IR 159', '1b24284430271b284221', '丣!'],
@@ -186,7 +223,8 @@ test('names in Japanese and Chinese sets, with the letters that only vendors\' t
     ['ISO_IR 101', 'a6', 'Ś'],
     ['ISO_IR 144', 'bbee61', 'Люa'],
     ['ISO_IR 166', 'a1d2', 'กา'],
-  ]) assert.equal(await nameOf(set, hex), name, `${set} ${hex}`);
+  ])
+    assert.equal(await nameOf(set, hex), name, `${set} ${hex}`);
 });
 
 test('no name rather than another one', async () => {
@@ -203,7 +241,8 @@ test('no name rather than another one', async () => {
     ['', '1b2422304c', 'an unknown escape sequence'],
     ['ISO_IR 166', 'dbdc', 'letters that one platform adds'],
     ['ISO_IR 13', 'fd', 'no katakana'],
-  ]) await assert.rejects(nameOf(set, hex), refused, why);
+  ])
+    await assert.rejects(nameOf(set, hex), refused, why);
 });
 
 // ---- Compressed pixels ----------------------------------------------------------------------
@@ -218,7 +257,8 @@ test('the sign of JPEG 2000 samples is their own highest bit', { skip }, async (
 });
 
 test('so it is in High-Throughput JPEG 2000, of any number of bits', async () => {
-  const tail = (/** @type {Uint8Array|Uint16Array} */ pixels, /** @type {number} */ bits) => encapsulated([encode({ width, height, pixels, bits })]);
+  const tail = (/** @type {Uint8Array|Uint16Array} */ pixels, /** @type {number} */ bits) =>
+    encapsulated([encode({ width, height, pixels, bits })]);
   for (const photometric of ['MONOCHROME1', 'MONOCHROME2'])
     for (const bits of [7, 9, 12, 13, 15]) {
       const signed = Array.from(ramp, (v) => (v % 2 ** bits) - 2 ** (bits - 1));
@@ -228,9 +268,17 @@ test('so it is in High-Throughput JPEG 2000, of any number of bits', async () =>
       const more = windowed(0, 2 ** bits);
       const picture = { bits: stored, signed: true, photometric };
       const expected = await shades(deep(more, { ...picture, pixels: samples(signed) }));
-      const file = deep({ ...more, '7fe00010': null }, { ...picture, pixels }, { syntax: '1.2.840.10008.1.2.4.201', tail: tail(pixels, bits) });
+      const file = deep(
+        { ...more, '7fe00010': null },
+        { ...picture, pixels },
+        { syntax: '1.2.840.10008.1.2.4.201', tail: tail(pixels, bits) },
+      );
       assert.deepEqual(await shades(file), expected, `${bits} bits, ${photometric}`);
-      const plain = deep({ ...more, '7fe00010': null }, { ...picture, signed: false, pixels }, { syntax: '1.2.840.10008.1.2.4.201', tail: tail(pixels, bits) });
+      const plain = deep(
+        { ...more, '7fe00010': null },
+        { ...picture, signed: false, pixels },
+        { syntax: '1.2.840.10008.1.2.4.201', tail: tail(pixels, bits) },
+      );
       assert.equal((await (await openDicom(plain)).stored(0)).data[9], pixels[9], 'not where the file says unsigned');
     }
 });
@@ -245,13 +293,17 @@ test('fragments without an end are read', { skip }, async () => {
   const closed = Buffer.concat([file, Buffer.from('feffdde000000000', 'hex')]);
   const expected = await shades(closed);
   assert.deepEqual(await shades(file), expected);
-  for (const end of [Buffer.alloc(8), Buffer.alloc(2), Buffer.alloc(300)]) assert.deepEqual(await shades(Buffer.concat([file, end])), expected, `${end.length} zeros`);
+  for (const end of [Buffer.alloc(8), Buffer.alloc(2), Buffer.alloc(300)])
+    assert.deepEqual(await shades(Buffer.concat([file, end])), expected, `${end.length} zeros`);
 });
 
 test('so they are in every compression, in all their frames, and before other elements', async () => {
   const one = encode({ width, height, pixels: bytes, bits: 8 });
   const padding = elementBytes('fffcfffc', ['OB', Buffer.alloc(6)]);
-  for (const [syntax, fragments] of /** @type {[string, Uint8Array[]][]} */ ([[RLE, [rle(bytes)]], ['1.2.840.10008.1.2.4.201', [one]]]))
+  for (const [syntax, fragments] of /** @type {[string, Uint8Array[]][]} */ ([
+    [RLE, [rle(bytes)]],
+    ['1.2.840.10008.1.2.4.201', [one]],
+  ]))
     for (const end of [NONE, Buffer.alloc(8), padding])
       assert.deepEqual(await shades(compressed(encapsulated(fragments, NONE, end), {}, syntax)), [...bytes], syntax);
   const two = compressed(encapsulated([rle(bytes), rle(reversed)], NONE, NONE), { '00280008': ['IS', '2'] });
@@ -263,7 +315,10 @@ test('a last fragment two bytes too long is read, one cut off is not', async () 
   const end = Buffer.from('feffdde000000000', 'hex');
   const syntax = '1.2.840.10008.1.2.4.201';
   const stream = encode({ width, height, pixels: bytes, bits: 8 });
-  for (const [kind, data] of /** @type {[string, Uint8Array][]} */ ([[RLE, rle(bytes)], [syntax, stream]])) {
+  for (const [kind, data] of /** @type {[string, Uint8Array][]} */ ([
+    [RLE, rle(bytes)],
+    [syntax, stream],
+  ])) {
     const long = (/** @type {number} */ more, /** @type {Uint8Array} */ after) => {
       const tail = encapsulated([data], NONE, after);
       tail.writeUInt32LE(data.length + more, tail.length - after.length - data.length - 4);
@@ -287,7 +342,13 @@ test('a Basic Offset Table that points at nothing gives way to the first markers
   right.writeUInt32LE(2 * (4984 + 8), table + 4);
   assert.deepEqual(gray, [await shades(right, 0), await shades(right, 1)]);
   assert.notDeepEqual(gray[0], gray[1]);
-  for (const wrong of [[1, 2], [0, 77], [0, 0], [9984, 0], [0, 0xffffffff]]) {
+  for (const wrong of [
+    [1, 2],
+    [0, 77],
+    [0, 0],
+    [9984, 0],
+    [0, 0xffffffff],
+  ]) {
     wrong.forEach((offset, i) => right.writeUInt32LE(offset, table + 4 * i));
     assert.deepEqual([await shades(right, 0), await shades(right, 1)], gray, wrong.join());
   }
@@ -313,18 +374,43 @@ test('an item closed by the delimiter of its sequence', { skip }, async () => {
 test('so it is in sequences that are read, one in another, and in all encodings', async () => {
   for (const [name, { implicit, big, ...file }] of WAYS) {
     const tag = (/** @type {number} */ value) => Buffer.concat([number(Math.floor(value / 65536), 2, big), number(value % 65536, 2, big)]);
-    const open = (/** @type {number} */ value) => Buffer.concat([tag(value), implicit ? NONE : Buffer.from('SQ\0\0'), number(0xffffffff, 4, big)]);
-    const [item, itemEnd, end] = [[0xfffee000, 0xffffffff], [0xfffee00d, 0], [0xfffee0dd, 0]].map(([value, length]) => Buffer.concat([tag(value), number(length, 4, big)]));
+    const open = (/** @type {number} */ value) =>
+      Buffer.concat([tag(value), implicit ? NONE : Buffer.from('SQ\0\0'), number(0xffffffff, 4, big)]);
+    const [item, itemEnd, end] = [
+      [0xfffee000, 0xffffffff],
+      [0xfffee00d, 0],
+      [0xfffee0dd, 0],
+    ].map(([value, length]) => Buffer.concat([tag(value), number(length, 4, big)]));
     const element = (/** @type {string} */ key, /** @type {any} */ value) => elementBytes(key, value, { implicit, big });
     const inner = [element('00281050', ['DS', '1000']), element('00281051', ['DS', '500'])];
-    const groups = (/** @type {Buffer[]} */ ...closing) => Buffer.concat([open(0x52009229), item, open(0x00289132), item, ...inner, ...closing]);
-    const unwanted = Buffer.concat([open(0x00081140), item, element('00081150', ['UI', '1.2']), open(0x00081199), item, element('00081155', ['UI', '1.3']), end, end]);
+    const groups = (/** @type {Buffer[]} */ ...closing) =>
+      Buffer.concat([open(0x52009229), item, open(0x00289132), item, ...inner, ...closing]);
+    const unwanted = Buffer.concat([
+      open(0x00081140),
+      item,
+      element('00081150', ['UI', '1.2']),
+      open(0x00081199),
+      item,
+      element('00081155', ['UI', '1.3']),
+      end,
+      end,
+    ]);
     const { '7fe00010': pixels, ...elements } = radiograph({ width, height, bits: 12, pixels: ramp });
     const early = Object.fromEntries(Object.entries(elements).filter(([key]) => key < '00081140'));
     const late = Object.fromEntries(Object.entries(elements).filter(([key]) => key > '00081140'));
     const expected = await shades(deep(windowed(1000, 500)));
-    for (const closing of [[itemEnd, end, itemEnd, end], [end, end], [itemEnd, end, end], [end, itemEnd, end]]) {
-      const tail = Buffer.concat([unwanted, dicomFile(late, { header: false, implicit, big }), groups(...closing), element('7fe00010', pixels)]);
+    for (const closing of [
+      [itemEnd, end, itemEnd, end],
+      [end, end],
+      [itemEnd, end, end],
+      [end, itemEnd, end],
+    ]) {
+      const tail = Buffer.concat([
+        unwanted,
+        dicomFile(late, { header: false, implicit, big }),
+        groups(...closing),
+        element('7fe00010', pixels),
+      ]);
       assert.deepEqual(await shades(dicomFile(early, { ...file, implicit, big, tail })), expected, `${name}, ${closing.length}`);
     }
   }
@@ -345,18 +431,35 @@ test('so it is before any data set, and where the VRs of group 2 come and go', a
     const set = deep(whole, {}, { ...file, header: false });
     const uid = /** @type {[string, string]} */ (['UI', file.syntax ?? '1.2.840.10008.1.2.1']);
     const parts = (/** @type {import('./write.js').Encoding[]} */ ...ways) => [
-      elementBytes('00020000', ['UL', 4711], ways[0]), elementBytes('00020001', ['OB', Buffer.from([0, 1])], ways[1]),
-      elementBytes('00020002', ['UI', '1.2.840.10008.5.1.4.1.1.1.1'], ways[2]), elementBytes('00020010', uid, ways[3]), elementBytes('00020012', ['UI', '1.2.3'], ways[4])];
-    for (const ways of [Array(5).fill(implicit), [{}, implicit, {}, implicit, {}], [implicit, {}, implicit, {}, implicit], Array(5).fill({ big: true })])
+      elementBytes('00020000', ['UL', 4711], ways[0]),
+      elementBytes('00020001', ['OB', Buffer.from([0, 1])], ways[1]),
+      elementBytes('00020002', ['UI', '1.2.840.10008.5.1.4.1.1.1.1'], ways[2]),
+      elementBytes('00020010', uid, ways[3]),
+      elementBytes('00020012', ['UI', '1.2.3'], ways[4]),
+    ];
+    for (const ways of [
+      Array(5).fill(implicit),
+      [{}, implicit, {}, implicit, {}],
+      [implicit, {}, implicit, {}, implicit],
+      Array(5).fill({ big: true }),
+    ])
       for (const head of [Buffer.concat([Buffer.alloc(128), Buffer.from('DICM')]), Buffer.from('DICM'), NONE])
-        assert.deepEqual(await shades(Buffer.concat([head, ...parts(...ways), set])), expected, `${name}, ${JSON.stringify(ways)}, ${head.length}`);
+        assert.deepEqual(
+          await shades(Buffer.concat([head, ...parts(...ways), set])),
+          expected,
+          `${name}, ${JSON.stringify(ways)}, ${head.length}`,
+        );
   }
 });
 
 test('elements whose VR was forgotten', async () => {
   const { '7fe00010': pixels, ...elements } = radiograph({ width, height, bits: 12, pixels: ramp }, whole);
-  const tail = Buffer.concat([...Object.entries(elements).filter(([key]) => key > '0020').map(([key, element]) =>
-    elementBytes(key, element, { implicit: /^(00281050|0020000e)$/.test(key) })), elementBytes('7fe00010', pixels)]);
+  const tail = Buffer.concat([
+    ...Object.entries(elements)
+      .filter(([key]) => key > '0020')
+      .map(([key, element]) => elementBytes(key, element, { implicit: /^(00281050|0020000e)$/.test(key) })),
+    elementBytes('7fe00010', pixels),
+  ]);
   const head = Object.fromEntries(Object.entries(elements).filter(([key]) => key < '0020'));
   assert.deepEqual(await shades(dicomFile(head, { tail })), await shades(deep(whole)));
 });
@@ -377,11 +480,17 @@ test('so they are of either sign, inverted, in other frames, with tables in the 
   const group = { ...whole, '00283010': ['SQ', [lut(12, 12)]] };
   for (const image of [{}, { photometric: 'MONOCHROME1' }, { signed: true, pixels: ramp.map((v) => v - 2048) }]) {
     const pixels = 'pixels' in image && image.pixels ? image.pixels : ramp;
-    assert.deepEqual(await shades(deep(group, { ...image, pixels: swapped(pixels) }, { syntax, implicit: true })), await shades(deep(group, image)));
+    assert.deepEqual(
+      await shades(deep(group, { ...image, pixels: swapped(pixels) }, { syntax, implicit: true })),
+      await shades(deep(group, image)),
+    );
   }
   const two = new Uint16Array([...ramp, ...ramp.slice().reverse()]);
   const more = { ...whole, '00280008': ['IS', '2'] };
-  assert.deepEqual(await shades(deep(more, { pixels: swapped(two) }, { syntax, implicit: true }), 1), await shades(deep(more, { pixels: two }), 1));
+  assert.deepEqual(
+    await shades(deep(more, { pixels: swapped(two) }, { syntax, implicit: true }), 1),
+    await shades(deep(more, { pixels: two }), 1),
+  );
   assert.deepEqual(await shades(shallow(windowed(128, 256), {}, { syntax, implicit: true })), [...bytes], 'bytes are as they are');
 });
 
@@ -391,6 +500,22 @@ test('body parts are whole words', async () => {
   const levelOf = async (/** @type {string} */ part) => (await openDicom(deep({ ...whole, '00180015': ['CS', part] }))).findings[0]?.level;
   for (const part of ['PHARMA', 'Alarm', 'COLLEGE', 'CHIP', 'POTATOES', 'LIVERPOOL', 'HARM', 'NECKLACE', 'SURFACE'])
     assert.equal(await levelOf(part), 'warn', part);
-  for (const part of ['ARM', 'arm', 'UPPERARM', 'L ARM', 'RT_ARM', 'ARM/LEFT', 'ARMS', 'LOWERLEG', 'HEADNECK', 'ABDOMENPELVIS', 'HIPS', 'LUMBARSPINE', 'TOES', 'KNEE_R', 'HAND PA'])
+  for (const part of [
+    'ARM',
+    'arm',
+    'UPPERARM',
+    'L ARM',
+    'RT_ARM',
+    'ARM/LEFT',
+    'ARMS',
+    'LOWERLEG',
+    'HEADNECK',
+    'ABDOMENPELVIS',
+    'HIPS',
+    'LUMBARSPINE',
+    'TOES',
+    'KNEE_R',
+    'HAND PA',
+  ])
     assert.equal(await levelOf(part), 'refuse', part);
 });

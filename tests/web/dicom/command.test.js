@@ -26,8 +26,13 @@ function put(name, content) {
 const [width, height] = [64, 48];
 const pixels = Uint16Array.from({ length: 2 * width * height }, (_, i) => (i * 13) % 4096);
 /** @param {Record<string, any>} more */
-const film = (more = {}) => dicomFile(radiograph({ width, height, bits: 12, pixels },
-  { '00280008': ['IS', '2'], '00281050': ['DS', '2048\\512'], '00281051': ['DS', '4096\\1024'], ...more }));
+const film = (more = {}) =>
+  dicomFile(
+    radiograph(
+      { width, height, bits: 12, pixels },
+      { '00280008': ['IS', '2'], '00281050': ['DS', '2048\\512'], '00281051': ['DS', '4096\\1024'], ...more },
+    ),
+  );
 put('study/series/IM000001', film({ '00100020': ['LO', '4711'] }));
 put('study/series/IM000002', film({ '00080060': ['CS', 'CT'] }));
 put('study/bare', dicomFile(radiograph({ width, height, pixels: new Uint8Array(width * height) }), { header: false }));
@@ -40,15 +45,28 @@ put('study/.hidden', film());
 function run(...args) {
   const [command, ...rest] = [...unprivileged, process.execPath, 'web/bin/cxrlens-dicom.js', ...args];
   const done = spawnSync(command, rest, { encoding: 'utf8', timeout: 120_000 });
-  return { code: done.status, err: done.stderr, lines: done.stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line)) };
+  return {
+    code: done.status,
+    err: done.stderr,
+    lines: done.stdout
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line)),
+  };
 }
 
 test('a folder: a line for each file in order, valid by the schema; what is no film is passed over aloud', () => {
   const { code, err, lines } = run(join(folder, 'study'));
   assert.equal(code, 1, 'the CT was not read');
-  assert.deepEqual(lines.map(({ file, error }) => [file.slice(folder.length), error?.code]), [
-    ['/study/bare', undefined], ['/study/film.png', undefined], ['/study/series/IM000001', undefined], ['/study/series/IM000002', 'dicom-modality'],
-  ]);
+  assert.deepEqual(
+    lines.map(({ file, error }) => [file.slice(folder.length), error?.code]),
+    [
+      ['/study/bare', undefined],
+      ['/study/film.png', undefined],
+      ['/study/series/IM000001', undefined],
+      ['/study/series/IM000002', 'dicom-modality'],
+    ],
+  );
   for (const line of lines) assert.ok(valid(line), JSON.stringify(valid.errors));
   assert.match(err, /skipped .*notes\.txt: neither/);
   assert.match(err, /skipped .*empty: empty/);
@@ -57,26 +75,37 @@ test('a folder: a line for each file in order, valid by the schema; what is no f
 test('named files are always answered', () => {
   const { code, lines } = run(join(folder, 'study/notes.txt'), join(folder, 'missing'), join(folder, 'study/bare'));
   assert.equal(code, 1);
-  assert.deepEqual(lines.map(({ error }) => error?.code), ['image-format', 'file-unreadable', undefined]);
+  assert.deepEqual(
+    lines.map(({ error }) => error?.code),
+    ['image-format', 'file-unreadable', undefined],
+  );
   assert.equal(run(join(folder, 'study/bare')).code, 0);
 });
 
 test('a folder that can not be listed costs only itself', () => {
   put('locked/film', film());
   mkdirSync(join(folder, 'locked/inner'), { mode: 0 });
-  assert.deepEqual(run(join(folder, 'locked')).lines.map(({ error }) => error?.code), [undefined, 'file-unreadable']);
+  assert.deepEqual(
+    run(join(folder, 'locked')).lines.map(({ error }) => error?.code),
+    [undefined, 'file-unreadable'],
+  );
 });
 
 test('a reader that has read enough ends it without a word, but not as if all were read', () => {
   const films = Array.from({ length: 40 }, () => join(folder, 'study/bare'));
   const piped = '"$@" | head -n 1 >/dev/null; echo "${PIPESTATUS[0]}"';
-  const { stdout, stderr } = spawnSync('bash', ['-c', piped, 'bash', process.execPath, 'web/bin/cxrlens-dicom.js', ...films], { encoding: 'utf8', timeout: 120_000 });
+  const { stdout, stderr } = spawnSync('bash', ['-c', piped, 'bash', process.execPath, 'web/bin/cxrlens-dicom.js', ...films], {
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
   assert.deepEqual([stdout, stderr], ['141\n', '']);
 });
 
 test('frame and window are counted from 1', () => {
   const path = join(folder, 'study/series/IM000001');
-  const { lines: [line] } = run('--frame', '2', '--window', '2', path);
+  const {
+    lines: [line],
+  } = run('--frame', '2', '--window', '2', path);
   assert.deepEqual([line.dicom.frame, line.dicom.window.centre], [1, 512]);
   assert.equal(run('--frame', '3', path).lines[0].error.code, 'dicom-frame');
 });
@@ -101,9 +130,17 @@ test('wrong usage is told', () => {
 });
 
 test('the command in C names DICOM and points here', { skip: existsSync('build/cxrlens') ? false : 'build/cxrlens is not built' }, () => {
-  const done = spawnSync('build/cxrlens', ['classify', '--model', 'model/cxrlens.cxrm', '--format', 'json', join(folder, 'study/series')], { encoding: 'utf8' });
-  const errors = done.stdout.trim().split('\n').map((line) => JSON.parse(line).error);
-  assert.deepEqual(errors.map(({ code }) => code), ['image-dicom', 'image-dicom']);
+  const done = spawnSync('build/cxrlens', ['classify', '--model', 'model/cxrlens.cxrm', '--format', 'json', join(folder, 'study/series')], {
+    encoding: 'utf8',
+  });
+  const errors = done.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).error);
+  assert.deepEqual(
+    errors.map(({ code }) => code),
+    ['image-dicom', 'image-dicom'],
+  );
   assert.match(errors[0].message, /DICOM.*cxrlens-dicom/);
   assert.equal(done.status, 1);
 });

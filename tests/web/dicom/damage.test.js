@@ -71,9 +71,7 @@ for (const [name, file] of Object.entries(files)) {
 
   test(`${name}: cut off`, async () => {
     const below = randomSource(1);
-    const cuts = [...Array(slow ? 12 : 60)].map((_, i) =>
-      i < 8 ? Math.floor((file.length * i) / 8) : below(file.length),
-    );
+    const cuts = [...Array(slow ? 12 : 60)].map((_, i) => (i < 8 ? Math.floor((file.length * i) / 8) : below(file.length)));
     for (const cut of cuts) {
       const refused = await survives(file.subarray(0, cut), `${name} cut to ${cut} bytes`);
       // The last bytes may be padding or an end marker.
@@ -95,15 +93,8 @@ for (const [name, file] of Object.entries(files)) {
 
 test('sequences nested without end, and items without number, are refused', async () => {
   const item = Buffer.from([0xfe, 0xff, 0x00, 0xe0, 0xff, 0xff, 0xff, 0xff]);
-  const sequence = Buffer.concat([
-    Buffer.from([0x08, 0x00, 0x40, 0x11]),
-    Buffer.from('SQ\0\0'),
-    Buffer.from([0xff, 0xff, 0xff, 0xff]),
-  ]);
-  const nested = Buffer.concat([
-    dicomFile({ '00080016': ['UI', '1.2'] }),
-    ...Array(50_000).fill(Buffer.concat([sequence, item])),
-  ]);
+  const sequence = Buffer.concat([Buffer.from([0x08, 0x00, 0x40, 0x11]), Buffer.from('SQ\0\0'), Buffer.from([0xff, 0xff, 0xff, 0xff])]);
+  const nested = Buffer.concat([dicomFile({ '00080016': ['UI', '1.2'] }), ...Array(50_000).fill(Buffer.concat([sequence, item]))]);
   assert.ok(await survives(nested, 'nested'));
   // As UN the items are implicit, and within them are further sequences.
   const deeper = Buffer.alloc(16 * 50_000, Buffer.concat([item, Buffer.from([0x08, 0x00, 0x40, 0x11, 0xff, 0xff, 0xff, 0xff])]));
@@ -124,8 +115,15 @@ test('what a file holds beside its pixels is bounded in all, not each element al
     return Buffer.concat([head, items]);
   };
   for (const vr of ['SQ', 'UN']) {
-    const bomb = Buffer.concat([dicomFile({ '00080016': ['UI', '1.2'] }),
-      ...[[0x0008, 0x2218], [0x0028, 0x3000], [0x0028, 0x3010], [0x0054, 0x0220]].map(([group, element]) => sequence(vr, group, element))]);
+    const bomb = Buffer.concat([
+      dicomFile({ '00080016': ['UI', '1.2'] }),
+      ...[
+        [0x0008, 0x2218],
+        [0x0028, 0x3000],
+        [0x0028, 0x3010],
+        [0x0054, 0x0220],
+      ].map(([group, element]) => sequence(vr, group, element)),
+    ]);
     await assert.rejects(openDicom(bomb), { code: 'dicom-unsupported' }, vr);
   }
 });
@@ -133,10 +131,16 @@ test('what a file holds beside its pixels is bounded in all, not each element al
 test('a JPEG of nothing but Huffman tables is refused soon', async () => {
   // 3,400 tables a segment, each of two codes of one bit.
   const table = Buffer.from([0, 2, ...Array(15).fill(0), 0, 1]);
-  const segment = Buffer.concat([Buffer.from([0xff, 0xc4, (2 + 3400 * table.length) >> 8, (2 + 3400 * table.length) & 255]), Buffer.alloc(3400 * table.length, table)]);
+  const segment = Buffer.concat([
+    Buffer.from([0xff, 0xc4, (2 + 3400 * table.length) >> 8, (2 + 3400 * table.length) & 255]),
+    Buffer.alloc(3400 * table.length, table),
+  ]);
   const jpeg = Buffer.concat([Buffer.from([0xff, 0xd8]), ...Array(240).fill(segment), Buffer.from([0xff, 0xd9])]);
   const start = process.cpuUsage();
-  const file = dicomFile(radiograph({ width: 8, height: 8, pixels: new Uint8Array(64) }, { '7fe00010': null }), { syntax: '1.2.840.10008.1.2.4.70', tail: encapsulated([jpeg]) });
+  const file = dicomFile(radiograph({ width: 8, height: 8, pixels: new Uint8Array(64) }, { '7fe00010': null }), {
+    syntax: '1.2.840.10008.1.2.4.70',
+    tail: encapsulated([jpeg]),
+  });
   assert.equal((await refusal(file))?.code, 'dicom-corrupt');
   const took = process.cpuUsage(start).user / 1000;
   assert.ok(took < 5000, `${Math.round(took)} ms`); // a second; were every table built, ten

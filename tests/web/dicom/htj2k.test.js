@@ -17,10 +17,12 @@ const [LOSSLESS, RPCL, ANY] = ['201', '202', '203'].map((end) => `1.2.840.10008.
 function waves(bits, signed, count = width * height) {
   const below = randomSource(bits);
   const Samples = bits <= 8 ? Uint8Array : Uint16Array;
-  return Samples.from(Array.from({ length: count }, (_, i) => {
-    const value = 2 ** bits * (0.5 + 0.45 * Math.sin((i % width) / 13) * Math.cos(i / width / 17)) + below(2 ** Math.max(bits - 7, 1));
-    return Math.floor(value) - (signed ? 2 ** (bits - 1) : 0);
-  }));
+  return Samples.from(
+    Array.from({ length: count }, (_, i) => {
+      const value = 2 ** bits * (0.5 + 0.45 * Math.sin((i % width) / 13) * Math.cos(i / width / 17)) + below(2 ** Math.max(bits - 7, 1));
+      return Math.floor(value) - (signed ? 2 ** (bits - 1) : 0);
+    }),
+  );
 }
 
 /**
@@ -29,31 +31,53 @@ function waves(bits, signed, count = width * height) {
  * @param {Partial<import('./write.js').Picture>} picture
  * @param {Record<string, any>} [more]
  */
-const film = (fragments, syntax, picture, more = {}) => dicomFile(
-  radiograph({ width, height, pixels: new Uint16Array(), ...picture }, { '7fe00010': null, ...more }),
-  { syntax, tail: encapsulated(fragments) });
+const film = (fragments, syntax, picture, more = {}) =>
+  dicomFile(radiograph({ width, height, pixels: new Uint16Array(), ...picture }, { '7fe00010': null, ...more }), {
+    syntax,
+    tail: encapsulated(fragments),
+  });
 
-for (const [bits, signed] of /** @type {[number, boolean][]} */ ([[8, false], [10, false], [12, false], [16, false], [12, true], [16, true]]))
+for (const [bits, signed] of /** @type {[number, boolean][]} */ ([
+  [8, false],
+  [10, false],
+  [12, false],
+  [16, false],
+  [12, true],
+  [16, true],
+]))
   test(`${bits} bits${signed ? ', signed' : ''}: lossless gives the same values, lossy what OpenJPH gives`, async () => {
     const pixels = waves(bits, signed);
     const picture = { width, height, pixels, bits, signed };
     for (const [syntax, choice] of /** @type {[string, import('./openjph.js').Choice][]} */ ([
-      [LOSSLESS, {}], [LOSSLESS, { tile: 64 }], [RPCL, { rpcl: true }], [ANY, {}], [ANY, { lossy: true }],
+      [LOSSLESS, {}],
+      [LOSSLESS, { tile: 64 }],
+      [RPCL, { rpcl: true }],
+      [ANY, {}],
+      [ANY, { lossy: true }],
     ])) {
       const stream = encode(picture, choice);
       const { data } = await (await openDicom(film([stream], syntax, picture))).stored(0);
       const expected = new /** @type {any} */ (pixels.constructor)(choice.lossy ? decode(stream).buffer : pixels);
       // The two decoders' floating-point sums may round apart.
-      const worst = data.reduce((/** @type {number} */ most, /** @type {number} */ value, /** @type {number} */ i) => Math.max(most, Math.abs(value - expected[i])), 0);
+      const worst = data.reduce(
+        (/** @type {number} */ most, /** @type {number} */ value, /** @type {number} */ i) => Math.max(most, Math.abs(value - expected[i])),
+        0,
+      );
       assert.ok(data.length === pixels.length && worst <= (choice.lossy ? 1 : 0), `${syntax} ${JSON.stringify(choice)}: ${worst}`);
     }
   });
 
 test('colour, and many frames', async () => {
   const rgb = waves(8, false, 3 * width * height);
-  const coloured = film([encode({ width, height, pixels: rgb, samples: 3 })], LOSSLESS, { pixels: rgb, photometric: 'YBR_RCT' }, {
-    '00280002': ['US', 3], '00280006': ['US', 0],
-  });
+  const coloured = film(
+    [encode({ width, height, pixels: rgb, samples: 3 })],
+    LOSSLESS,
+    { pixels: rgb, photometric: 'YBR_RCT' },
+    {
+      '00280002': ['US', 3],
+      '00280006': ['US', 0],
+    },
+  );
   assert.deepEqual([...(await (await openDicom(coloured)).stored(0)).data], [...rgb]);
   const frames = [waves(12, false), waves(12, false).reverse()];
   const streams = frames.map((pixels) => encode({ width, height, pixels, bits: 12 }));

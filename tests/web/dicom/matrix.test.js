@@ -17,9 +17,7 @@ after(() => rmSync(folder, { recursive: true }));
 const works = (command, args) => spawnSync(command, args).status === 0;
 const missing = [
   works(PYTHON, ['-c', 'import pydicom, numpy, gdcm']) ? '' : 'python3-pydicom, python3-numpy, python3-gdcm',
-  works('dcmcjpeg', ['--version']) && works('dcmcjpls', ['--version']) && works('dcmcrle', ['--version'])
-    ? ''
-    : 'dcmtk',
+  works('dcmcjpeg', ['--version']) && works('dcmcjpls', ['--version']) && works('dcmcrle', ['--version']) ? '' : 'dcmtk',
   works('gdcmconv', ['--version']) ? '' : 'libgdcm-tools',
 ]
   .filter(Boolean)
@@ -87,9 +85,7 @@ for (const [group, least] of /** @type {[string, number][]} */ ([
 }
 
 test('every syntax was tried', { skip }, () => {
-  const tried = new Set(
-    names.filter((name) => name.startsWith('syntax-')).map((name) => name.replace(/^syntax-(.*)-\d+-[su]-.*$/, '$1')),
-  );
+  const tried = new Set(names.filter((name) => name.startsWith('syntax-')).map((name) => name.replace(/^syntax-(.*)-\d+-[su]-.*$/, '$1')));
   assert.deepEqual([...tried].sort(), [
     'big',
     'deflated',

@@ -16,7 +16,10 @@ const codec = await factory({});
  * @param {Choice} [choice]
  * @returns {Buffer} the codestream
  */
-export function encode({ width, height, pixels, bits = pixels.BYTES_PER_ELEMENT * 8, signed = false, samples = 1 }, { lossy = false, rpcl = false, tile } = {}) {
+export function encode(
+  { width, height, pixels, bits = pixels.BYTES_PER_ELEMENT * 8, signed = false, samples = 1 },
+  { lossy = false, rpcl = false, tile } = {},
+) {
   const encoder = new codec.HTJ2KEncoder();
   const frame = { width, height, bitsPerSample: bits, componentCount: samples, isSigned: signed, isUsingColorTransform: samples === 3 };
   encoder.getDecodedBuffer(frame).set(new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength));

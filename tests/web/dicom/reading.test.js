@@ -11,11 +11,9 @@ const ramp = Uint16Array.from({ length: width * height }, (_, i) => (i * 13) % 4
 const bytes = Uint8Array.from({ length: width * height }, (_, i) => (i * 7) % 256);
 
 /** @param {Record<string, any>} [more] @param {object} [image] @param {object} [file] */
-const deep = (more = {}, image = {}, file = {}) =>
-  dicomFile(radiograph({ width, height, bits: 12, pixels: ramp, ...image }, more), file);
+const deep = (more = {}, image = {}, file = {}) => dicomFile(radiograph({ width, height, bits: 12, pixels: ramp, ...image }, more), file);
 /** @param {Record<string, any>} [more] @param {object} [image] @param {object} [file] */
-const shallow = (more = {}, image = {}, file = {}) =>
-  dicomFile(radiograph({ width, height, pixels: bytes, ...image }, more), file);
+const shallow = (more = {}, image = {}, file = {}) => dicomFile(radiograph({ width, height, pixels: bytes, ...image }, more), file);
 
 /** @param {Uint8Array} file @param {number} [frame] @param {object} [options] */
 async function shades(file, frame, options) {
@@ -137,10 +135,7 @@ test('bits above the stored ones (overlays) and below them are left out', async 
 
 test('signed values within 12 bits', async () => {
   const signed = ramp.map((v) => (v - 2048) & 0xfff);
-  assert.deepEqual(
-    await shades(deep(windowed(0, 4096), { pixels: signed, signed: true })),
-    await shades(deep(windowed(2048, 4096))),
-  );
+  assert.deepEqual(await shades(deep(windowed(0, 4096), { pixels: signed, signed: true })), await shades(deep(windowed(2048, 4096))));
 });
 
 test('padding is black, whether or not the picture is inverted, and does not widen the range', async () => {
@@ -196,20 +191,25 @@ test('an empty VOI LUT is passed over, and one of a functional group is read', a
   assert.deepEqual(await shades(deep({ ...windowed(1000, 500), ...empty })), await shades(deep(windowed(1000, 500))));
   const voi = { '00283010': ['SQ', lut([0, 255, 0, 255], 1000, 8)] };
   const file = deep({ 52009230: ['SQ', [{ '00289132': ['SQ', [{ ...windowed(1000, 500), ...voi }]] }]] });
-  assert.deepEqual((await openDicom(file)).windowsOf().map((/** @type {any} */ { kind }) => kind), ['lut', 'window']);
+  assert.deepEqual(
+    (await openDicom(file)).windowsOf().map((/** @type {any} */ { kind }) => kind),
+    ['lut', 'window'],
+  );
   assert.deepEqual(await shades(file), await shades(deep(voi)));
 });
 
 test('sequences of unknown VR are read as those of known VR; a value that is no sequence changes nothing', async () => {
   const voi = lut([0, 65535, 0, 65535], 1000, 16);
-  const groups = (/** @type {any} */ wrap) => ({ 52009229: wrap([{ '00289145': ['SQ', [{ '00281053': ['DS', '2'] }]], '00289132': ['SQ', [windowed(4096, 8191)]] }]) });
+  const groups = (/** @type {any} */ wrap) => ({
+    52009229: wrap([{ '00289145': ['SQ', [{ '00281053': ['DS', '2'] }]], '00289132': ['SQ', [windowed(4096, 8191)]] }]),
+  });
   const known = (/** @type {any} */ items) => ['SQ', items];
   assert.deepEqual(await shades(deep({ '00283010': unknown(voi) })), await shades(deep({ '00283010': known(voi) })));
   assert.deepEqual(await shades(deep(groups(unknown))), await shades(deep(groups(known))));
   assert.deepEqual(await shades(deep({ '00283010': ['UN', Buffer.from('none')] })), await shades(deep()));
 });
 
-test('texts are read by the file\'s character set, or by that of their item', async () => {
+test("texts are read by the file's character set, or by that of their item", async () => {
   const korean = Buffer.from('1b242943c8e4bace', 'hex');
   const dicom = await openDicom(
     deep({
@@ -222,9 +222,14 @@ test('texts are read by the file\'s character set, or by that of their item', as
     }),
   );
   assert.equal(dicom.about.bodyPart, '흉부');
-  const { about } = await openDicom(deep({ '00080005': ['CS', '\\ISO 2022 IR 159'], '00180015': ['LO', Buffer.from('1b24284430271b284221', 'hex')] }));
+  const { about } = await openDicom(
+    deep({ '00080005': ['CS', '\\ISO 2022 IR 159'], '00180015': ['LO', Buffer.from('1b24284430271b284221', 'hex')] }),
+  );
   assert.equal(about.bodyPart, '丣!', 'JIS X 0212');
-  assert.deepEqual(dicom.windowsOf().map((/** @type {any} */ w) => w.explanation), ['폐', '흉부']);
+  assert.deepEqual(
+    dicom.windowsOf().map((/** @type {any} */ w) => w.explanation),
+    ['폐', '흉부'],
+  );
 });
 
 test('windows that the standard forbids are passed over', async () => {
@@ -235,17 +240,23 @@ test('windows that the standard forbids are passed over', async () => {
     ['abc', 'def'],
     ['', ''],
   ])
-    assert.deepEqual(
-      await shades(deep({ '00281050': ['DS', centre], '00281051': ['DS', span] })),
-      expected,
-      `${centre} / ${span}`,
-    );
+    assert.deepEqual(await shades(deep({ '00281050': ['DS', centre], '00281051': ['DS', span] })), expected, `${centre} / ${span}`);
 });
 
-test('a window without its centre or its width takes no other\'s', async () => {
-  const { windowsOf } = await openDicom(deep({ '00280031': null, '00280004': ['CS', 'MONOCHROME2'],
-    '00281050': ['DS', '\\200'], '00281051': ['DS', '100\\400'], '00281055': ['LO', 'A\\B'] }));
-  assert.deepEqual(windowsOf().map((/** @type {any} */ { window, explanation }) => [window?.centre, window?.width, explanation]), [[200, 400, 'B']]);
+test("a window without its centre or its width takes no other's", async () => {
+  const { windowsOf } = await openDicom(
+    deep({
+      '00280031': null,
+      '00280004': ['CS', 'MONOCHROME2'],
+      '00281050': ['DS', '\\200'],
+      '00281051': ['DS', '100\\400'],
+      '00281055': ['LO', 'A\\B'],
+    }),
+  );
+  assert.deepEqual(
+    windowsOf().map((/** @type {any} */ { window, explanation }) => [window?.centre, window?.width, explanation]),
+    [[200, 400, 'B']],
+  );
 });
 
 test('a modality LUT is the whole range, so no window is missed', async () => {
@@ -255,18 +266,38 @@ test('a modality LUT is the whole range, so no window is missed', async () => {
 
 test('the indices of a palette stand where High Bit says', async () => {
   const table = (/** @type {number} */ step) => ['OW', Uint8Array.from({ length: 256 }, (_, i) => i * step)];
-  const palette = { '00280004': ['CS', 'PALETTE COLOR'], '00280101': ['US', 8], '00281101': ['US', [256, 0, 8]], '00281102': ['US', [256, 0, 8]],
-    '00281103': ['US', [256, 0, 8]], '00281201': table(1), '00281202': table(3), '00281203': table(5) };
+  const palette = {
+    '00280004': ['CS', 'PALETTE COLOR'],
+    '00280101': ['US', 8],
+    '00281101': ['US', [256, 0, 8]],
+    '00281102': ['US', [256, 0, 8]],
+    '00281103': ['US', [256, 0, 8]],
+    '00281201': table(1),
+    '00281202': table(3),
+    '00281203': table(5),
+  };
   const high = Uint16Array.from(bytes, (v, i) => (v << 8) | (i % 256));
   assert.deepEqual(await shades(shallow({ ...palette, '00280102': ['US', 15] }, { pixels: high })), await shades(shallow(palette)));
 });
 
 test('colour is what the engine takes for colour: single odd pixels and rounding are not', async () => {
   const side = 64;
-  const colours = (/** @type {(i: number) => number} */ more) => openDicom(dicomFile(radiograph(
-    { width: side, height: side, pixels: Uint8Array.from({ length: 3 * side * side }, (_, i) => 100 + (i % 3 ? 0 : more(i / 3))), photometric: 'RGB' },
-    { '00280002': ['US', 3], '00280006': ['US', 0] },
-  ))).then((dicom) => dicom.frame()).then(({ coloured }) => coloured);
+  const colours = (/** @type {(i: number) => number} */ more) =>
+    openDicom(
+      dicomFile(
+        radiograph(
+          {
+            width: side,
+            height: side,
+            pixels: Uint8Array.from({ length: 3 * side * side }, (_, i) => 100 + (i % 3 ? 0 : more(i / 3))),
+            photometric: 'RGB',
+          },
+          { '00280002': ['US', 3], '00280006': ['US', 0] },
+        ),
+      ),
+    )
+      .then((dicom) => dicom.frame())
+      .then(({ coloured }) => coloured);
   assert.equal(await colours(() => 15), false);
   assert.equal(await colours((i) => (i < 16 ? 90 : 0)), false);
   assert.equal(await colours((i) => (i < 17 ? 16 : 0)), true);
@@ -341,15 +372,31 @@ test('many frames with a basic offset table, or with an extended one', async () 
 function plainJpeg(lossless, sampling) {
   const segment = (/** @type {number} */ marker, /** @type {number[]} */ ...body) => [0xff, marker, 0, body.length + 2, ...body];
   const table = (/** @type {number} */ head) => segment(0xc4, head, 1, ...Array(15).fill(0), 0);
-  return Buffer.from([0xff, 0xd8, ...segment(0xdb, 0, ...Array(64).fill(1)), ...table(0x00), ...table(0x10),
-    ...segment(lossless ? 0xc3 : 0xc0, 8, 0, height, 0, width, 1, 1, sampling, 0), ...segment(0xda, 1, 1, 0, lossless ? 1 : 0, lossless ? 0 : 63, 0),
-    ...Array((width * height) / 8).fill(0), 0xff, 0xd9]);
+  return Buffer.from([
+    0xff,
+    0xd8,
+    ...segment(0xdb, 0, ...Array(64).fill(1)),
+    ...table(0x00),
+    ...table(0x10),
+    ...segment(lossless ? 0xc3 : 0xc0, 8, 0, height, 0, width, 1, 1, sampling, 0),
+    ...segment(0xda, 1, 1, 0, lossless ? 1 : 0, lossless ? 0 : 63, 0),
+    ...Array((width * height) / 8).fill(0),
+    0xff,
+    0xd9,
+  ]);
 }
 
 test('the sampling factors of a single component mean nothing', async () => {
-  for (const [lossless, end] of /** @type {[boolean, string][]} */ ([[true, '70'], [false, '50']]))
+  for (const [lossless, end] of /** @type {[boolean, string][]} */ ([
+    [true, '70'],
+    [false, '50'],
+  ]))
     for (const sampling of [0x11, 0x22, 0x21]) {
-      const film = shallow({ '7fe00010': null }, {}, { syntax: `1.2.840.10008.1.2.4.${end}`, tail: encapsulated([plainJpeg(lossless, sampling)]) });
+      const film = shallow(
+        { '7fe00010': null },
+        {},
+        { syntax: `1.2.840.10008.1.2.4.${end}`, tail: encapsulated([plainJpeg(lossless, sampling)]) },
+      );
       assert.deepEqual(new Set(await shades(film)), new Set([128]), `${end}, ${sampling.toString(16)}`);
     }
 });
@@ -404,17 +451,32 @@ const FINDINGS = [
   ['an abdomen', { '00180015': ['CS', 'ABDOMEN'] }, ['refuse (0018,0015) ABDOMEN']],
   ['cervical spine with a dash', { '00180015': ['CS', 'C-SPINE'] }, ['refuse (0018,0015) C-SPINE']],
   ['lumbar spine', { '00180015': ['CS', 'L SPINE'] }, ['refuse (0018,0015) L SPINE']],
-  ...['CERVICAL SPINE', 'LUMBAR SPINE', 'LUMBOSACRAL SPINE', 'ABDOMEN FOREIGN BODY', 'THORACOLUMBAR'].map((part) => /** @type {[string, Record<string, any>, string[]]} */ (
-    [`the body part ${part}`, { '00180015': ['CS', part] }, [`refuse (0018,0015) ${part}`]])),
-  ...['SPINE', 'WHOLEBODY', 'CERVICOTHORACIC'].map((part) => /** @type {[string, Record<string, any>, string[]]} */ (
-    [`the body part ${part}`, { '00180015': ['CS', part] }, [`warn (0018,0015) ${part}`]])),
+  ...['CERVICAL SPINE', 'LUMBAR SPINE', 'LUMBOSACRAL SPINE', 'ABDOMEN FOREIGN BODY', 'THORACOLUMBAR'].map(
+    (part) =>
+      /** @type {[string, Record<string, any>, string[]]} */ ([
+        `the body part ${part}`,
+        { '00180015': ['CS', part] },
+        [`refuse (0018,0015) ${part}`],
+      ]),
+  ),
+  ...['SPINE', 'WHOLEBODY', 'CERVICOTHORACIC'].map(
+    (part) =>
+      /** @type {[string, Record<string, any>, string[]]} */ ([
+        `the body part ${part}`,
+        { '00180015': ['CS', part] },
+        [`warn (0018,0015) ${part}`],
+      ]),
+  ),
   ['thoracic spine', { '00180015': ['CS', 'TSPINE'] }, ['warn (0018,0015) TSPINE']],
   ['thoracic spine in words', { '00180015': ['CS', 'Thoracic spine'] }, ['warn (0018,0015) Thoracic spine']],
   ['thoracic vertebrae', { '00180015': ['CS', 'THORACIC VERTEBRA'] }, ['warn (0018,0015) THORACIC VERTEBRA']],
   ['dorsal spine', { '00180015': ['CS', 'DORSAL SPINE'] }, ['warn (0018,0015) DORSAL SPINE']],
-  ['a word within a word', { '00180015': ['CS', 'SURFACE'], '00185101': ['CS', 'BILATERAL'] },
-    ['warn (0018,0015) SURFACE', 'warn (0018,5101) BILATERAL']],
-  ['a polarity that contradicts itself', { '20500020': ['CS', 'INVERSE'] }, ['warn (2050,0020) INVERSE']],
+  [
+    'a word within a word',
+    { '00180015': ['CS', 'SURFACE'], '00185101': ['CS', 'BILATERAL'] },
+    ['warn (0018,0015) SURFACE', 'warn (0018,5101) BILATERAL'],
+  ],
+  ['a polarity that contradicts itself', { 20500020: ['CS', 'INVERSE'] }, ['warn (2050,0020) INVERSE']],
   ['cervical spine', { '00180015': ['CS', 'CSPINE'] }, ['refuse (0018,0015) CSPINE']],
   ['ribs', { '00180015': ['CS', 'RIB'] }, ['warn (0018,0015) RIB']],
   ['portable chest', { '00180015': ['CS', 'PORT CHEST'] }, []],
@@ -428,8 +490,29 @@ const FINDINGS = [
   ['a left lateral', { '00185101': ['CS', 'LL'] }, ['refuse (0018,5101) LL']],
   ['a lateral', { '00185101': ['CS', 'LATERAL'] }, ['refuse (0018,5101) LATERAL']],
   ['a lateral in one of two words', { '00185101': ['CS', 'LEFT_LATERAL'] }, ['refuse (0018,5101) LEFT_LATERAL']],
-  ...['LAT', 'LLAT', 'RLAT', 'L LAT', 'R LAT', 'AP LAT', 'PA_LAT', 'PA AND LAT', 'LT LAT', 'LAT L', 'CHEST LAT', 'XTABLE LAT', 'AP OBL', 'OBL'].map(
-    (view) => /** @type {[string, Record<string, any>, string[]]} */ ([`the view ${view}`, { '00185101': ['CS', view] }, [`refuse (0018,5101) ${view}`]])),
+  ...[
+    'LAT',
+    'LLAT',
+    'RLAT',
+    'L LAT',
+    'R LAT',
+    'AP LAT',
+    'PA_LAT',
+    'PA AND LAT',
+    'LT LAT',
+    'LAT L',
+    'CHEST LAT',
+    'XTABLE LAT',
+    'AP OBL',
+    'OBL',
+  ].map(
+    (view) =>
+      /** @type {[string, Record<string, any>, string[]]} */ ([
+        `the view ${view}`,
+        { '00185101': ['CS', view] },
+        [`refuse (0018,5101) ${view}`],
+      ]),
+  ),
   ['an abbreviation within a word', { '00185101': ['CS', 'BILAT'] }, ['warn (0018,5101) BILAT']],
   ['decubitus', { '00185101': ['CS', 'LLD'] }, ['warn (0018,5101) LLD']],
   ['oblique', { '00185101': ['CS', 'RAO'] }, ['refuse (0018,5101) RAO']],
@@ -439,11 +522,20 @@ const FINDINGS = [
     { '00185101': null, '00540220': ['SQ', [{ '00080104': ['LO', 'left lateral'] }]] },
     ['refuse (0054,0220) left lateral'],
   ],
-  ['lateral by code, in a sequence of unknown VR', { '00185101': null, '00540220': unknown([{ '00080104': ['LO', 'left lateral'] }]) },
-    ['refuse (0054,0220) left lateral']],
+  [
+    'lateral by code, in a sequence of unknown VR',
+    { '00185101': null, '00540220': unknown([{ '00080104': ['LO', 'left lateral'] }]) },
+    ['refuse (0054,0220) left lateral'],
+  ],
   ['lateral by orientation', { '00185101': null, '00200020': ['CS', 'A\\F'] }, ['refuse (0020,0020) A\\F']],
-  ...['F\\A', 'H\\A', 'F\\P'].map((sides) => /** @type {[string, Record<string, any>, string[]]} */ (
-    [`lateral on its side, ${sides}`, { '00185101': null, '00200020': ['CS', sides] }, [`refuse (0020,0020) ${sides}`]])),
+  ...['F\\A', 'H\\A', 'F\\P'].map(
+    (sides) =>
+      /** @type {[string, Record<string, any>, string[]]} */ ([
+        `lateral on its side, ${sides}`,
+        { '00185101': null, '00200020': ['CS', sides] },
+        [`refuse (0020,0020) ${sides}`],
+      ]),
+  ),
   ['frontal on its side', { '00185101': null, '00200020': ['CS', 'F\\R'] }, []],
   ['frontal by orientation', { '00185101': null, '00200020': ['CS', 'L\\F'] }, []],
   ['no window', { '00281050': null }, ['warn (0028,1050) ']],
@@ -471,11 +563,17 @@ for (const [name, tags, expected] of FINDINGS) {
 }
 
 test('no element is taken apart that nothing reads', () => {
-  const source = ['../dicom.js', ...readdirSync('web/dicom')].filter((name) => name.endsWith('.js')).map((name) => readFileSync(`web/dicom/${name}`, 'utf8')).join('');
+  const source = ['../dicom.js', ...readdirSync('web/dicom')]
+    .filter((name) => name.endsWith('.js'))
+    .map((name) => readFileSync(`web/dicom/${name}`, 'utf8'))
+    .join('');
   const [, wanted] = /const WANTED = new Set\(\[(.*?)\]\.flatMap/s.exec(source) ?? [];
   const tags = [...wanted.matchAll(/\b[\da-f]{8}\b/g)].map(([tag]) => tag);
   // Those of the palette are put together from their beginning and a number.
-  assert.deepEqual(tags.filter((tag) => !source.includes(`x${tag}`) && !source.includes(`x${tag.slice(0, -1)}$`)), []);
+  assert.deepEqual(
+    tags.filter((tag) => !source.includes(`x${tag}`) && !source.includes(`x${tag.slice(0, -1)}$`)),
+    [],
+  );
 });
 
 // ---- Refused --------------------------------------------------------------------------------
@@ -496,15 +594,15 @@ const REFUSED = [
     'dicom-no-image',
   ],
   ['1 bit', () => deep({ '00280100': ['US', 1], '00280101': ['US', 1], '00280102': ['US', 0] }), 'dicom-unsupported'],
-  [
-    '32 bits',
-    () => deep({ '00280100': ['US', 32], '00280101': ['US', 32], '00280102': ['US', 31] }),
-    'dicom-unsupported',
-  ],
+  ['32 bits', () => deep({ '00280100': ['US', 32], '00280101': ['US', 32], '00280102': ['US', 31] }), 'dicom-unsupported'],
   ['more bits than there is room', () => deep({ '00280101': ['US', 17] }), 'dicom-corrupt'],
   ['CMYK', () => deep({ '00280004': ['CS', 'CMYK'], '00280002': ['US', 4] }), 'dicom-unsupported'],
   ['4:2:2 of 16 bits', () => deep({ '00280004': ['CS', 'YBR_FULL_422'], '00280002': ['US', 3] }), 'dicom-unsupported'],
-  ['4:2:2 of an odd width', () => shallow({ '00280004': ['CS', 'YBR_FULL_422'], '00280002': ['US', 3], '00280011': ['US', 47] }), 'dicom-corrupt'],
+  [
+    '4:2:2 of an odd width',
+    () => shallow({ '00280004': ['CS', 'YBR_FULL_422'], '00280002': ['US', 3], '00280011': ['US', 47] }),
+    'dicom-corrupt',
+  ],
   ['three samples of gray', () => deep({ '00280002': ['US', 3] }), 'dicom-corrupt'],
   ['no rows', () => deep({ '00280010': null }), 'dicom-corrupt'],
   ['zero rows', () => deep({ '00280010': ['US', 0] }), 'dicom-corrupt'],
@@ -538,11 +636,7 @@ const REFUSED = [
       ),
     'dicom-corrupt',
   ],
-  [
-    'no fragments',
-    () => deep({ '7fe00010': null }, {}, { syntax: '1.2.840.10008.1.2.5', tail: encapsulated([]) }),
-    'dicom-truncated',
-  ],
+  ['no fragments', () => deep({ '7fe00010': null }, {}, { syntax: '1.2.840.10008.1.2.5', tail: encapsulated([]) }), 'dicom-truncated'],
   ['a palette without entries', () => shallow({ '00280004': ['CS', 'PALETTE COLOR'] }), 'dicom-corrupt'],
   [
     'a LUT that is too short',
@@ -557,10 +651,7 @@ for (const [name, make, code] of REFUSED) {
 }
 
 test('refusals of syntaxes have their name', async () => {
-  assert.match(
-    (await refusal(deep({}, {}, { syntax: '1.2.840.10008.1.2.4.112' })))?.message ?? '',
-    /JPEG XL/,
-  );
+  assert.match((await refusal(deep({}, {}, { syntax: '1.2.840.10008.1.2.4.112' })))?.message ?? '', /JPEG XL/);
   assert.match((await refusal(deep({}, {}, { syntax: '1.2.3.4' })))?.message ?? '', /1\.2\.3\.4/);
 });
 

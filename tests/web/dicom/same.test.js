@@ -35,9 +35,9 @@ function body(x, y) {
 function film(bits) {
   const Samples = bits === 8 ? Uint8Array : Uint16Array;
   const most = 2 ** bits - 1;
-  return Samples.from(Array.from({ length: width * height }, (_, i) =>
-    Math.round(most * body((i % width) / width, Math.floor(i / width) / height)),
-  ));
+  return Samples.from(
+    Array.from({ length: width * height }, (_, i) => Math.round(most * body((i % width) / width, Math.floor(i / width) / height))),
+  );
 }
 
 /** @param {Uint8Array|Uint16Array} samples */
@@ -68,9 +68,7 @@ test('8 bits: PNG, MONOCHROME2, MONOCHROME1, RLE and RGB give the same bits', { 
   });
   assert.deepEqual(await classifyDicom(encoded), expected, 'RLE');
   const rgb = Uint8Array.from({ length: 3 * narrow.length }, (_, i) => narrow[Math.floor(i / 3)]);
-  const colour = dicomFile(
-    radiograph({ ...image, pixels: rgb, photometric: 'RGB' }, { '00280002': ['US', 3], '00280006': ['US', 0] }),
-  );
+  const colour = dicomFile(radiograph({ ...image, pixels: rgb, photometric: 'RGB' }, { '00280002': ['US', 3], '00280006': ['US', 0] }));
   assert.deepEqual(await classifyDicom(colour), expected, 'RGB');
 });
 
@@ -87,11 +85,7 @@ test('16 bits: PNG, a whole window, rescaled and signed give the same bits', { s
   };
   assert.deepEqual(await classifyDicom(dicomFile(radiograph(image, rescaled))), expected, 'rescaled');
   const signed = { ...image, pixels: deep.map((v) => v - 32768), signed: true };
-  assert.deepEqual(
-    await classifyDicom(dicomFile(radiograph(signed, { ...wide, '00281050': ['DS', '0'] }))),
-    expected,
-    'signed',
-  );
+  assert.deepEqual(await classifyDicom(dicomFile(radiograph(signed, { ...wide, '00281050': ['DS', '0'] }))), expected, 'signed');
 });
 
 test('a LUT and the window that it draws give the same bits; overlays change nothing', { skip }, async () => {
@@ -115,7 +109,8 @@ test('classify takes the DICOM file itself', { skip }, async () => {
 });
 
 test('the reader is at most 25 KB over the wire, and the part that every page loads 2 KB', () => {
-  const size = (/** @type {string[]} */ names) => names.reduce((sum, name) => sum + gzipSync(readFileSync(new URL(name, web)), { level: 9 }).length, 0);
+  const size = (/** @type {string[]} */ names) =>
+    names.reduce((sum, name) => sum + gzipSync(readFileSync(new URL(name, web)), { level: 9 }).length, 0);
   const [reader, page] = ['dicom.js', 'app.js'].map((name) => reachable(name, fileURLToPath(web)));
   assert.ok(size(reader) <= 25 * 1024, `${size(reader)} bytes`);
   const both = reader.filter((name) => page.includes(name));
@@ -123,14 +118,9 @@ test('the reader is at most 25 KB over the wire, and the part that every page lo
 });
 
 test('3,000 x 3,000 pixels of 12 bits are opened, drawn and classified', { skip }, async (t) => {
-  const pixels = Uint16Array.from({ length: 9_000_000 }, (_, i) =>
-    Math.round(4095 * body((i % 3000) / 3000, Math.floor(i / 3000) / 3000)),
-  );
+  const pixels = Uint16Array.from({ length: 9_000_000 }, (_, i) => Math.round(4095 * body((i % 3000) / 3000, Math.floor(i / 3000) / 3000)));
   const file = dicomFile(
-    radiograph(
-      { width: 3000, height: 3000, bits: 12, pixels },
-      { '00281050': ['DS', '2048'], '00281051': ['DS', '4096'] },
-    ),
+    radiograph({ width: 3000, height: 3000, bits: 12, pixels }, { '00281050': ['DS', '2048'], '00281051': ['DS', '4096'] }),
   );
   const times = [];
   for (let round = 0; round < 3; round++) {
@@ -143,9 +133,7 @@ test('3,000 x 3,000 pixels of 12 bits are opened, drawn and classified', { skip 
     times.push([opened - start, classified - opened, performance.now() - classified]);
   }
   const best = times.reduce((least, row) => (row[0] + row[1] < least[0] + least[1] ? row : least));
-  t.diagnostic(
-    `opened in ${best[0].toFixed(0)} ms, classified in ${best[1].toFixed(0)} ms, drawn in ${best[2].toFixed(0)} ms`,
-  );
+  t.diagnostic(`opened in ${best[0].toFixed(0)} ms, classified in ${best[1].toFixed(0)} ms, drawn in ${best[2].toFixed(0)} ms`);
   // Idle: about 150 ms in all; the limit only tells slow from broken.
   assert.ok(best[0] + best[1] < 4000);
 });

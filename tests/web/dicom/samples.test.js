@@ -58,30 +58,26 @@ async function storedHash(bytes) {
 const present = existsSync(join(folder, 'manifest.csv'));
 const manifest = present ? readCsv(readFileSync(join(folder, 'manifest.csv'), 'utf8')) : [];
 
-test(
-  'the sample files',
-  { skip: present ? false : `no manifest.csv in ${folder}: set DICOM_SAMPLES to test these files` },
-  async (t) => {
-    for (const file of new Set(manifest.map((row) => row.file))) {
-      await t.test(file, async () => {
-        const bytes = readFileSync(join(folder, file));
-        const refused = Object.entries(REFUSED).find(([end]) => file.endsWith(end))?.[1];
-        const answer = await refusal(bytes);
-        if (refused) {
-          assert.equal(answer?.code, refused[0]);
-          return assert.match(answer.message, /** @type {RegExp} */ (refused[1]));
-        }
-        assert.equal(answer, null);
-        const hash = await storedHash(bytes);
-        const otherwise = Object.entries(OTHERWISE).find(([end]) => file.endsWith(end))?.[1];
-        if (otherwise) return assert.ok(hash.startsWith(otherwise), hash);
-        // One name stands there twice: two collections have files of the same name.
-        const expected = manifest
-          .filter((row) => row.file === file)
-          .map((row) => row.stored_sha256)
-          .filter(Boolean);
-        return assert.ok(expected.length === 0 || expected.includes(hash), `${hash} instead of ${expected}`);
-      });
-    }
-  },
-);
+test('the sample files', { skip: present ? false : `no manifest.csv in ${folder}: set DICOM_SAMPLES to test these files` }, async (t) => {
+  for (const file of new Set(manifest.map((row) => row.file))) {
+    await t.test(file, async () => {
+      const bytes = readFileSync(join(folder, file));
+      const refused = Object.entries(REFUSED).find(([end]) => file.endsWith(end))?.[1];
+      const answer = await refusal(bytes);
+      if (refused) {
+        assert.equal(answer?.code, refused[0]);
+        return assert.match(answer.message, /** @type {RegExp} */ (refused[1]));
+      }
+      assert.equal(answer, null);
+      const hash = await storedHash(bytes);
+      const otherwise = Object.entries(OTHERWISE).find(([end]) => file.endsWith(end))?.[1];
+      if (otherwise) return assert.ok(hash.startsWith(otherwise), hash);
+      // One name stands there twice: two collections have files of the same name.
+      const expected = manifest
+        .filter((row) => row.file === file)
+        .map((row) => row.stored_sha256)
+        .filter(Boolean);
+      return assert.ok(expected.length === 0 || expected.includes(hash), `${hash} instead of ${expected}`);
+    });
+  }
+});

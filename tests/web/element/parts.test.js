@@ -19,17 +19,26 @@ const blobs = (/** @type {number} */ n) => Array.from({ length: n }, (_, i) => n
 function held(width) {
   /** @type {{ item: any, signal: AbortSignal, resolve: (result: any) => void, reject: (error: any) => void }[]} */
   const calls = [];
-  const queue = new Queue((item, signal) => new Promise((resolve, reject) => calls.push({ item, signal, resolve, reject })), () => width);
+  const queue = new Queue(
+    (item, signal) => new Promise((resolve, reject) => calls.push({ item, signal, resolve, reject })),
+    () => width,
+  );
   return { queue, calls };
 }
 
 test('queue: never more at work than it may, in order of arrival', async () => {
   const { queue, calls } = held(2);
   queue.add(blobs(5));
-  assert.deepEqual(calls.map(({ item }) => item.id), [1, 2]);
+  assert.deepEqual(
+    calls.map(({ item }) => item.id),
+    [1, 2],
+  );
   calls[1].resolve({});
   await tick();
-  assert.deepEqual(calls.map(({ item }) => item.id), [1, 2, 3]);
+  assert.deepEqual(
+    calls.map(({ item }) => item.id),
+    [1, 2, 3],
+  );
 });
 
 test('queue: the time left is told with one worker too, of this run alone', async () => {
@@ -103,14 +112,23 @@ test('queue: remove and undo keep the order', async () => {
   const { queue } = held(0);
   const items = queue.add(blobs(4));
   queue.remove([items[1], items[3]]);
-  assert.deepEqual(queue.items.map(({ id }) => id), [1, 3]);
+  assert.deepEqual(
+    queue.items.map(({ id }) => id),
+    [1, 3],
+  );
   assert.equal(queue.undo(), 2);
-  assert.deepEqual(queue.items.map(({ id }) => id), [1, 2, 3, 4]);
+  assert.deepEqual(
+    queue.items.map(({ id }) => id),
+    [1, 2, 3, 4],
+  );
   assert.equal(queue.undo(), 0);
 });
 
 test('queue: what a removal stopped waits again after undo, what had been cancelled before does not', async () => {
-  const queue = new Queue(() => new Promise(() => {}), () => 1);
+  const queue = new Queue(
+    () => new Promise(() => {}),
+    () => 1,
+  );
   const [running, cancelled] = queue.add([new Blob(), new Blob()]);
   queue.cancel([cancelled]);
   queue.remove();
@@ -133,19 +151,30 @@ test('CSV cells: formulas become text, quotes are doubled', () => {
 });
 
 test('exports hold what is finished, in one row each', () => {
-  const item = (/** @type {any} */ more) => ({ id: 1, name: 'a.png', source: new Blob(), state: 'done', result: null, error: null, elapsed: 1, ...more });
+  const item = (/** @type {any} */ more) => ({
+    id: 1,
+    name: 'a.png',
+    source: new Blob(),
+    state: 'done',
+    result: null,
+    error: null,
+    elapsed: 1,
+    ...more,
+  });
   const items = [item({ state: 'failed', error: { code: 'image-corrupt', message: 'm' } }), item({ state: 'waiting' })];
   const csv = toCsv(items, { names: true, verdict: () => '' });
   const [header, row] = csv.trim().split('\r\n');
   assert.equal(csv.trim().split('\r\n').length, 2);
   assert.equal(row.split(',').length, header.split(',').length);
   assert.equal(row.split(',')[header.split(',').indexOf('error')], 'image-corrupt');
-  assert.deepEqual(JSON.parse(toJson(items, { names: false, verdict: () => '' })),
-    [{ schema: 'cxrlens.result/1', file: null, error: { code: 'image-corrupt', message: 'm' } }]);
+  assert.deepEqual(JSON.parse(toJson(items, { names: false, verdict: () => '' })), [
+    { schema: 'cxrlens.result/1', file: null, error: { code: 'image-corrupt', message: 'm' } },
+  ]);
 });
 
 test('colours: clear at zero, red for and blue against, alike in strength', () => {
-  const [r, , b] = signed(1), [r2, , b2] = signed(-1);
+  const [r, , b] = signed(1),
+    [r2, , b2] = signed(-1);
   assert.ok(r > b && b2 > r2);
   assert.equal(signed(0)[3], 0);
   assert.equal(signed(0.5)[3], signed(-0.5)[3]);
@@ -161,7 +190,11 @@ test('an enlarged map keeps its values at the centres of the cells', () => {
 });
 
 test('evidence at the border is noticed', () => {
-  const grid = (/** @type {(x: number, y: number) => number} */ value) => ({ width: 7, height: 7, values: Float32Array.from({ length: 49 }, (_, i) => value(i % 7, Math.floor(i / 7))) });
+  const grid = (/** @type {(x: number, y: number) => number} */ value) => ({
+    width: 7,
+    height: 7,
+    values: Float32Array.from({ length: 49 }, (_, i) => value(i % 7, Math.floor(i / 7))),
+  });
   assert.ok(Math.abs(borderShare(grid(() => 1)) - 0.36) < 0.01);
   assert.ok(borderShare(grid((x, y) => (x === 0 && y === 0 ? 1 : 0))) > 0.6);
   assert.ok(borderShare(grid((x, y) => (x === 3 && y === 3 ? 1 : 0))) < 0.05);
@@ -188,7 +221,11 @@ test('every kind of host sends the same headers, and the page brings the policy 
   const headers = securityHeaders("'self' https://portal.example");
   for (const host of ['netlify', 'apache', 'nginx', 'caddy']) {
     const settings = hostSettings(host, "'self' https://portal.example") ?? '';
-    for (const [name, value] of Object.entries(headers)) assert.ok(settings.split('\n').some((line) => line.includes(name) && line.includes(value)), `${host}: ${name}`);
+    for (const [name, value] of Object.entries(headers))
+      assert.ok(
+        settings.split('\n').some((line) => line.includes(name) && line.includes(value)),
+        `${host}: ${name}`,
+      );
   }
   assert.equal(hostSettings('toString', "'self'"), null);
   const [, meta] = readFileSync('web/index.html', 'utf8').match(/Content-Security-Policy" content="([^"]+)"/) ?? [];
@@ -207,14 +244,23 @@ test('cover test: marks the part that the answer depends on, for and against, an
     let texture = 0;
     for (let y = 64; y < 96; y++) for (let x = 200; x < 240; x += 2) texture += Math.abs(pixels[y * width + x] - pixels[y * width + x + 1]);
     const logit = texture / (32 * 20 * 120);
-    return /** @type {any} */ ({ warnings: [], classes: [{ id: 'a', logit }, { id: 'b', logit: -logit }] });
+    return /** @type {any} */ ({
+      warnings: [],
+      classes: [
+        { id: 'a', logit },
+        { id: 'b', logit: -logit },
+      ],
+    });
   };
   const { width: across, height: down, classes } = await coverTest(classify, { width, height, gray }, true);
   assert.equal(reads, 1 + across * down);
   // What is covered is twice as wide as a part, so that a neighbour's cover takes half of it.
   const near = (/** @type {number} */ distance) => [1, 0.5, 0][Math.min(Math.abs(distance), 2)];
-  const lost = (/** @type {number} */ i) => near(i % across - 5) * near(Math.floor(i / across) - 2);
-  assert.deepEqual(classes.map(({ id }) => id), ['a', 'b']);
+  const lost = (/** @type {number} */ i) => near((i % across) - 5) * near(Math.floor(i / across) - 2);
+  assert.deepEqual(
+    classes.map(({ id }) => id),
+    ['a', 'b'],
+  );
   classes[0].values.forEach((value, i) => assert.ok(Math.abs(value - lost(i)) < 0.05, `${i}: ${value}`));
   classes[1].values.forEach((value, i) => assert.ok(Math.abs(value + lost(i)) < 0.05, `${i}: ${value}`));
 });

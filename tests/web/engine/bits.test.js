@@ -16,7 +16,9 @@ const real = realImages();
 function answersOf(build) {
   const files = [...goldenNames().map((name) => at(`tests/golden/${name}`)), ...real];
   const child = spawnSync(process.execPath, ['--experimental-wasm-relaxed-simd', at('tests/web/engine/answer.js'), build, ...files], {
-    encoding: 'utf8', maxBuffer: 2 ** 28, timeout: 300_000,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+    timeout: 300_000,
   });
   assert.equal(child.status, 0, child.stderr);
   return JSON.parse(child.stdout);
@@ -35,18 +37,26 @@ test(`scalar, SIMD128 and relaxed modules agree on ${goldenNames().length} golde
 });
 
 test(`${real.length} real images give the same bits too`, { skip: real.length === 0 && 'no ../shared/data' }, () => {
-  for (const file of real) for (const build of builds) assert.equal(bitsOf(answers[build].results[file]), bitsOf(answers.scalar.results[file]), `${build}: ${file}`);
+  for (const file of real)
+    for (const build of builds)
+      assert.equal(bitsOf(answers[build].results[file]), bitsOf(answers.scalar.results[file]), `${build}: ${file}`);
 });
 
 test('the native command agrees', () => {
   const files = Object.keys(answers.simd.results);
   const child = spawnSync(at('build/cxrlens'), ['classify', '--format', 'json', '--model', at('build/web/cxrlens.cxrm'), ...files], {
-    encoding: 'utf8', maxBuffer: 2 ** 26, timeout: 120_000,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+    timeout: 120_000,
   });
   assert.equal(child.status, 0, child.stderr);
-  const lines = child.stdout.trim().split('\n').map((line) => JSON.parse(line));
+  const lines = child.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
   assert.equal(lines.length, files.length);
-  const asFloats = (/** @type {any} */ { heatmap, ...result }) => bitsOf({ ...JSON.parse(JSON.stringify(result), (_, value) => (typeof value === 'number' ? Math.fround(value) : value)) });
+  const asFloats = (/** @type {any} */ { heatmap, ...result }) =>
+    bitsOf({ ...JSON.parse(JSON.stringify(result), (_, value) => (typeof value === 'number' ? Math.fround(value) : value)) });
   for (const line of lines) {
     const ours = answers.simd.results[line.file];
     assert.equal(asFloats(line), asFloats(ours), line.file);
@@ -55,10 +65,14 @@ test('the native command agrees', () => {
 });
 
 test('the logits are those of the integer reference', () => {
-  const vectors = readFileSync(at('tests/golden/engine.txt'), 'utf8').trim().split('\n').map((line) => line.split(' '));
+  const vectors = readFileSync(at('tests/golden/engine.txt'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' '));
   const [, model] = vectors.find(([key]) => key === 'model') ?? [];
   assert.equal(model, digests['cxrlens.cxrm'], 'the golden vectors are of another model');
-  let image = '', compared = 0;
+  let image = '',
+    compared = 0;
   for (const [key, ...words] of vectors) {
     if (key === 'image') image = words[0];
     if (key !== 'outputs') continue;
@@ -66,7 +80,11 @@ test('the logits are those of the integer reference', () => {
     // A film that was turned or inverted back is answered for as righted; the vectors are of the image as it is.
     if (answer.warnings.some((/** @type {string} */ name) => ['inverted', 'rotated'].includes(name))) continue;
     const bits = new Uint32Array(Float32Array.from(answer.classes, (/** @type {any} */ { logit }) => logit).buffer);
-    assert.deepEqual(Array.from(bits, (word) => word.toString(16).padStart(8, '0')), words.slice(0, bits.length), image);
+    assert.deepEqual(
+      Array.from(bits, (word) => word.toString(16).padStart(8, '0')),
+      words.slice(0, bits.length),
+      image,
+    );
     compared++;
   }
   assert.ok(compared >= 3, `${compared} compared`);

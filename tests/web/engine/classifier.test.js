@@ -8,11 +8,25 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { png } from '../../png.js';
-import { bitsOf, classIds, createClassifier, CxrError, failsWith, golden, grayPicture, modelBytes, moduleBytes, noise, web } from './helpers.js';
+import {
+  bitsOf,
+  classIds,
+  createClassifier,
+  CxrError,
+  failsWith,
+  golden,
+  grayPicture,
+  modelBytes,
+  moduleBytes,
+  noise,
+  web,
+} from './helpers.js';
 
 /** @type {Awaited<ReturnType<typeof createClassifier>>} one that most tests share */
 let cxr;
-before(async () => { cxr = await createClassifier({ workers: 2 }); });
+before(async () => {
+  cxr = await createClassifier({ workers: 2 });
+});
 after(() => cxr.dispose());
 
 const hashOf = (/** @type {Uint8Array} */ bytes) => createHash('sha256').update(bytes).digest('hex');
@@ -35,18 +49,33 @@ test('info says what is at work', () => {
 test('a result has the published shape and is frozen', async () => {
   const bytes = golden('phantom.png');
   const result = await cxr.classify(new File([bytes], 'phantom.png'));
-  assert.deepEqual(Object.keys(result), ['schema', 'file', 'sha256', 'image', 'model', 'verdict', 'classes', 'gate', 'warnings', 'timings']);
+  assert.deepEqual(Object.keys(result), [
+    'schema',
+    'file',
+    'sha256',
+    'image',
+    'model',
+    'verdict',
+    'classes',
+    'gate',
+    'warnings',
+    'timings',
+  ]);
   assert.equal(result.schema, 'cxrlens.result/1');
   assert.equal(result.file, 'phantom.png');
   assert.equal(result.sha256, hashOf(bytes));
   assert.deepEqual(result.image, { width: 192, height: 192, format: 'png' });
   assert.equal(result.model.sha256, cxr.info.model.sha256);
   assert.ok([...classIds, 'uncertain', 'not-a-chest-x-ray'].includes(result.verdict));
-  assert.deepEqual(result.classes.map(({ id }) => id), classIds);
+  assert.deepEqual(
+    result.classes.map(({ id }) => id),
+    classIds,
+  );
   assert.ok(Math.abs(result.classes.reduce((sum, { probability }) => sum + probability, 0) - 1) < 1e-6);
   assert.equal(result.gate.accepted, result.gate.score >= result.gate.threshold);
   assert.ok(result.timings.network_ms > 0 && result.timings.decode_ms >= 0);
-  for (const part of [result, result.image, result.classes, result.classes[0], result.gate, result.warnings]) assert.ok(Object.isFrozen(part));
+  for (const part of [result, result.image, result.classes, result.classes[0], result.gate, result.warnings])
+    assert.ok(Object.isFrozen(part));
 });
 
 test('mean of a class activation map plus bias is the logit', async () => {
@@ -102,10 +131,14 @@ function rgbaAt(kind, x, y) {
 
 test('pixels of a canvas give the same bits as their PNG', async () => {
   for (const kind of [0, 1, 2]) {
-    const width = 67, height = 45;
+    const width = 67,
+      height = 45;
     const data = new Uint8ClampedArray(width * height * 4);
     for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) data.set(rgbaAt(kind, x, y), 4 * (y * width + x));
-    const file = await cxr.classify(png(width, height, (x, y) => rgbaAt(kind, x, y), { channels: 4 }), { heatmap: true });
+    const file = await cxr.classify(
+      png(width, height, (x, y) => rgbaAt(kind, x, y), { channels: 4 }),
+      { heatmap: true },
+    );
     const pixels = await cxr.classify({ data, width, height }, { heatmap: true });
     assert.deepEqual(pixels.image, { width, height, format: 'pixels' });
     assert.equal(bitsOf({ ...pixels, image: file.image }), bitsOf(file), `kind ${kind}`);
@@ -117,20 +150,25 @@ test('pixels of a canvas give the same bits as their PNG', async () => {
 test('every shade of gray is the same in a canvas, in 16 bits and in a PNG', async () => {
   const side = 64;
   const shade = (/** @type {number} */ x, /** @type {number} */ y) => (x + side * y) % 256;
-  const data = new Uint8ClampedArray(side * side * 4), pixels = new Uint16Array(side * side);
+  const data = new Uint8ClampedArray(side * side * 4),
+    pixels = new Uint16Array(side * side);
   for (let i = 0; i < pixels.length; i++) {
     data.set([i % 256, i % 256, i % 256, 255], 4 * i);
-    pixels[i] = i % 256 | 0xf00; // higher bits are to be ignored
+    pixels[i] = (i % 256) | 0xf00; // higher bits are to be ignored
   }
   const expected = await cxr.classify(png(side, side, shade));
   const window = /** @type {const} */ ({ shape: 'linear-exact', centre: 127.5, width: 255 });
-  for (const input of [{ data, width: side, height: side }, { pixels, width: side, height: side, bits: 8, window }, { pixels, width: side, height: side, bits: 8 }])
-    assert.equal(bitsOf({ ...await cxr.classify(input), image: expected.image }), bitsOf(expected));
+  for (const input of [
+    { data, width: side, height: side },
+    { pixels, width: side, height: side, bits: 8, window },
+    { pixels, width: side, height: side, bits: 8 },
+  ])
+    assert.equal(bitsOf({ ...(await cxr.classify(input)), image: expected.image }), bitsOf(expected));
 });
 
 test('the fields of decoded pixels reach the engine', async () => {
   const side = 64;
-  const pixels = Uint16Array.from({ length: side * side }, (_, i) => Math.floor(4095 * noise(i % side, i / side | 0)));
+  const pixels = Uint16Array.from({ length: side * side }, (_, i) => Math.floor(4095 * noise(i % side, (i / side) | 0)));
   const base = { pixels, width: side, height: side, bits: 12 };
   const logits = async (/** @type {object} */ more) => bitsOf(await cxr.classify({ ...base, ...more }));
   const plain = await logits({});
@@ -139,7 +177,7 @@ test('the fields of decoded pixels reach the engine', async () => {
   const windowed = await logits({ window });
   assert.notEqual(windowed, plain);
   assert.equal(await logits({ window: { shape: 'linear', ...window } }), windowed, 'a window is linear if it does not say');
-  assert.equal(await logits({ slope: 2, intercept: -1000, window: { centre: 3000.5, width: 2999 } }) === plain, false);
+  assert.equal((await logits({ slope: 2, intercept: -1000, window: { centre: 3000.5, width: 2999 } })) === plain, false);
   assert.notEqual(await logits({ window: { shape: 'sigmoid', ...window } }), windowed);
   assert.notEqual(await logits({ signed: true }), plain);
   assert.notEqual(await logits({ padding: pixels[0], window }), windowed);
@@ -160,7 +198,12 @@ test('each kind of bad input has its code', async () => {
     [{ pixels: new Uint16Array(64 * 64), width: 64 }, 'argument'],
     [{ pixels: new Uint8Array(64 * 64), width: 64, height: 64 }, 'argument'],
     [{ data: new Uint8ClampedArray(64 * 64), width: 64, height: 64 }, 'argument'],
-    [null, 'argument'], [undefined, 'argument'], ['text', 'argument'], [42, 'argument'], [{}, 'argument'], [[], 'argument'],
+    [null, 'argument'],
+    [undefined, 'argument'],
+    ['text', 'argument'],
+    [42, 'argument'],
+    [{}, 'argument'],
+    [[], 'argument'],
   ]);
   for (const [input, code] of cases) await assert.rejects(cxr.classify(input, { file: 'x.png' }), failsWith(code, { file: 'x.png' }));
 });
@@ -175,7 +218,13 @@ test('a huge input is refused before it is read', async () => {
 });
 
 test('a file that vanished is unreadable', async () => {
-  const gone = { name: 'gone.png', size: 9, arrayBuffer: async () => { throw new DOMException('gone', 'NotReadableError'); } };
+  const gone = {
+    name: 'gone.png',
+    size: 9,
+    arrayBuffer: async () => {
+      throw new DOMException('gone', 'NotReadableError');
+    },
+  };
   await assert.rejects(cxr.classify(/** @type {any} */ (gone)), failsWith('unreadable', { file: 'gone.png' }));
 });
 
@@ -194,7 +243,12 @@ test('the next file is read while a worker works, the one after it is not', asyn
   const seen = [];
   const file = (/** @type {string} */ name) => {
     const blob = new Blob([golden('phantom.png')], { type: 'image/png' }); // of others a part tells the kind first
-    return Object.assign(blob, { arrayBuffer: () => { seen.push(`${name} read`); return Blob.prototype.arrayBuffer.call(blob); } });
+    return Object.assign(blob, {
+      arrayBuffer: () => {
+        seen.push(`${name} read`);
+        return Blob.prototype.arrayBuffer.call(blob);
+      },
+    });
   };
   await Promise.all(['a', 'b', 'c', 'd'].map((name) => one.classify(file(name)).then(() => seen.push(`${name} answered`))));
   // What comes after an answer is read just before its caller hears of it.
@@ -205,7 +259,8 @@ test('the next file is read while a worker works, the one after it is not', asyn
 test('a signal ends a call that waits and one that runs', async () => {
   const one = await createClassifier({ workers: 1 });
   const signal = () => new AbortController();
-  const running = signal(), waiting = signal();
+  const running = signal(),
+    waiting = signal();
   const first = one.classify(grayPicture(1), { signal: running.signal });
   const second = one.classify(grayPicture(2), { signal: waiting.signal });
   const third = one.classify(grayPicture(3));
@@ -266,7 +321,10 @@ test('a worker that can not start is an error at once', async () => {
   cpSync(web, alone, { recursive: true, filter: (name) => !/wasm-\w+\.js$|\.cxrm$/.test(name) });
   const files = { wasm: moduleBytes('scalar'), model: modelBytes() };
   const { createClassifier: stranded } = await import(pathToFileURL(join(alone, 'classifier.js')).href);
-  await assert.rejects(stranded({ workers: 0, ...files }), (/** @type {any} */ error) => error.code === 'worker-failed' && /wasm-\w+\.js/.test(error.message));
+  await assert.rejects(
+    stranded({ workers: 0, ...files }),
+    (/** @type {any} */ error) => error.code === 'worker-failed' && /wasm-\w+\.js/.test(error.message),
+  );
   rmSync(alone, { recursive: true });
   for (const workers of [-1, 1.5, /** @type {any} */ ('2')]) await assert.rejects(createClassifier({ workers }), failsWith('argument'));
 });
@@ -275,7 +333,9 @@ test('what is passed in is taken as it is at the call, whatever its owner writes
   const one = await createClassifier({ workers: 1 });
   const busy = one.classify(grayPicture(1));
   const side = 64;
-  const bytes = Uint8Array.from(grayPicture(2)), pixels = new Uint16Array(side * side).fill(900), data = new Uint8ClampedArray(4 * side * side).fill(200);
+  const bytes = Uint8Array.from(grayPicture(2)),
+    pixels = new Uint16Array(side * side).fill(900),
+    data = new Uint8ClampedArray(4 * side * side).fill(200);
   pixels[0] = data[0] = 0;
   const inputs = () => [bytes, { pixels, width: side, height: side }, { data, width: side, height: side }];
   const expected = await Promise.all(inputs().map((input) => cxr.classify(input)));
@@ -288,7 +348,7 @@ test('what is passed in is taken as it is at the call, whatever its owner writes
   one.dispose();
 });
 
-test('an abort between the engine\'s answer and the model\'s hash ends the loading', async () => {
+test("an abort between the engine's answer and the model's hash ends the loading", async () => {
   const { subtle } = crypto;
   const digest = subtle.digest.bind(subtle);
   const controller = new AbortController();
@@ -311,16 +371,25 @@ test('workers that can not be started: the one there is answers, and nothing spi
   const { nodeBuiltin } = /** @type {any} */ ({ nodeBuiltin: process.getBuiltinModule });
   const real = nodeBuiltin('node:worker_threads');
   let started = 0;
-  process.getBuiltinModule = /** @type {any} */ ((/** @type {string} */ name) => (name !== 'node:worker_threads' ? nodeBuiltin(name) : {
-    ...real, Worker: function Worker(/** @type {any[]} */ ...args) {
-      if (started++ > 0) throw new Error('no more threads');
-      return new real.Worker(...args);
-    },
-  }));
+  process.getBuiltinModule = /** @type {any} */ (
+    (/** @type {string} */ name) =>
+      name !== 'node:worker_threads'
+        ? nodeBuiltin(name)
+        : {
+            ...real,
+            Worker: function Worker(/** @type {any[]} */ ...args) {
+              if (started++ > 0) throw new Error('no more threads');
+              return new real.Worker(...args);
+            },
+          }
+  );
   try {
     const few = await createClassifier({ workers: 4 });
     const answers = await Promise.all([1, 2, 3, 4, 5].map((seed) => few.classify(grayPicture(seed))));
-    assert.deepEqual(answers.map(({ sha256 }) => sha256), [1, 2, 3, 4, 5].map((seed) => hashOf(grayPicture(seed))));
+    assert.deepEqual(
+      answers.map(({ sha256 }) => sha256),
+      [1, 2, 3, 4, 5].map((seed) => hashOf(grayPicture(seed))),
+    );
     few.dispose();
   } finally {
     process.getBuiltinModule = nodeBuiltin;
@@ -328,7 +397,7 @@ test('workers that can not be started: the one there is answers, and nothing spi
   assert.ok(started > 1 && started < 100, `${started} starts`);
 });
 
-test('what can not be sent to a worker is an argument\'s error, and the next call is served', async () => {
+test("what can not be sent to a worker is an argument's error, and the next call is served", async () => {
   const pixels = new Uint16Array(64 * 64);
   const window = /** @type {any} */ ({ centre: 1, width: 2, note: () => {} });
   await assert.rejects(cxr.classify({ pixels, width: 64, height: 64, window }, { file: 'x' }), failsWith('argument', { file: 'x' }));
@@ -350,7 +419,10 @@ test('a program ends by itself, without dispose', () => {
     const cxr = await createClassifier({ workers: 2 });
     await cxr.classify(new Uint8Array(9)).catch((error) => console.log(error.code));
     await cxr.classify({ pixels: new Uint16Array(4096), width: 64, height: 64, window: () => {} }).catch((error) => console.log(error.code));`;
-  const { stdout, status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8', timeout: 30_000 });
+  const { stdout, status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
   assert.equal(status, 0, stderr);
   assert.equal(stdout.trim(), 'image-format\nargument');
 });

@@ -25,7 +25,10 @@ export const modelBytes = () => readFileSync(`${web}cxrlens.cxrm`);
 export const moduleBytes = (build) => readFileSync(`${web}cxrlens-${build}.wasm`);
 
 /** Names of the generated pictures, without those that are resized already. */
-export const goldenNames = () => readdirSync(at('tests/golden')).filter((name) => name.endsWith('.png') && !name.endsWith('-expected.png')).sort();
+export const goldenNames = () =>
+  readdirSync(at('tests/golden'))
+    .filter((name) => name.endsWith('.png') && !name.endsWith('-expected.png'))
+    .sort();
 
 /** @param {string} name */
 export const golden = (name) => readFileSync(at(`tests/golden/${name}`));
@@ -34,11 +37,15 @@ export const golden = (name) => readFileSync(at(`tests/golden/${name}`));
 export function realImages() {
   const folder = at('../shared/data/crd/COVID/images');
   if (!existsSync(folder)) return [];
-  return readdirSync(folder).filter((name) => /\.(png|jpe?g)$/i.test(name)).slice(0, 3).map((name) => `${folder}/${name}`);
+  return readdirSync(folder)
+    .filter((name) => /\.(png|jpe?g)$/i.test(name))
+    .slice(0, 3)
+    .map((name) => `${folder}/${name}`);
 }
 
 /** A large RGB picture, quickly. @param {number} width @param {number} height */
-export const blackPng = (width, height) => pngOf(width, height, deflateSync(Buffer.alloc(height * (1 + width * 3)), { level: 1 }), { channels: 3 });
+export const blackPng = (width, height) =>
+  pngOf(width, height, deflateSync(Buffer.alloc(height * (1 + width * 3)), { level: 1 }), { channels: 3 });
 
 /** A number from 0 to 1 for each place, always the same. @param {number} x @param {number} y @param {number} seed */
 export function noise(x, y, seed = 0) {
@@ -51,26 +58,29 @@ export function noise(x, y, seed = 0) {
 export const grayPicture = (seed, side = 64) => png(side, side, (x, y) => 128 + 90 * Math.sin(x / 9 + seed) + 30 * noise(x, y, seed));
 
 /** What must be the same to the last bit, wherever it was computed. @param {any} result */
-export const bitsOf = ({ image, verdict, classes, gate, warnings, heatmap }) => JSON.stringify({
-  image,
-  verdict,
-  classes,
-  gate,
-  warnings,
-  heatmap: heatmap?.classes.map((/** @type {any} */ each) => [each.id, each.bias, Array.from(each.values)]),
-});
+export const bitsOf = ({ image, verdict, classes, gate, warnings, heatmap }) =>
+  JSON.stringify({
+    image,
+    verdict,
+    classes,
+    gate,
+    warnings,
+    heatmap: heatmap?.classes.map((/** @type {any} */ each) => [each.id, each.bias, Array.from(each.values)]),
+  });
 
 /**
  * An assertion for assert.rejects.
  * @param {string} code
  * @param {object} [more]
  */
-export const failsWith = (code, more = {}) => (/** @type {any} */ error) => {
-  if (!(error instanceof CxrError)) throw error;
-  if (error.code !== code) throw new Error(`code is ${error.code}, not ${code}: ${error.message}`);
-  for (const [key, value] of Object.entries(more)) {
-    const got = /** @type {any} */ (error)[key];
-    if (got !== value) throw new Error(`${key} is ${got}`);
-  }
-  return typeof error.message === 'string' && /^[A-Z`].*\.$/s.test(error.message);
-};
+export const failsWith =
+  (code, more = {}) =>
+  (/** @type {any} */ error) => {
+    if (!(error instanceof CxrError)) throw error;
+    if (error.code !== code) throw new Error(`code is ${error.code}, not ${code}: ${error.message}`);
+    for (const [key, value] of Object.entries(more)) {
+      const got = /** @type {any} */ (error)[key];
+      if (got !== value) throw new Error(`${key} is ${got}`);
+    }
+    return typeof error.message === 'string' && /^[A-Z`].*\.$/s.test(error.message);
+  };

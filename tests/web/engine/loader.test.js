@@ -5,14 +5,27 @@ import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { at, builds, createClassifier, digests, failsWith, grayPicture, modelBytes, moduleBytes, pickBuild, probes, web } from './helpers.js';
+import {
+  at,
+  builds,
+  createClassifier,
+  digests,
+  failsWith,
+  grayPicture,
+  modelBytes,
+  moduleBytes,
+  pickBuild,
+  probes,
+  web,
+} from './helpers.js';
 
 const relaxedFlag = '--experimental-wasm-relaxed-simd';
 
 /** @param {string[]} flags @param {string} code */
 function inNode(flags, code) {
   const { stdout, stderr, status } = spawnSync(process.execPath, [...flags, '--input-type=module', '-e', code], {
-    encoding: 'utf8', timeout: 60_000,
+    encoding: 'utf8',
+    timeout: 60_000,
   });
   assert.equal(status, 0, stderr);
   return stdout.trim();
@@ -21,17 +34,36 @@ function inNode(flags, code) {
 const here = JSON.stringify(pathToFileURL(web).href);
 
 test('the modules import the clock and nothing else, and export what the loader uses', () => {
-  const used = ['memory', 'alloc', 'release', 'load', 'classify', 'classify_gray16', 'result', 'info', 'strerror', 'status_name', 'version'];
+  const used = [
+    'memory',
+    'alloc',
+    'release',
+    'load',
+    'classify',
+    'classify_gray16',
+    'result',
+    'info',
+    'strerror',
+    'status_name',
+    'version',
+  ];
   for (const build of builds.filter((build) => build !== 'relaxed')) {
     const module = new WebAssembly.Module(moduleBytes(build));
     assert.deepEqual(WebAssembly.Module.imports(module), [{ module: 'env', name: 'now_ms', kind: 'function' }], build);
     const names = WebAssembly.Module.exports(module).map(({ name }) => name);
-    assert.deepEqual(used.filter((name) => !names.includes(name)), [], build);
+    assert.deepEqual(
+      used.filter((name) => !names.includes(name)),
+      [],
+      build,
+    );
   }
-  const imports = inNode([relaxedFlag], `
+  const imports = inNode(
+    [relaxedFlag],
+    `
     import { readFileSync } from 'node:fs';
     const module = new WebAssembly.Module(readFileSync(new URL('cxrlens-relaxed.wasm', ${here})));
-    console.log(JSON.stringify(WebAssembly.Module.imports(module)));`);
+    console.log(JSON.stringify(WebAssembly.Module.imports(module)));`,
+  );
   assert.deepEqual(JSON.parse(imports), [{ module: 'env', name: 'now_ms', kind: 'function' }]);
 });
 
@@ -51,14 +83,26 @@ function runnable(probe, operands) {
     for (let i = 8; i < probe.length; i += 2 + probe[i + 1]) if (probe[i] === id) return [...probe.subarray(i + 2, i + 2 + probe[i + 1])];
     throw new Error(`no section ${id}`);
   };
-  const type = section(1).slice(1), code = section(10).slice(1);
+  const type = section(1).slice(1),
+    code = section(10).slice(1);
   // (func (result i32) (i32x4.extract_lane 0 (call 0 (v128.const ...)...)))
   const body = [0x00, ...operands.flatMap((bytes) => [0xfd, 0x0c, ...bytes]), 0x10, 0x00, 0xfd, 0x1b, 0x00, 0x0b];
   const leb = (/** @type {number} */ n) => (n < 128 ? [n] : [(n & 127) | 128, n >> 7]);
   const wrap = (/** @type {number} */ id, /** @type {number[]} */ content) => [id, ...leb(content.length), ...content];
-  return new Uint8Array([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
-    ...wrap(1, [2, ...type, 0x60, 0, 1, 0x7f]), ...wrap(3, [2, 0, 1]), ...wrap(7, [1, 3, 0x72, 0x75, 0x6e, 0, 1]),
-    ...wrap(10, [2, ...code, ...leb(body.length), ...body])]);
+  return new Uint8Array([
+    0x00,
+    0x61,
+    0x73,
+    0x6d,
+    1,
+    0,
+    0,
+    0,
+    ...wrap(1, [2, ...type, 0x60, 0, 1, 0x7f]),
+    ...wrap(3, [2, 0, 1]),
+    ...wrap(7, [1, 3, 0x72, 0x75, 0x6e, 0, 1]),
+    ...wrap(10, [2, ...code, ...leb(body.length), ...body]),
+  ]);
 }
 
 test('the SIMD probe counts bits', () => {
@@ -70,9 +114,15 @@ test('the SIMD probe counts bits', () => {
 test('the relaxed probe multiplies bytes and adds', () => {
   const operands = [Array(16).fill(0xfd), Array(16).fill(5), [100, ...Array(15).fill(0)]]; // 4 * (-3 * 5) + 100
   const bytes = JSON.stringify([...runnable(probes.relaxed, operands)]);
-  assert.equal(inNode([relaxedFlag], `
+  assert.equal(
+    inNode(
+      [relaxedFlag],
+      `
     const module = new WebAssembly.Module(new Uint8Array(${bytes}));
-    console.log(new WebAssembly.Instance(module).exports.run());`), '40');
+    console.log(new WebAssembly.Instance(module).exports.run());`,
+    ),
+    '40',
+  );
 });
 
 test('the fastest module that runs is picked', () => {
@@ -113,7 +163,9 @@ before(async () => {
     }
     response.writeHead(200, { 'content-type': type, 'content-length': file.length }).end(file);
   });
-  await new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve(undefined)); });
+  await new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(undefined));
+  });
   origin = `http://127.0.0.1:${/** @type {any} */ (server.address()).port}`;
 });
 after(() => {
@@ -125,7 +177,9 @@ for (const folder of ['good', 'typeless']) {
   test(`over HTTP: ${folder}`, async () => {
     const progress = /** @type {any[]} */ ([]);
     const cxr = await createClassifier({
-      wasmUrl: `${origin}/${folder}/`, modelUrl: new URL(`${origin}/${folder}/cxrlens.cxrm`), workers: 0,
+      wasmUrl: `${origin}/${folder}/`,
+      modelUrl: new URL(`${origin}/${folder}/cxrlens.cxrm`),
+      workers: 0,
       onProgress: (each) => progress.push(each),
     });
     assert.ok((await cxr.classify(grayPicture(1))).classes.length === 4);

@@ -29,14 +29,20 @@ function badJobs() {
 
 test('500 images, good and broken: linear memory is flat', async () => {
   const engine = await Engine.create(await WebAssembly.compile(moduleBytes(pickBuild())), modelBytes());
-  const good = goodJobs(), bad = badJobs();
-  let answered = 0, refused = 0, warm = 0;
+  const good = goodJobs(),
+    bad = badJobs();
+  let answered = 0,
+    refused = 0,
+    warm = 0;
   for (let i = 0; i < 500; i++) {
     const [job, heatmap] = i % 4 === 0 ? good[(i / 4) % good.length] : bad[i % bad.length];
-    await engine.classify(job, heatmap).then(() => answered++, (/** @type {any} */ error) => {
-      if (error.name !== 'CxrError') throw error; // the engine's own copy of that class
-      refused++;
-    });
+    await engine.classify(job, heatmap).then(
+      () => answered++,
+      (/** @type {any} */ error) => {
+        if (error.name !== 'CxrError') throw error; // the engine's own copy of that class
+        refused++;
+      },
+    );
     if (i === 40) warm = engine.memoryBytes;
   }
   assert.deepEqual([answered, refused], [125, 375]);

@@ -15,7 +15,9 @@ const site = stage();
 let project;
 /** @type {import('node:http').Server[]} */
 const servers = [];
-before(() => { project = installed(); });
+before(() => {
+  project = installed();
+});
 after(() => {
   for (const server of servers) {
     server.closeAllConnections();
@@ -51,8 +53,14 @@ async function open(root, path) {
 
 /** Gives the page's element a film and waits for its portal's own line. @param {import('playwright-core').Page} page */
 async function reads(page) {
-  await page.locator('cxr-lens input[type=file]').first().setInputFiles(file('film.png', chest(1)));
-  await page.getByRole('status').filter({ hasText: /^film\.png: (normal|covid-19|viral-pneumonia|lung-opacity|uncertain|not-a-chest-x-ray)/ }).waitFor();
+  await page
+    .locator('cxr-lens input[type=file]')
+    .first()
+    .setInputFiles(file('film.png', chest(1)));
+  await page
+    .getByRole('status')
+    .filter({ hasText: /^film\.png: (normal|covid-19|viral-pneumonia|lung-opacity|uncertain|not-a-chest-x-ray)/ })
+    .waitFor();
   assert.ok(page.workers().length > 0, 'in a worker');
 }
 
@@ -76,12 +84,22 @@ test('esbuild: the example with React; the worker is a second entry, module and 
   mkdirSync(out);
   copyFileSync(inPackage('examples/react.html'), join(out, 'index.html'));
   copyFileSync(inPackage('examples/react.jsx'), join(project.folder, 'react.jsx'));
-  for (const name of ['react', 'react-dom', 'scheduler']) symlinkSync(resolve('node_modules', name), join(project.folder, 'node_modules', name));
+  for (const name of ['react', 'react-dom', 'scheduler'])
+    symlinkSync(resolve('node_modules', name), join(project.folder, 'node_modules', name));
   await esbuild({
-    absWorkingDir: project.folder, entryPoints: { react: './react.jsx', worker: 'cxrlens/worker' }, outdir: out,
-    bundle: true, minify: true, format: 'esm', splitting: true, jsx: 'automatic', define: { 'process.env.NODE_ENV': '"production"' }, logLevel: 'error',
+    absWorkingDir: project.folder,
+    entryPoints: { react: './react.jsx', worker: 'cxrlens/worker' },
+    outdir: out,
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    splitting: true,
+    jsx: 'automatic',
+    define: { 'process.env.NODE_ENV': '"production"' },
+    logLevel: 'error',
   });
-  for (const name of readdirSync(inPackage('.')).filter((name) => /\.(wasm|cxrm)$/.test(name))) copyFileSync(inPackage(name), join(out, name));
+  for (const name of readdirSync(inPackage('.')).filter((name) => /\.(wasm|cxrm)$/.test(name)))
+    copyFileSync(inPackage(name), join(out, name));
   const { page, troubles } = await open(out, '');
   await reads(page);
   const lens = page.locator('cxr-lens');
@@ -92,7 +110,10 @@ test('esbuild: the example with React; the worker is a second entry, module and 
 test('Vite: worker, modules and model are found by themselves', async () => {
   const source = join(project.folder, 'vite');
   mkdirSync(source);
-  writeFileSync(join(source, 'index.html'), '<!doctype html><html lang="en"><title>Vite</title><body><script type="module" src="./app.js"></script>');
+  writeFileSync(
+    join(source, 'index.html'),
+    '<!doctype html><html lang="en"><title>Vite</title><body><script type="module" src="./app.js"></script>',
+  );
   writeFileSync(join(source, 'app.js'), APP);
   await vite({ root: source, logLevel: 'error', build: { outDir: 'dist' } });
   // Apart from the project, so that nothing of it can be fetched by chance.
@@ -100,11 +121,14 @@ test('Vite: worker, modules and model are found by themselves', async () => {
   cpSync(join(source, 'dist'), out, { recursive: true });
   const { page, troubles } = await open(out, '');
   await reads(page);
-  const { verdict, code } = await page.evaluate(async (bytes) => {
-    const cxr = await /** @type {any} */ (window).createClassifier({ workers: 0 });
-    const code = await cxr.classify(new Blob(['no image'])).catch((/** @type {any} */ error) => error.code);
-    return { ...await cxr.classify(new Uint8Array(bytes)), code };
-  }, [...chest(1)]);
+  const { verdict, code } = await page.evaluate(
+    async (bytes) => {
+      const cxr = await /** @type {any} */ (window).createClassifier({ workers: 0 });
+      const code = await cxr.classify(new Blob(['no image'])).catch((/** @type {any} */ error) => error.code);
+      return { ...(await cxr.classify(new Uint8Array(bytes))), code };
+    },
+    [...chest(1)],
+  );
   assert.equal(code, 'image-format');
   assert.equal(`film.png: ${verdict}`, await page.locator('body > [role=status]').innerText());
   assert.deepEqual(troubles, []);

@@ -45,20 +45,39 @@ function problemsOf(bundle) {
 }
 
 /** @param {any} bundle @param {string} type */
-const resources = (bundle, type) => bundle.entry.map((/** @type {any} */ { resource }) => resource).filter((/** @type {any} */ each) => each.resourceType === type);
+const resources = (bundle, type) =>
+  bundle.entry.map((/** @type {any} */ { resource }) => resource).filter((/** @type {any} */ each) => each.resourceType === type);
 
 /** What each verdict is called, and its SNOMED CT code where there is one; a refusal has neither. @type {[string, string?, string?][]} */
-const concepts = [['normal', 'Normal chest X-ray', '168733007'], ['covid-19', 'COVID-19 pneumonia', '882784691000119100'],
-  ['viral-pneumonia', 'Viral pneumonia', '75570004'], ['lung-opacity', 'Lung opacity'], ['class-of-another-model', 'class-of-another-model'],
-  ['uncertain'], ['not-a-chest-x-ray']];
+const concepts = [
+  ['normal', 'Normal chest X-ray', '168733007'],
+  ['covid-19', 'COVID-19 pneumonia', '882784691000119100'],
+  ['viral-pneumonia', 'Viral pneumonia', '75570004'],
+  ['lung-opacity', 'Lung opacity'],
+  ['class-of-another-model', 'class-of-another-model'],
+  ['uncertain'],
+  ['not-a-chest-x-ray'],
+];
 for (const [verdict, name, ...snomed] of concepts) {
   test(`a bundle for "${verdict}" is valid and names just that`, () => {
-    for (const options of [{}, context, { ...context, type: /** @type {const} */ ('transaction'), heatmap: true, picture: { contentType: 'image/png', data: 'iVBORw0KGgo=' } }]) {
+    for (const options of [
+      {},
+      context,
+      {
+        ...context,
+        type: /** @type {const} */ ('transaction'),
+        heatmap: true,
+        picture: { contentType: 'image/png', data: 'iVBORw0KGgo=' },
+      },
+    ]) {
       const bundle = toFhir(resultOf(verdict), options);
       assert.deepEqual(problemsOf(bundle), []);
       const [{ conclusionCode, conclusion }] = resources(bundle, 'DiagnosticReport');
       if (!name) continue;
-      assert.deepEqual(conclusionCode[0].coding.map((/** @type {any} */ { code }) => code), [verdict, ...snomed]);
+      assert.deepEqual(
+        conclusionCode[0].coding.map((/** @type {any} */ { code }) => code),
+        [verdict, ...snomed],
+      );
       assert.ok(conclusion.startsWith(`Looks most like films labelled "${name}".`), conclusion);
     }
   });
@@ -78,13 +97,17 @@ test('every reference within the bundle leads somewhere', () => {
   assert.equal(new Set(known).size, known.length);
   const used = [...JSON.stringify(bundle).matchAll(/"reference":"(urn:uuid:[^"]+)"/g)].map(([, url]) => url);
   assert.ok(used.length > 10);
-  assert.deepEqual(used.filter((url) => !known.includes(url)), []);
+  assert.deepEqual(
+    used.filter((url) => !known.includes(url)),
+    [],
+  );
   for (const url of known) assert.match(url, /^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}$/);
 });
 
 test('the resources say what the result says', () => {
   const bundle = toFhir(resultOf('viral-pneumonia'), context);
-  const [report] = resources(bundle, 'DiagnosticReport'), [device] = resources(bundle, 'Device');
+  const [report] = resources(bundle, 'DiagnosticReport'),
+    [device] = resources(bundle, 'Device');
   const [verdict, ...classes] = resources(bundle, 'Observation');
   assert.equal(report.status, 'preliminary');
   assert.deepEqual(report.subject, { reference: 'Patient/1' });
@@ -97,14 +120,24 @@ test('the resources say what the result says', () => {
   assert.ok(verdict.valueCodeableConcept.coding.some((/** @type {any} */ { code }) => code === '75570004'));
   assert.equal(verdict.component[0].valueQuantity.value, 0.9);
   assert.match(verdict.note[0].text, /heavy-borders/);
-  assert.deepEqual(classes.map((/** @type {any} */ { valueQuantity }) => valueQuantity.value), [0.1, 0.1, 0.7, 0.1]);
-  assert.ok(classes.every((/** @type {any} */ each) => !('interpretation' in each)), 'a likeness is neither positive nor negative');
+  assert.deepEqual(
+    classes.map((/** @type {any} */ { valueQuantity }) => valueQuantity.value),
+    [0.1, 0.1, 0.7, 0.1],
+  );
+  assert.ok(
+    classes.every((/** @type {any} */ each) => !('interpretation' in each)),
+    'a likeness is neither positive nor negative',
+  );
 });
 
 test('doubt and refusal have no value but a reason', () => {
-  for (const [verdict, reason] of [['uncertain', 'unknown'], ['not-a-chest-x-ray', 'not-performed']]) {
+  for (const [verdict, reason] of [
+    ['uncertain', 'unknown'],
+    ['not-a-chest-x-ray', 'not-performed'],
+  ]) {
     const bundle = toFhir(resultOf(verdict));
-    const [report] = resources(bundle, 'DiagnosticReport'), [first, ...classes] = resources(bundle, 'Observation');
+    const [report] = resources(bundle, 'DiagnosticReport'),
+      [first, ...classes] = resources(bundle, 'Observation');
     assert.equal(first.dataAbsentReason.coding[0].code, reason);
     assert.equal('valueCodeableConcept' in first, false);
     assert.equal('conclusionCode' in report, false);
@@ -119,10 +152,16 @@ test('doubt and refusal have no value but a reason', () => {
 test('the map is attached on request', () => {
   const [plain] = resources(toFhir(resultOf('normal')), 'DiagnosticReport');
   assert.equal('contained' in plain, false);
-  const [report] = resources(toFhir(resultOf('normal'), { heatmap: true, picture: { contentType: 'image/png', data: 'AAAA', title: 'Map' } }), 'DiagnosticReport');
+  const [report] = resources(
+    toFhir(resultOf('normal'), { heatmap: true, picture: { contentType: 'image/png', data: 'AAAA', title: 'Map' } }),
+    'DiagnosticReport',
+  );
   const map = JSON.parse(Buffer.from(report.contained[0].content.data, 'base64').toString());
   assert.deepEqual(map.classes[0], { id: 'normal', bias: 0.5, values: [1, -2] });
-  assert.deepEqual(report.media.map((/** @type {any} */ { link }) => link.reference), report.contained.map((/** @type {any} */ { id }) => `#${id}`));
+  assert.deepEqual(
+    report.media.map((/** @type {any} */ { link }) => link.reference),
+    report.contained.map((/** @type {any} */ { id }) => `#${id}`),
+  );
   assert.equal(report.contained[1].content.title, 'Map');
 });
 
@@ -144,11 +183,26 @@ test('results and the lines of the command keep to the JSON Schema', async () =>
   const { heatmap, ...rest } = await cxr.classify({ data: new Uint8ClampedArray(64 * 64 * 4), width: 64, height: 64 }, { heatmap: true });
   const classes = heatmap?.classes.map((each) => ({ ...each, values: Array.from(each.values) }));
   check({ ...rest, heatmap: { ...heatmap, classes } });
-  const { stdout } = spawnSync(at('build/cxrlens'), ['classify', '--format', 'json', '--model', at('build/web/cxrlens.cxrm'), at('tests/golden/phantom.png'), at('package.json')], { encoding: 'utf8' });
-  const lines = stdout.trim().split('\n').map((line) => JSON.parse(line));
-  assert.deepEqual(lines.map(({ error }) => Boolean(error)), [false, true]);
+  const { stdout } = spawnSync(
+    at('build/cxrlens'),
+    ['classify', '--format', 'json', '--model', at('build/web/cxrlens.cxrm'), at('tests/golden/phantom.png'), at('package.json')],
+    { encoding: 'utf8' },
+  );
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    lines.map(({ error }) => Boolean(error)),
+    [false, true],
+  );
   lines.forEach(check);
-  for (const wrong of [{ ...plain, verdict: 1 }, { ...plain, sha256: 'A' }, { schema: 'cxrlens.result/1', file: null }]) assert.equal(validate(wrong), false);
+  for (const wrong of [
+    { ...plain, verdict: 1 },
+    { ...plain, sha256: 'A' },
+    { schema: 'cxrlens.result/1', file: null },
+  ])
+    assert.equal(validate(wrong), false);
   cxr.dispose();
 });
 
@@ -161,30 +215,71 @@ test('an image without an answer is an OperationOutcome', () => {
 });
 
 /** @param {string[]} args @param {string} input */
-const cxrlensFhir = (args, input) => spawnSync(process.execPath, [at('web/bin/cxrlens-fhir.js'), ...args], { encoding: 'utf8', input, maxBuffer: 2 ** 26 });
+const cxrlensFhir = (args, input) =>
+  spawnSync(process.execPath, [at('web/bin/cxrlens-fhir.js'), ...args], { encoding: 'utf8', input, maxBuffer: 2 ** 26 });
 
 test('cxrlens classify | cxrlens-fhir: a valid Bundle per film, with its map on request', () => {
   const maps = mkdtempSync(join(tmpdir(), 'cxrlens-maps-'));
   try {
-    const { stdout } = spawnSync(at('build/cxrlens'), ['classify', '--format', 'json', '--heatmap', maps, '--model', at('build/web/cxrlens.cxrm'),
-      at('web/samples/synthetic-covid-19-1.jpg'), at('package.json'), at('tests/golden/noise.png')], { encoding: 'utf8' });
-    const lines = stdout.trim().split('\n').map((line) => JSON.parse(line));
-    const context = ['--patient', 'Patient/1', '--encounter', 'Encounter/2', '--imaging-study', 'ImagingStudy/3', '--service-request', 'ServiceRequest/4',
-      '--effective', '2026-11-24T08:00:00+09:00', '--issued', '2026-11-24T08:01:02.003+09:00', '--transaction', '--maps'];
+    const { stdout } = spawnSync(
+      at('build/cxrlens'),
+      [
+        'classify',
+        '--format',
+        'json',
+        '--heatmap',
+        maps,
+        '--model',
+        at('build/web/cxrlens.cxrm'),
+        at('web/samples/synthetic-covid-19-1.jpg'),
+        at('package.json'),
+        at('tests/golden/noise.png'),
+      ],
+      { encoding: 'utf8' },
+    );
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const context = [
+      '--patient',
+      'Patient/1',
+      '--encounter',
+      'Encounter/2',
+      '--imaging-study',
+      'ImagingStudy/3',
+      '--service-request',
+      'ServiceRequest/4',
+      '--effective',
+      '2026-11-24T08:00:00+09:00',
+      '--issued',
+      '2026-11-24T08:01:02.003+09:00',
+      '--transaction',
+      '--maps',
+    ];
     const ran = cxrlensFhir(context, stdout);
     assert.equal(ran.status, 1, ran.stderr);
-    const [film, none, noise] = ran.stdout.trim().split('\n').map((line) => JSON.parse(line));
+    const [film, none, noise] = ran.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     for (const each of [film, none, noise]) assert.deepEqual(problemsOf(each), []);
     assert.equal(none.resourceType, 'OperationOutcome');
     assert.equal(film.type, 'transaction');
     const [report] = resources(film, 'DiagnosticReport');
-    assert.deepEqual([report.subject.reference, report.encounter.reference, report.basedOn[0].reference, report.imagingStudy[0].reference],
-      ['Patient/1', 'Encounter/2', 'ServiceRequest/4', 'ImagingStudy/3']);
-    const attached = (/** @type {any} */ report) => report.contained.map((/** @type {any} */ { content }) => Buffer.from(content.data, 'base64'));
+    assert.deepEqual(
+      [report.subject.reference, report.encounter.reference, report.basedOn[0].reference, report.imagingStudy[0].reference],
+      ['Patient/1', 'Encounter/2', 'ServiceRequest/4', 'ImagingStudy/3'],
+    );
+    const attached = (/** @type {any} */ report) =>
+      report.contained.map((/** @type {any} */ { content }) => Buffer.from(content.data, 'base64'));
     assert.deepEqual(JSON.parse(attached(report)[0].toString()).classes, lines[0].heatmap.classes);
     assert.deepEqual(attached(report)[1], readFileSync(lines[0].heatmap.file));
     const [, ...classes] = resources(film, 'Observation');
-    assert.deepEqual(classes.map((/** @type {any} */ { valueQuantity }) => valueQuantity.value), lines[0].classes.map((/** @type {any} */ { probability }) => probability));
+    assert.deepEqual(
+      classes.map((/** @type {any} */ { valueQuantity }) => valueQuantity.value),
+      lines[0].classes.map((/** @type {any} */ { probability }) => probability),
+    );
     const plain = cxrlensFhir([], stdout.split('\n')[0]);
     assert.equal(plain.status, 0, plain.stderr);
     assert.equal('contained' in resources(JSON.parse(plain.stdout), 'DiagnosticReport')[0], false);
@@ -195,8 +290,12 @@ test('cxrlens classify | cxrlens-fhir: a valid Bundle per film, with its map on 
 
 test('cxrlens-fhir says what is wrong with its input', () => {
   for (const [args, input, pattern] of /** @type {[string[], string, RegExp][]} */ ([
-    [['--patent', 'x'], '', /'--patent'[^]*Usage/], [['--patient'], '', /Usage/], [['film.png'], '', /Usage/],
-    [[], '{}', /no result/], [[], 'null', /no result/], [[], 'verdict,normal', /JSON/],
+    [['--patent', 'x'], '', /'--patent'[^]*Usage/],
+    [['--patient'], '', /Usage/],
+    [['film.png'], '', /Usage/],
+    [[], '{}', /no result/],
+    [[], 'null', /no result/],
+    [[], 'verdict,normal', /JSON/],
   ])) {
     const { status, stdout, stderr } = cxrlensFhir(args, input);
     assert.deepEqual([status, stdout], [2, ''], stderr);

@@ -6,8 +6,18 @@ import { test } from 'node:test';
 
 const guide = readFileSync('web/README.md', 'utf8');
 const source = (/** @type {string} */ name) => readFileSync(`web/${name}`, 'utf8');
-const all = ['', ...readdirSync('web', { withFileTypes: true }).filter((each) => each.isDirectory()).map(({ name }) => `${name}/`)]
-  .flatMap((folder) => readdirSync(`web/${folder}`).filter((name) => name.endsWith('.js')).map((name) => source(folder + name))).join('\n');
+const all = [
+  '',
+  ...readdirSync('web', { withFileTypes: true })
+    .filter((each) => each.isDirectory())
+    .map(({ name }) => `${name}/`),
+]
+  .flatMap((folder) =>
+    readdirSync(`web/${folder}`)
+      .filter((name) => name.endsWith('.js'))
+      .map((name) => source(folder + name)),
+  )
+  .join('\n');
 
 /** Sorted, each once. @param {Iterable<string>} names */
 const set = (names) => [...new Set(names)].sort();
@@ -17,8 +27,13 @@ const found = (text, pattern) => set([...text.matchAll(pattern)].map((match) => 
 const part = (from, to) => guide.slice(guide.indexOf(from), guide.indexOf(to, guide.indexOf(from)));
 
 test('attributes', () => {
-  const arrays = [...source('element.js').matchAll(/const (?:SOURCES|LOOKS) = \[(.*?)\]|observedAttributes = \[(.*?)\]/g)].map(([whole]) => whole).join();
-  const attributes = set([...found(arrays, /'([a-z-]+)'/g), ...found(source('element/attributes.js'), /this\.(?:get|has)Attribute\('([a-z-]+)'/g)]);
+  const arrays = [...source('element.js').matchAll(/const (?:SOURCES|LOOKS) = \[(.*?)\]|observedAttributes = \[(.*?)\]/g)]
+    .map(([whole]) => whole)
+    .join();
+  const attributes = set([
+    ...found(arrays, /'([a-z-]+)'/g),
+    ...found(source('element/attributes.js'), /this\.(?:get|has)Attribute\('([a-z-]+)'/g),
+  ]);
   assert.deepEqual(found(part('| attribute', 'Properties only'), /^\| `([a-z-]+)` \|/gm), attributes);
 });
 
@@ -28,17 +43,30 @@ test('events', () => {
 });
 
 test('parts, slots, custom properties', () => {
-  const parts = found(all, /part: ['`]([^'`]+)['`]/g).concat(['button']).flatMap((names) => names.replace('${id}', '<class>').split(' '));
+  const parts = found(all, /part: ['`]([^'`]+)['`]/g)
+    .concat(['button'])
+    .flatMap((names) => names.replace('${id}', '<class>').split(' '));
   assert.deepEqual(found(part('Parts for', 'Custom properties'), /`([a-z<>-]+)`/g), set(parts));
   assert.deepEqual(found(part('Slots:', 'Parts for'), /`([a-z]+)`/g), found(all, /h\('slot', \{ name: '([a-z]+)'/g));
-  assert.deepEqual(found(part('Custom properties:', 'All elements'), /`(--cxr-[a-z-]+)`/g), found(source('element/styles.js'), /var\((--cxr-[a-z-]+)/g));
+  assert.deepEqual(
+    found(part('Custom properties:', 'All elements'), /`(--cxr-[a-z-]+)`/g),
+    found(source('element/styles.js'), /var\((--cxr-[a-z-]+)/g),
+  );
 });
 
 test('settings and messages of the frame', () => {
   const embed = source('embed.js');
   const settings = found(embed.slice(embed.indexOf('const SETTINGS'), embed.indexOf('/** All or nothing')), /^ {2}(\w+): \[/gm);
-  assert.deepEqual(found(part('Settings, for', '`embed` also').replace(/\(.*?\)/gs, ''), /`([a-z][a-zA-Z]+)`/g).filter((name) => !['embed', 'configure'].includes(name)), settings);
-  const handlers = found(embed.slice(embed.indexOf('const HANDLERS'), embed.indexOf('/** @param {Record<string, any>} payload')), /^ {2}'([a-z.]+)':/gm);
+  assert.deepEqual(
+    found(part('Settings, for', '`embed` also').replace(/\(.*?\)/gs, ''), /`([a-z][a-zA-Z]+)`/g).filter(
+      (name) => !['embed', 'configure'].includes(name),
+    ),
+    settings,
+  );
+  const handlers = found(
+    embed.slice(embed.indexOf('const HANDLERS'), embed.indexOf('/** @param {Record<string, any>} payload')),
+    /^ {2}'([a-z.]+)':/gm,
+  );
   assert.deepEqual(found(part('| `messageType`', 'An ask that fails'), /^\| `([a-z]+\.[a-z]+)`/gm), handlers);
   assert.ok(guide.includes(`### The protocol, version ${embed.match(/PROTOCOL = (\d+)/)?.[1]}`));
 });
@@ -48,7 +76,8 @@ test('error codes', () => {
   const types = platform.slice(platform.indexOf('@typedef'), platform.indexOf('EngineCode'));
   const codes = set([
     ...found(types, /'([a-z-]+)'/g),
-    ...found(source('embed.js') + source('cxrlens-embed.js'), /failure\('([a-z-]+)'/g), ...found(source('element.js') + source('element/session.js'), /code: '([a-z-]+)'/g),
+    ...found(source('embed.js') + source('cxrlens-embed.js'), /failure\('([a-z-]+)'/g),
+    ...found(source('element.js') + source('element/session.js'), /code: '([a-z-]+)'/g),
     ...found(source('bin/cxrlens-dicom.js'), /(?:failed\(|code = )'([a-z-]+)'/g),
   ]);
   assert.ok(guide.includes('`dicom-…`') && all.includes("'dicom-format'"), 'as a group');
@@ -56,8 +85,15 @@ test('error codes', () => {
 });
 
 test('links lead somewhere, and the policy is the one that is tested', () => {
-  const anchors = found(guide, /^#+ (.+)$/gm).map((title) => `#${title.toLowerCase().replace(/[^\w -]/g, '').replace(/ /g, '-')}`);
-  for (const target of found(guide, /\]\(([^)]+)\)/g)) assert.ok(target.startsWith('#') ? anchors.includes(target) : existsSync(`web/${target}`), target);
+  const anchors = found(guide, /^#+ (.+)$/gm).map(
+    (title) =>
+      `#${title
+        .toLowerCase()
+        .replace(/[^\w -]/g, '')
+        .replace(/ /g, '-')}`,
+  );
+  for (const target of found(guide, /\]\(([^)]+)\)/g))
+    assert.ok(target.startsWith('#') ? anchors.includes(target) : existsSync(`web/${target}`), target);
   const policy = guide.match(/^Content-Security-Policy: (default-src .*)$/m)?.[1];
   assert.ok(policy && readFileSync('tests/web/frame/embed.test.js', 'utf8').includes(`"${policy}"`));
 });
@@ -67,8 +103,11 @@ test('the changelog names the model that ships', () => {
   const digest = createHash('sha256').update(bytes).digest('hex');
   /** The value of a metadata entry (src/README.md). @param {string} key */
   const text = (key) => {
-    const at = bytes.indexOf(key), start = at + Math.ceil(key.length / 4) * 4;
+    const at = bytes.indexOf(key),
+      start = at + Math.ceil(key.length / 4) * 4;
     return bytes.toString('latin1', start, start + bytes.readUInt32LE(at - 4));
   };
-  assert.ok(readFileSync('CHANGELOG.md', 'utf8').includes(`\`${text('model.id')}\` ${text('model.version')}, SHA-256 ${digest.slice(0, 16)}`));
+  assert.ok(
+    readFileSync('CHANGELOG.md', 'utf8').includes(`\`${text('model.id')}\` ${text('model.version')}, SHA-256 ${digest.slice(0, 16)}`),
+  );
 });

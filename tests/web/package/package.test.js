@@ -17,12 +17,36 @@ after(() => project?.remove());
 
 test('it holds the served folder, the commands and the card', () => {
   const { packed } = project;
-  for (const name of ['README.md', 'LICENSE', 'model/CARD.md', 'build/web/README.md', 'build/web/classifier.js', 'build/web/classifier.d.ts', 'build/web/define.js',
-    'build/web/element.d.ts', 'build/web/embed.html', 'build/web/cxrlens-embed.js', 'build/web/fhir.js', 'build/web/worker.js', 'build/web/cxrlens.cxrm',
-    'build/web/cxrlens-simd.wasm', 'build/web/cxrlens-relaxed.wasm', 'build/web/cxrlens-scalar.wasm', 'build/web/strings/ko.js', 'build/web/examples/node.js'])
+  for (const name of [
+    'README.md',
+    'LICENSE',
+    'model/CARD.md',
+    'build/web/README.md',
+    'build/web/classifier.js',
+    'build/web/classifier.d.ts',
+    'build/web/define.js',
+    'build/web/element.d.ts',
+    'build/web/embed.html',
+    'build/web/cxrlens-embed.js',
+    'build/web/fhir.js',
+    'build/web/worker.js',
+    'build/web/cxrlens.cxrm',
+    'build/web/cxrlens-simd.wasm',
+    'build/web/cxrlens-relaxed.wasm',
+    'build/web/cxrlens-scalar.wasm',
+    'build/web/strings/ko.js',
+    'build/web/examples/node.js',
+  ])
     assert.ok(packed.includes(name), name);
-  assert.deepEqual(packed.filter((name) => !/^(LICENSE|README\.md|package\.json|model\/CARD\.md|(build\/web|web\/bin)\/.+)$/.test(name)), []);
-  assert.deepEqual(packed.filter((name) => /\/[._]|\/serve\.|\.test\./.test(name)), [], 'no settings of a host');
+  assert.deepEqual(
+    packed.filter((name) => !/^(LICENSE|README\.md|package\.json|model\/CARD\.md|(build\/web|web\/bin)\/.+)$/.test(name)),
+    [],
+  );
+  assert.deepEqual(
+    packed.filter((name) => /\/[._]|\/serve\.|\.test\./.test(name)),
+    [],
+    'no settings of a host',
+  );
   const own = JSON.parse(readFileSync(join(project.folder, 'node_modules/cxrlens/package.json'), 'utf8'));
   assert.equal(own.dependencies, undefined);
   for (const hook of ['preinstall', 'install', 'postinstall']) assert.equal(own.scripts[hook], undefined);
@@ -71,13 +95,25 @@ console.log(answer, frame.info?.model.id, frame.info?.workers);
 await frame.configure({ theme: verdict });
 `;
 
-for (const [place, module, resolution] of [['a bundler', 'ESNext', 'bundler'], ['Node', 'NodeNext', 'NodeNext']]) {
+for (const [place, module, resolution] of [
+  ['a bundler', 'ESNext', 'bundler'],
+  ['Node', 'NodeNext', 'NodeNext'],
+]) {
   test(`a consumer in TypeScript compiles as ${place} resolves, the declarations checked too`, () => {
     const folder = join(project.folder, `types-${resolution}`);
     mkdirSync(folder);
     writeFileSync(join(folder, 'core.ts'), CONSUMER);
     writeFileSync(join(folder, 'browser.ts'), BROWSER_CONSUMER);
-    const compilerOptions = { target: 'ES2022', module, moduleResolution: resolution, lib: ['ES2022', 'DOM', 'DOM.Iterable'], types: [], strict: true, noEmit: true, skipLibCheck: false };
+    const compilerOptions = {
+      target: 'ES2022',
+      module,
+      moduleResolution: resolution,
+      lib: ['ES2022', 'DOM', 'DOM.Iterable'],
+      types: [],
+      strict: true,
+      noEmit: true,
+      skipLibCheck: false,
+    };
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['core.ts', 'browser.ts'] }));
     mustRun(folder, tool('tsc'), '-p', '.');
     writeFileSync(join(folder, 'core.ts'), CONSUMER.replace('const verdict: string', 'const verdict: number'));
@@ -91,13 +127,21 @@ test('the example for Node writes a Bundle per film, and says what it could not 
   copyFileSync('tests/golden/noise.png', join(folder, 'noise.png'));
   const { status, stdout, stderr } = run(folder, process.execPath, 'node.js', 'phantom.png', 'package.json', 'noise.png');
   assert.equal(status, 1, stderr);
-  assert.deepEqual(stdout.trim().split('\n').map((line) => JSON.parse(line).resourceType), ['Bundle', 'Bundle']);
+  assert.deepEqual(
+    stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).resourceType),
+    ['Bundle', 'Bundle'],
+  );
   assert.match(stderr, /^package\.json: .*\[image-format\]\n$/);
 });
 
 test('in Node the same bits as from the build, in a worker and without one', () => {
   const { folder } = project;
-  writeFileSync(join(folder, 'both.js'), `
+  writeFileSync(
+    join(folder, 'both.js'),
+    `
     import { createClassifier } from 'cxrlens';
     import { readFileSync } from 'node:fs';
     const all = [];
@@ -108,14 +152,19 @@ test('in Node the same bits as from the build, in a worker and without one', () 
       cxr.dispose();
     }
     console.log(all[0]);
-    process.exitCode = all[0] === all[1] ? 0 : 1;`);
+    process.exitCode = all[0] === all[1] ? 0 : 1;`,
+  );
   const here = mustRun(folder, process.execPath, 'both.js');
-  writeFileSync(join(folder, 'build.js'), readFileSync(join(folder, 'both.js'), 'utf8').replace("'cxrlens'", JSON.stringify(resolve('build/web/classifier.js'))));
+  writeFileSync(
+    join(folder, 'build.js'),
+    readFileSync(join(folder, 'both.js'), 'utf8').replace("'cxrlens'", JSON.stringify(resolve('build/web/classifier.js'))),
+  );
   assert.equal(here, mustRun(folder, process.execPath, 'build.js'));
 });
 
 test('the commands run', () => {
-  const command = (/** @type {string} */ name, /** @type {string[]} */ ...args) => run(project.folder, join(project.folder, 'node_modules/.bin', name), ...args);
+  const command = (/** @type {string} */ name, /** @type {string[]} */ ...args) =>
+    run(project.folder, join(project.folder, 'node_modules/.bin', name), ...args);
   assert.match(command('cxrlens-fhir', '--help').stdout, /^Usage/);
   const { stdout, stderr } = command('cxrlens-dicom', 'phantom.png');
   assert.equal(JSON.parse(stdout).file, 'phantom.png', stderr);

@@ -6,7 +6,12 @@ import { join } from 'node:path';
 
 /** @param {string} folder @param {string} program @param {string[]} args */
 export function run(folder, program, ...args) {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: folder, encoding: 'utf8', maxBuffer: 2 ** 26, timeout: 240_000 });
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    cwd: folder,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+    timeout: 240_000,
+  });
   return { status, stdout, stderr: error ? String(error) : stderr };
 }
 
@@ -25,7 +30,9 @@ export function installed() {
   // Offline: the package depends on nothing.
   mustRun(folder, 'npm', 'install', '--offline', '--no-audit', '--no-fund', `./${filename}`);
   return {
-    folder, tarball: join(folder, filename), packed: files.map((/** @type {{ path: string }} */ { path }) => path),
+    folder,
+    tarball: join(folder, filename),
+    packed: files.map((/** @type {{ path: string }} */ { path }) => path),
     remove: () => rmSync(folder, { recursive: true }),
   };
 }

@@ -16,11 +16,16 @@ const some = () => [file('a.jpg', sample, 'image/jpeg'), file('b.png', chest(2))
 /** @param {import('playwright-core').Page} page */
 async function findings(page) {
   const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run(document, { resultTypes: ['violations'] }));
-  return violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ n) => n.target.join(' ')).join(', ')}`);
+  return violations.map(
+    (/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ n) => n.target.join(' ')).join(', ')}`,
+  );
 }
 
 for (const [name, options] of Object.entries({
-  light: { colorScheme: 'light' }, dark: { colorScheme: 'dark' }, phone: { viewport: { width: 320, height: 640 } }, korean: { locale: 'ko-KR' },
+  light: { colorScheme: 'light' },
+  dark: { colorScheme: 'dark' },
+  phone: { viewport: { width: 320, height: 640 } },
+  korean: { locale: 'ko-KR' },
 })) {
   test(`axe-core finds nothing: ${name}`, async () => {
     // axe brings its own script: the only test that steps around the policy.
@@ -34,7 +39,10 @@ for (const [name, options] of Object.entries({
     await page.locator('cxr-lens .menu summary').click();
     assert.deepEqual(await findings(page), []);
     await page.locator('cxr-lens').press('Escape');
-    await page.locator('cxr-lens').getByRole('button', { name: /Help|도움말/ }).click();
+    await page
+      .locator('cxr-lens')
+      .getByRole('button', { name: /Help|도움말/ })
+      .click();
     await page.locator('dialog').waitFor();
     assert.deepEqual(await findings(page), []);
   });
@@ -51,17 +59,27 @@ test('nothing is cut off or scrolls sideways at 320 pixels', async () => {
 
 test('the table keeps its heading above, its buttons at hand and the ends of names, and prints whole', async () => {
   const { page } = await site.open();
-  await pick(page, [file('no-image.txt', Buffer.from('x')), ...Array.from({ length: 16 }, (_, i) => file(`${'1.2.840.113619.'.repeat(4)}${i}.png`, chest(i)))]);
+  await pick(page, [
+    file('no-image.txt', Buffer.from('x')),
+    ...Array.from({ length: 16 }, (_, i) => file(`${'1.2.840.113619.'.repeat(4)}${i}.png`, chest(i))),
+  ]);
   await idle(page, 17);
-  const seen = () => page.locator('cxr-lens').evaluate((lens) => {
-    const scroll = /** @type {Element} */ (lens.shadowRoot?.querySelector('.scroll'));
-    scroll.scrollTop = 300;
-    const frame = scroll.getBoundingClientRect();
-    const boxes = (/** @type {string} */ selector) => [...scroll.querySelectorAll(selector)].filter((node) => node.getClientRects().length).map((node) => node.getBoundingClientRect());
-    return { tops: new Set(boxes('thead th').map(({ top }) => Math.round(top - frame.top))).size, whole: scroll.scrollHeight === scroll.clientHeight,
-      beyond: boxes('td.actions button').filter(({ left, right }) => left < frame.left || right > frame.right).length,
-      endless: [...scroll.querySelectorAll('.open')].filter((name) => name.children[0].getBoundingClientRect().right > name.getBoundingClientRect().right + 1).length };
-  });
+  const seen = () =>
+    page.locator('cxr-lens').evaluate((lens) => {
+      const scroll = /** @type {Element} */ (lens.shadowRoot?.querySelector('.scroll'));
+      scroll.scrollTop = 300;
+      const frame = scroll.getBoundingClientRect();
+      const boxes = (/** @type {string} */ selector) =>
+        [...scroll.querySelectorAll(selector)].filter((node) => node.getClientRects().length).map((node) => node.getBoundingClientRect());
+      return {
+        tops: new Set(boxes('thead th').map(({ top }) => Math.round(top - frame.top))).size,
+        whole: scroll.scrollHeight === scroll.clientHeight,
+        beyond: boxes('td.actions button').filter(({ left, right }) => left < frame.left || right > frame.right).length,
+        endless: [...scroll.querySelectorAll('.open')].filter(
+          (name) => name.children[0].getBoundingClientRect().right > name.getBoundingClientRect().right + 1,
+        ).length,
+      };
+    });
   for (const width of [1280, 320]) {
     await page.setViewportSize({ width, height: 720 });
     assert.deepEqual(await seen(), { tops: 1, whole: false, beyond: 0, endless: 0 }, `${width}`);
@@ -80,7 +98,9 @@ test('live regions tell of the end', async () => {
   await idle(page, 3);
   await page.locator('cxr-lens [aria-live]', { hasText: 'Finished: 2 images read.' }).waitFor({ state: 'attached' });
   await page.locator('cxr-lens').getByRole('button', { name: 'Clear all' }).click();
-  await page.evaluate(() => { window.requestAnimationFrame = (draw) => window.setTimeout(draw, 3000, 0); }); // before a frame, all are read
+  await page.evaluate(() => {
+    window.requestAnimationFrame = (draw) => window.setTimeout(draw, 3000, 0);
+  }); // before a frame, all are read
   await pick(page, [...some(), file('c.png', chest(3))]);
   await page.locator('cxr-lens [aria-live]', { hasText: 'Finished: 3 images read. 1 could not be read.' }).waitFor({ state: 'attached' });
 });
@@ -94,7 +114,8 @@ test('the verdict never rests on colour alone', async () => {
 });
 
 test('the page and the element keep to their sizes', (t) => {
-  const gzip = (/** @type {string[]} */ names) => names.reduce((sum, name) => sum + gzipSync(readFileSync(`${SITE}/${name}`), { level: 9 }).length, 0);
+  const gzip = (/** @type {string[]} */ names) =>
+    names.reduce((sum, name) => sum + gzipSync(readFileSync(`${SITE}/${name}`), { level: 9 }).length, 0);
   const core = [...reachable('classifier.js', SITE), 'worker.js'];
   const element = [...reachable('define.js', SITE), 'worker.js'];
   assert.ok(element.filter((name) => core.includes(name)).length > 2, 'the imports were followed');
@@ -109,7 +130,9 @@ test('both languages have the same keys and the same blanks', async () => {
   assert.deepEqual(readdirSync('web/strings').sort(), ['deferred.en.js', 'deferred.ko.js', 'en.js', 'ko.js', 'page.en.js', 'page.ko.js']);
   const blanks = (/** @type {string} */ text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
   for (const part of ['', 'deferred.', 'page.']) {
-    const [{ default: en }, { default: ko }] = await Promise.all(['en', 'ko'].map((language) => import(`../../../web/strings/${part}${language}.js`)));
+    const [{ default: en }, { default: ko }] = await Promise.all(
+      ['en', 'ko'].map((language) => import(`../../../web/strings/${part}${language}.js`)),
+    );
     assert.deepEqual(Object.keys(ko), Object.keys(en));
     for (const key of Object.keys(en)) assert.deepEqual(blanks(ko[key]), blanks(en[key]), key);
   }
@@ -117,7 +140,10 @@ test('both languages have the same keys and the same blanks', async () => {
 
 test('the words in index.html are those of strings/', async () => {
   const html = readFileSync('web/index.html', 'utf8');
-  const [{ default: own }, { default: page }] = await Promise.all([import('../../../web/strings/en.js'), import('../../../web/strings/page.en.js')]);
+  const [{ default: own }, { default: page }] = await Promise.all([
+    import('../../../web/strings/en.js'),
+    import('../../../web/strings/page.en.js'),
+  ]);
   /** @type {Record<string, string>} */
   const strings = { ...own, ...page };
   for (const [, key, text] of html.matchAll(/data-t="([^"]+)"[^>]*>([^<]*)</g)) assert.equal(text, strings[key], key);

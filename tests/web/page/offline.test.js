@@ -18,7 +18,10 @@ test('once the page is loaded, reading images asks nothing of the network', asyn
   await stored(page);
   await page.waitForTimeout(500);
   const before = site.hits.length;
-  await pick(page, Array.from({ length: 8 }, (_, i) => file(`${i}.png`, chest(i))));
+  await pick(
+    page,
+    Array.from({ length: 8 }, (_, i) => file(`${i}.png`, chest(i))),
+  );
   await idle(page, 8);
   await page.waitForTimeout(500);
   assert.deepEqual(site.hits.slice(before), []);
@@ -70,11 +73,20 @@ test('no image is ever stored', async () => {
 async function holdsNone(page) {
   const kept = await page.evaluate(async () => {
     const names = await caches.keys();
-    const urls = await Promise.all(names.map(async (name) => (await (await caches.open(name)).keys()).map(({ url }) => new URL(url).pathname)));
-    return { urls: urls.flat(), storage: JSON.stringify(localStorage) + JSON.stringify(sessionStorage), databases: (await indexedDB.databases()).length };
+    const urls = await Promise.all(
+      names.map(async (name) => (await (await caches.open(name)).keys()).map(({ url }) => new URL(url).pathname)),
+    );
+    return {
+      urls: urls.flat(),
+      storage: JSON.stringify(localStorage) + JSON.stringify(sessionStorage),
+      databases: (await indexedDB.databases()).length,
+    };
   });
   assert.ok(kept.urls.length > 10);
-  assert.deepEqual(kept.urls.filter((url) => !/\.(js|html|css|wasm|cxrm|svg|png|jpg|json|txt|webmanifest)$/.test(url)), []);
+  assert.deepEqual(
+    kept.urls.filter((url) => !/\.(js|html|css|wasm|cxrm|svg|png|jpg|json|txt|webmanifest)$/.test(url)),
+    [],
+  );
   assert.doesNotMatch(kept.urls.join() + kept.storage, /secret-name/);
   assert.equal(kept.databases, 0);
 }
@@ -86,17 +98,23 @@ test('the page can be installed', async () => {
   const { errors } = await session.send('Page.getAppManifest');
   assert.deepEqual(errors, []);
   const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
-  assert.deepEqual(installabilityErrors.filter(({ errorId }) => errorId !== 'in-incognito'), []);
+  assert.deepEqual(
+    installabilityErrors.filter(({ errorId }) => errorId !== 'in-incognito'),
+    [],
+  );
 });
 
 test('shared images reach the page through the service worker, and are stored nowhere', async () => {
   const { page } = await site.open(STORING);
   await stored(page);
-  await page.evaluate(async (bytes) => {
-    const form = new FormData();
-    form.append('images', new File([new Uint8Array(bytes)], 'secret-name.png', { type: 'image/png' }));
-    await fetch('share', { method: 'POST', body: form });
-  }, [...chest(5)]);
+  await page.evaluate(
+    async (bytes) => {
+      const form = new FormData();
+      form.append('images', new File([new Uint8Array(bytes)], 'secret-name.png', { type: 'image/png' }));
+      await fetch('share', { method: 'POST', body: form });
+    },
+    [...chest(5)],
+  );
   await page.goto(`${site.url}?shared`);
   await idle(page, 1);
   await holdsNone(page);
@@ -106,9 +124,14 @@ test('a new version waits for the user, never interrupts a run, and then takes o
   const { page } = await site.open(STORING);
   await stored(page);
   release('next');
-  await page.evaluate(async () => { await (await navigator.serviceWorker.getRegistration())?.update(); });
+  await page.evaluate(async () => {
+    await (await navigator.serviceWorker.getRegistration())?.update();
+  });
   await page.locator('#update-go').waitFor();
-  await pick(page, Array.from({ length: 30 }, (_, i) => file(`${i}.png`, chest(i, 500))));
+  await pick(
+    page,
+    Array.from({ length: 30 }, (_, i) => file(`${i}.png`, chest(i, 500))),
+  );
   await page.waitForFunction(() => {
     const { done, open } = /** @type {any} */ (document.querySelector('cxr-lens')).progress;
     return done > 0 && open > 0 && /** @type {HTMLButtonElement} */ (document.getElementById('update-go')).disabled;
@@ -127,17 +150,26 @@ test('another installation on the same origin keeps its files', async () => {
   await stored(page);
   await page.evaluate(async () => {
     await caches.open('cxrlens-/beta/-1');
-    for (const [name, path] of [['cxrlens-0123456789abcdef', './'], ['cxrlens-fedcba9876543210', './beta/']]) {
+    for (const [name, path] of [
+      ['cxrlens-0123456789abcdef', './'],
+      ['cxrlens-fedcba9876543210', './beta/'],
+    ]) {
       await (await caches.open(name)).put(new URL(`${path}index.html`, location.href), new Response());
     }
   });
   release('beside');
-  await page.evaluate(async () => { await (await navigator.serviceWorker.getRegistration())?.update(); });
+  await page.evaluate(async () => {
+    await (await navigator.serviceWorker.getRegistration())?.update();
+  });
   const loaded = page.waitForEvent('load');
   await page.locator('#update-go').click();
   await loaded;
   const left = await page.evaluate(() => caches.keys());
-  assert.deepEqual(left.filter((name) => !/^cxrlens-\/-/.test(name)).sort(), ['cxrlens-/beta/-1', 'cxrlens-fedcba9876543210'], 'ours of older names goes');
+  assert.deepEqual(
+    left.filter((name) => !/^cxrlens-\/-/.test(name)).sort(),
+    ['cxrlens-/beta/-1', 'cxrlens-fedcba9876543210'],
+    'ours of older names goes',
+  );
 });
 
 test('of two tabs both come to the new version: one on request, the other when nothing is in hand', async () => {
@@ -151,7 +183,9 @@ test('of two tabs both come to the new version: one on request, the other when n
   await pick(busy, [file('film.png', chest())]);
   await idle(busy, 1);
   release('later');
-  await page.evaluate(async () => { await (await navigator.serviceWorker.getRegistration())?.update(); });
+  await page.evaluate(async () => {
+    await (await navigator.serviceWorker.getRegistration())?.update();
+  });
   await Promise.all([page, busy].map((tab) => tab.locator('#update-go').waitFor()));
   const loaded = [page, empty].map((tab) => tab.waitForEvent('load'));
   await page.locator('#update-go').click();

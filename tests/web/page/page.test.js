@@ -8,24 +8,34 @@ import { NO_FILMS, chest, fetched, file, films, idle, pick, png, ready, sample, 
 const site = stage();
 const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
 /** What no model should take for a film. */
-const checks = png(300, 300, (x, y) => ((x >> 5) + (y >> 5)) % 2 * 255);
+const checks = png(300, 300, (x, y) => (((x >> 5) + (y >> 5)) % 2) * 255);
 
 test('a frame of the page is drawn before module and model are asked for', async () => {
   const { page } = await site.open();
   // When a paint is on the screen is the browser's affair. Here frames are late: who does not wait for one comes before it.
   await page.addInitScript(() => {
     const next = requestAnimationFrame.bind(window);
-    window.requestAnimationFrame = (draw) => next(() => setTimeout(() => {
-      performance.mark('drawn');
-      draw(performance.now());
-    }, 700));
+    window.requestAnimationFrame = (draw) =>
+      next(() =>
+        setTimeout(() => {
+          performance.mark('drawn');
+          draw(performance.now());
+        }, 700),
+      );
   });
   await page.reload();
   await ready(page);
-  const [drawn, ...asked] = await page.evaluate(() => [performance.getEntriesByName('drawn')[0],
-    ...performance.getEntriesByType('resource').filter(({ name }) => /[.](wasm|cxrm)$/.test(name))].map((entry) => entry.startTime));
+  const [drawn, ...asked] = await page.evaluate(() =>
+    [
+      performance.getEntriesByName('drawn')[0],
+      ...performance.getEntriesByType('resource').filter(({ name }) => /[.](wasm|cxrm)$/.test(name)),
+    ].map((entry) => entry.startTime),
+  );
   assert.equal(asked.length, 2);
-  assert.ok(asked.every((time) => time > drawn), `drawn at ${drawn} ms, asked at ${asked}`);
+  assert.ok(
+    asked.every((time) => time > drawn),
+    `drawn at ${drawn} ms, asked at ${asked}`,
+  );
 });
 
 test('a dropped image gets a verdict, four probabilities that sum to 1, a time and a notice', async () => {
@@ -86,8 +96,20 @@ test('the keyboard keeps its place: clear, undo, export, try again', async () =>
   await pick(page, [file('a.png', chest(1)), file('text.png', Buffer.from('no image'))]);
   await idle(page, 2);
   const focused = async (/** @type {string} */ selector) => {
-    for (let i = 0; i < 50 && !(await lens(page).locator(selector).first().evaluate((node) => node.matches(':focus'))); i++) await page.waitForTimeout(20);
-    return lens(page).locator(selector).first().evaluate((node) => node.matches(':focus'));
+    for (
+      let i = 0;
+      i < 50 &&
+      !(await lens(page)
+        .locator(selector)
+        .first()
+        .evaluate((node) => node.matches(':focus')));
+      i++
+    )
+      await page.waitForTimeout(20);
+    return lens(page)
+      .locator(selector)
+      .first()
+      .evaluate((node) => node.matches(':focus'));
   };
   await lens(page).getByRole('button', { name: 'Clear all' }).press('Enter');
   assert.ok(await focused('.undo button'));
@@ -107,7 +129,13 @@ test('the keyboard keeps its place: clear, undo, export, try again', async () =>
   await lens(page).getByRole('button', { name: 'a.png', exact: true, pressed: false }).waitFor();
   assert.ok(await focused('.answer'), 'the words of advice went with their film');
   await lens(page).getByRole('button', { name: 'text.png', exact: true }).click();
-  assert.equal(await lens(page).getByRole('button', { name: /^Try again/ }).count(), 0, 'which is no image the second time either');
+  assert.equal(
+    await lens(page)
+      .getByRole('button', { name: /^Try again/ })
+      .count(),
+    0,
+    'which is no image the second time either',
+  );
   await loseFiles(page);
   await pick(page, [file('lost.png', chest(3))]);
   await idle(page, 4);
@@ -138,7 +166,10 @@ test('without a service worker too, reading and exporting ask nothing of the net
   const { page, context } = await site.open();
   await fetched(page);
   const before = site.hits.length;
-  await pick(page, Array.from({ length: 8 }, (_, i) => file(`${i}.png`, chest(i))));
+  await pick(
+    page,
+    Array.from({ length: 8 }, (_, i) => file(`${i}.png`, chest(i))),
+  );
   await idle(page, 8);
   await exported(page, 'Table (CSV)');
   assert.deepEqual(site.hits.slice(before), []);
@@ -149,12 +180,15 @@ test('without a service worker too, reading and exporting ask nothing of the net
 });
 
 /** Files whose name begins with "lost" can be read no more. @param {import('playwright-core').Page} page */
-const loseFiles = (page) => page.evaluate(() => {
-  const { arrayBuffer } = Blob.prototype;
-  Blob.prototype.arrayBuffer = function () {
-    return this instanceof File && this.name.startsWith('lost') ? Promise.reject(new DOMException('gone', 'NotReadableError')) : arrayBuffer.call(this);
-  };
-});
+const loseFiles = (page) =>
+  page.evaluate(() => {
+    const { arrayBuffer } = Blob.prototype;
+    Blob.prototype.arrayBuffer = function () {
+      return this instanceof File && this.name.startsWith('lost')
+        ? Promise.reject(new DOMException('gone', 'NotReadableError'))
+        : arrayBuffer.call(this);
+    };
+  });
 
 test('a folder is read, without what systems leave in it', async () => {
   const path = mkdtempSync(`${tmpdir()}/cxr-folder-`);
@@ -165,18 +199,25 @@ test('a folder is read, without what systems leave in it', async () => {
   await idle(page, 5);
   rmSync(path, { recursive: true });
   const order = await lens(page).locator('button.open').allInnerTexts();
-  assert.deepEqual(order.map((name) => name.split('/').pop()), ['a.png', 'film1.png', 'film2.png', 'film3.png', 'film10.png']);
+  assert.deepEqual(
+    order.map((name) => name.split('/').pop()),
+    ['a.png', 'film1.png', 'film2.png', 'film3.png', 'film10.png'],
+  );
 });
 
 test('what in a folder is no image is passed over and counted; what is named like one, or picked by itself, is not', async () => {
   const path = mkdtempSync(`${tmpdir()}/cxr-folder-`);
-  for (const name of ['a.exe', 'b.png', 'broken.png', 'readme.txt']) writeFileSync(`${path}/${name}`, name === 'b.png' ? chest(1) : 'no image');
+  for (const name of ['a.exe', 'b.png', 'broken.png', 'readme.txt'])
+    writeFileSync(`${path}/${name}`, name === 'b.png' ? chest(1) : 'no image');
   const { page, troubles } = await site.open();
   await page.locator('cxr-lens input[webkitdirectory]').setInputFiles(path);
   await lens(page).locator('.alert', { hasText: '2 files in the folder are no images and were skipped.' }).waitFor();
   await idle(page, 2);
   const names = () => lens(page).locator('button.open').allInnerTexts();
-  assert.deepEqual((await names()).map((name) => name.split('/').pop()), ['b.png', 'broken.png']);
+  assert.deepEqual(
+    (await names()).map((name) => name.split('/').pop()),
+    ['b.png', 'broken.png'],
+  );
   assert.match(await lens(page).locator('.answer .file-name').innerText(), /b\.png$/, 'the first of them was selected, and is gone');
   await pick(page, [file('readme.txt', Buffer.from('no image'))]);
   await idle(page, 3);
@@ -194,18 +235,30 @@ test('a folder is read though something in it cannot be opened, and a drop of no
   const alert = lens(page).locator('.alert');
   await transfer(page, 'drop', 'cxr-lens', []);
   await alert.filter({ hasText: 'Nothing in what was dropped' }).waitFor();
-  await page.evaluate((bytes) => {
-    const entry = (/** @type {string} */ name, /** @type {any} */ more) => ({ name, isFile: true, ...more });
-    const good = new File([new Uint8Array(bytes)], 'good.png');
-    const inside = [entry('bad.png', { fullPath: '/folder/bad.png', file: (/** @type {any} */ _, /** @type {any} */ fail) => fail(new DOMException('gone', 'NotFoundError')) }),
-      entry('good.png', { fullPath: '/folder/good.png', file: (/** @type {any} */ done) => done(good) })];
-    const folder = entry('folder', { isFile: false, createReader: () => ({ readEntries: (/** @type {any} */ done) => done(inside.splice(0)) }) });
-    const items = [{ kind: 'file', webkitGetAsEntry: () => folder }];
-    /** @type {any} */ (document.querySelector('cxr-lens')).addFrom(new DragEvent('drop'), { items });
-  }, [...chest(1)]);
+  await page.evaluate(
+    (bytes) => {
+      const entry = (/** @type {string} */ name, /** @type {any} */ more) => ({ name, isFile: true, ...more });
+      const good = new File([new Uint8Array(bytes)], 'good.png');
+      const inside = [
+        entry('bad.png', {
+          fullPath: '/folder/bad.png',
+          file: (/** @type {any} */ _, /** @type {any} */ fail) => fail(new DOMException('gone', 'NotFoundError')),
+        }),
+        entry('good.png', { fullPath: '/folder/good.png', file: (/** @type {any} */ done) => done(good) }),
+      ];
+      const folder = entry('folder', {
+        isFile: false,
+        createReader: () => ({ readEntries: (/** @type {any} */ done) => done(inside.splice(0)) }),
+      });
+      const items = [{ kind: 'file', webkitGetAsEntry: () => folder }];
+      /** @type {any} */ (document.querySelector('cxr-lens')).addFrom(new DragEvent('drop'), { items });
+    },
+    [...chest(1)],
+  );
   await alert.filter({ hasText: '1 could not be read' }).waitFor();
   await idle(page, 1);
-  const names = () => page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).images.map((/** @type {File} */ { name }) => name));
+  const names = () =>
+    page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).images.map((/** @type {File} */ { name }) => name));
   assert.deepEqual(await names(), ['folder/good.png'], 'a name without its folder may be that of two films');
   await pick(page, [file('next.png', chest(2))]);
   await alert.waitFor({ state: 'hidden' });
@@ -219,7 +272,10 @@ test('bad files each get their own sentence, and stop nobody else', async () => 
     file('empty.png', Buffer.alloc(0)),
     file('text.png', Buffer.from('not an image at all')),
     file('cut.png', good.subarray(0, good.length >> 1)),
-    file('tiny.png', png(20, 20, () => 100)),
+    file(
+      'tiny.png',
+      png(20, 20, () => 100),
+    ),
     file('<img src=x onerror=alert(1)>.png', Buffer.from('<svg>')),
     file('good.png', good),
   ]);
@@ -252,9 +308,14 @@ test('real films: most are named, and nearly all of those rightly', async (t) =>
   const paths = Object.entries(folders).flatMap(([id, folder]) => (films(`crd/${folder}/images`, 12) ?? []).map((path) => ({ id, path })));
   if (paths.length === 0) return t.skip(NO_FILMS);
   const { page, troubles } = await site.open();
-  await pick(page, paths.map(({ path }) => path));
+  await pick(
+    page,
+    paths.map(({ path }) => path),
+  );
   await idle(page, paths.length);
-  const verdicts = await page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results.map((/** @type {any} */ r) => r.verdict));
+  const verdicts = await page.evaluate(() =>
+    /** @type {any} */ (document.querySelector('cxr-lens')).results.map((/** @type {any} */ r) => r.verdict),
+  );
   const named = paths.map(({ id }, i) => ({ id, verdict: verdicts[i] })).filter(({ verdict }) => verdict !== 'uncertain');
   const right = named.filter(({ id, verdict }) => verdict === id).length;
   t.diagnostic(`of ${paths.length} films, ${named.length} named, ${right} rightly`);
@@ -270,7 +331,10 @@ test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async
   if (await folded.isVisible()) await folded.click();
   await lens(page).locator('canvas.film').waitFor(); // it may come after the answer, and is shown as a whole then
   const stageBox = lens(page).locator('.stage');
-  const shift = () => lens(page).locator('.sheet').evaluate((node) => /** @type {HTMLElement} */ (node).style.transform);
+  const shift = () =>
+    lens(page)
+      .locator('.sheet')
+      .evaluate((node) => /** @type {HTMLElement} */ (node).style.transform);
   await stageBox.focus();
   await page.keyboard.press('+');
   assert.match(await shift(), /scale\(1\.25\)/);
@@ -307,7 +371,10 @@ test('the cover test reads the film again, without the network, and has a map of
   await pick(page, [file('film.jpg', sample)]);
   await idle(page, 1);
   await lens(page).locator('canvas.film').waitFor();
-  const painted = () => lens(page).locator('canvas.map').evaluate((node) => /** @type {HTMLCanvasElement} */ (node).toDataURL());
+  const painted = () =>
+    lens(page)
+      .locator('canvas.map')
+      .evaluate((node) => /** @type {HTMLCanvasElement} */ (node).toDataURL());
   const activation = await painted();
   await fetched(page);
   /** @type {string[]} */
@@ -339,9 +406,12 @@ test('no film stands beside the answer of another, nor stays when all are cleare
   await film.waitFor();
   await page.evaluate(() => {
     const decode = createImageBitmap.bind(window);
-    window.createImageBitmap = /** @type {any} */ ((/** @type {Blob} */ source) => new Promise((resolve) => {
-      addEventListener('decode', () => resolve(decode(source)), { once: true });
-    }));
+    window.createImageBitmap = /** @type {any} */ (
+      (/** @type {Blob} */ source) =>
+        new Promise((resolve) => {
+          addEventListener('decode', () => resolve(decode(source)), { once: true });
+        })
+    );
   });
   await pick(page, [file('b.png', chest(2))]);
   await lens(page).locator('.answer .file-name', { hasText: 'b.png' }).waitFor();
@@ -349,9 +419,16 @@ test('no film stands beside the answer of another, nor stays when all are cleare
   await page.evaluate(() => dispatchEvent(new Event('decode')));
   await film.waitFor();
   await lens(page).getByRole('button', { name: 'Clear all' }).click();
-  assert.ok(await lens(page).locator('.sheet').evaluate((node) => new Promise((resolve) => {
-    requestAnimationFrame(() => requestAnimationFrame(() => resolve(/** @type {HTMLElement} */ (node).hidden)));
-  })));
+  assert.ok(
+    await lens(page)
+      .locator('.sheet')
+      .evaluate(
+        (node) =>
+          new Promise((resolve) => {
+            requestAnimationFrame(() => requestAnimationFrame(() => resolve(/** @type {HTMLElement} */ (node).hidden)));
+          }),
+      ),
+  );
 });
 
 test('two images are compared side by side', async () => {
@@ -381,7 +458,8 @@ test('the language changes everything, and is remembered', async () => {
   assert.match(await lens(page).locator('.answer').innerText(), /확률|수치/);
   await page.reload();
   await lens(page).getByRole('button', { name: '사진 선택' }).waitFor();
-  await page.locator('#language').evaluate((node) => { // back before the words are there
+  await page.locator('#language').evaluate((node) => {
+    // back before the words are there
     for (const value of ['en', 'ko', 'en']) {
       /** @type {HTMLSelectElement} */ (node).value = value;
       node.dispatchEvent(new Event('change'));
@@ -453,8 +531,14 @@ test('another class keeps what is unfolded, and a film that cannot be shown offe
   await page.locator('body').press('3');
   await lens(page).locator('.legend', { hasText: 'Viral pneumonia' }).waitFor();
   assert.ok(await lens(page).locator('input[value=viral-pneumonia]').isChecked());
-  assert.ok(await lens(page).locator('.facts').evaluate((node) => /** @type {HTMLDetailsElement} */ (node).open));
-  await page.evaluate(() => { window.createImageBitmap = () => Promise.reject(new Error('no such image')); });
+  assert.ok(
+    await lens(page)
+      .locator('.facts')
+      .evaluate((node) => /** @type {HTMLDetailsElement} */ (node).open),
+  );
+  await page.evaluate(() => {
+    window.createImageBitmap = () => Promise.reject(new Error('no such image'));
+  });
   await pick(page, [file('film2.jpg', readFileSync(new URL('../../../web/samples/synthetic-normal-2.jpg', import.meta.url)))]);
   await idle(page, 2);
   await lens(page).locator('.stage-message', { hasText: 'cannot be shown' }).waitFor();
@@ -464,17 +548,25 @@ test('another class keeps what is unfolded, and a film that cannot be shown offe
 
 test('going through the images scrolls the table, not the page', async () => {
   const { page } = await site.open();
-  await pick(page, Array.from({ length: 30 }, (_, i) => file(`${i}.png`, Buffer.from('x'))));
+  await pick(
+    page,
+    Array.from({ length: 30 }, (_, i) => file(`${i}.png`, Buffer.from('x'))),
+  );
   await idle(page, 30);
   await page.evaluate(() => scrollTo(0, 0));
   /** How far the selected row is within the box and below its head. */
-  const room = () => lens(page).locator('.scroll').evaluate((box) => {
-    const [row, head] = ['tr.selected', 'thead th'].map((part) => /** @type {Element} */ (box.querySelector(part)).getBoundingClientRect());
-    return Math.min(row.top - head.bottom, box.getBoundingClientRect().bottom - row.bottom);
-  });
+  const room = () =>
+    lens(page)
+      .locator('.scroll')
+      .evaluate((box) => {
+        const [row, head] = ['tr.selected', 'thead th'].map((part) =>
+          /** @type {Element} */ (box.querySelector(part)).getBoundingClientRect(),
+        );
+        return Math.min(row.top - head.bottom, box.getBoundingClientRect().bottom - row.bottom);
+      });
   for (const key of ['n', 'p']) {
     for (let i = 0; i < 20; i++) await page.locator('body').press(key);
-    assert.ok(await room() >= -1, `${await room()} pixels after ${key}`);
+    assert.ok((await room()) >= -1, `${await room()} pixels after ${key}`);
   }
   assert.equal(await page.evaluate(() => scrollY), 0);
 });
@@ -482,7 +574,10 @@ test('going through the images scrolls the table, not the page', async () => {
 test('the keyboard stays in the table: a sorted row that moves, a row that is removed', async () => {
   const { page } = await site.open();
   await loseFiles(page);
-  await pick(page, ['lost c', 'b', 'a'].map((name) => file(`${name}.png`, Buffer.from('x'))));
+  await pick(
+    page,
+    ['lost c', 'b', 'a'].map((name) => file(`${name}.png`, Buffer.from('x'))),
+  );
   await idle(page, 3);
   const row = (/** @type {string} */ name) => lens(page).getByRole('button', { name, exact: true });
   const focused = (/** @type {import('playwright-core').Locator} */ where) => where.and(page.locator(':focus')).waitFor();
@@ -535,11 +630,19 @@ test('an export and a cover test that fail are told of', async () => {
   const folded = lens(page).getByText('Show the figures anyway');
   if (await folded.isVisible()) await folded.click();
   const alert = lens(page).locator('.alert');
-  await page.evaluate(() => { URL.createObjectURL = () => { throw new DOMException('gone', 'NotReadableError'); }; });
+  await page.evaluate(() => {
+    URL.createObjectURL = () => {
+      throw new DOMException('gone', 'NotReadableError');
+    };
+  });
   await lens(page).locator('.menu summary').click();
   await lens(page).getByRole('button', { name: 'Table (CSV)' }).click();
   await alert.filter({ hasText: 'The file could not be opened.' }).waitFor();
-  await page.evaluate(() => { Float32Array.from = () => { throw new Error('no room'); }; });
+  await page.evaluate(() => {
+    Float32Array.from = () => {
+      throw new Error('no room');
+    };
+  });
   await lens(page).getByRole('button', { name: 'Cover test' }).click();
   await alert.filter({ hasText: 'no room' }).waitFor();
 });
@@ -555,7 +658,11 @@ async function print(page, name) {
     const insert = Element.prototype.append;
     Element.prototype.append = function append(/** @type {(Node|string)[]} */ ...nodes) {
       insert.apply(this, nodes);
-      for (const node of nodes) if (node instanceof HTMLIFrameElement && node.contentWindow) node.contentWindow.print = () => { document.body.dataset.printed = 'yes'; };
+      for (const node of nodes)
+        if (node instanceof HTMLIFrameElement && node.contentWindow)
+          node.contentWindow.print = () => {
+            document.body.dataset.printed = 'yes';
+          };
     };
   });
   await lens(page).locator('.menu summary').click();
@@ -570,19 +677,26 @@ test('the report holds image, figures, model and notice, and prints', async () =
   await idle(page, 3);
   const report = await print(page, /all images/);
   const rows = await report.locator('table').first().locator('tbody tr').allInnerTexts();
-  assert.match(rows.join('\n'), /checks\.png\s+Not a frontal chest X-ray\s*\n[\s\S]*c\.jpg\s+COVID-19\s+\d+\.\d%/, 'a figure only beside a class');
+  assert.match(
+    rows.join('\n'),
+    /checks\.png\s+Not a frontal chest X-ray\s*\n[\s\S]*c\.jpg\s+COVID-19\s+\d+\.\d%/,
+    'a figure only beside a class',
+  );
   const text = await report.locator('body').innerText();
   assert.match(text, /Not a medical device/);
   assert.match(text, /film\.png/);
   assert.match(text, /SHA-256 of the model/);
-  assert.ok(await report.locator('img').count() >= 2);
+  assert.ok((await report.locator('img').count()) >= 2);
   assert.deepEqual(troubles, []);
 });
 
 test('cancel keeps what is done, clear can be undone', async () => {
   const { page } = await site.open();
   const made = [1, 2, 3, 4].map((seed) => chest(seed, 400));
-  await pick(page, Array.from({ length: 200 }, (_, i) => file(`${i}.png`, made[i % 4]))); // some seconds: the press must come before the end
+  await pick(
+    page,
+    Array.from({ length: 200 }, (_, i) => file(`${i}.png`, made[i % 4])),
+  ); // some seconds: the press must come before the end
   await page.waitForFunction(() => /** @type {any} */ (document.querySelector('cxr-lens')).progress.done > 1);
   await lens(page).getByRole('button', { name: 'Cancel' }).click();
   await idle(page, 200);
@@ -626,7 +740,10 @@ test('reports and the end of a run tell of what could not be read', async () => 
   assert.match(await all.locator('table').first().innerText(), /bad\.png\s+Could not be read: Not an image/);
   await page.evaluate(() => document.querySelector('iframe.cxr-report')?.remove());
   await lens(page).getByRole('button', { name: 'bad.png', exact: true }).click();
-  assert.match(await (await print(page, /Report of this image/)).locator('table').innerText(), /bad\.png\s+Could not be read: Not an image/);
+  assert.match(
+    await (await print(page, /Report of this image/)).locator('table').innerText(),
+    /bad\.png\s+Could not be read: Not an image/,
+  );
 });
 
 test('on a narrow screen exports have their words, and two images side by side stay within it', async () => {
@@ -641,7 +758,7 @@ test('on a narrow screen exports have their words, and two images side by side s
   await lens(page).locator('.menu summary').click();
   await lens(page).getByRole('button', { name: 'Compare with another' }).click();
   await lens(page).locator('.second canvas.film').waitFor();
-  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 360);
+  assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360);
 });
 
 test('a synthetic film is one press away, or all of them', async () => {
@@ -663,8 +780,12 @@ test('a synthetic film is one press away, or all of them', async () => {
   const all = await results();
   assert.ok(all.every(({ gate }) => gate.accepted));
   // Each is drawn from one class's films, so the engine should see that class in it.
-  const best = (/** @type {any} */ { classes }) => classes.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.probability > a.probability ? b : a)).id;
-  assert.deepEqual(all.map((result) => `synthetic-${best(result)}`), all.map(({ file }) => file.replace(/-\d\.jpg$/, '')));
+  const best = (/** @type {any} */ { classes }) =>
+    classes.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.probability > a.probability ? b : a)).id;
+  assert.deepEqual(
+    all.map((result) => `synthetic-${best(result)}`),
+    all.map(({ file }) => file.replace(/-\d\.jpg$/, '')),
+  );
   assert.deepEqual(troubles, []);
 });
 
@@ -680,10 +801,16 @@ test('a session is kept only when asked, comes back, and is wiped by one button'
   await page.reload();
   await idle(page, 2);
   await page.getByText('Keep this session').click();
-  await page.evaluate(() => { indexedDB.deleteDatabase = () => { throw new Error('locked'); }; });
+  await page.evaluate(() => {
+    indexedDB.deleteDatabase = () => {
+      throw new Error('locked');
+    };
+  });
   await page.getByRole('button', { name: 'Wipe what was kept' }).click();
   await page.getByText('could not be wiped').waitFor();
-  await page.evaluate(() => { delete /** @type {any} */ (indexedDB).deleteDatabase; });
+  await page.evaluate(() => {
+    delete (/** @type {any} */ (indexedDB).deleteDatabase);
+  });
   await page.getByRole('button', { name: 'Wipe what was kept' }).click();
   await page.getByRole('button', { name: 'Wipe what was kept' }).waitFor({ state: 'hidden' });
   assert.deepEqual(await stores(), []);
@@ -694,7 +821,11 @@ test('a session is kept only when asked, comes back, and is wiped by one button'
 
 test('a session that cannot be kept is told of, and an update says what it loses', async () => {
   const { page } = await site.open();
-  await page.evaluate(() => { Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; });
+  await page.evaluate(() => {
+    Storage.prototype.setItem = () => {
+      throw new DOMException('full', 'QuotaExceededError');
+    };
+  });
   await page.getByText('Keep this session').click();
   await page.locator('#keep').click();
   await page.getByText('could not be kept').waitFor();
@@ -704,7 +835,11 @@ test('a session that cannot be kept is told of, and an update says what it loses
   await page.getByText('Keep this session').click();
   await page.locator('#keep').check();
   await page.getByText('0 images are kept').waitFor();
-  await page.evaluate(() => { IDBObjectStore.prototype.add = () => { throw new DOMException('full', 'QuotaExceededError'); }; });
+  await page.evaluate(() => {
+    IDBObjectStore.prototype.add = () => {
+      throw new DOMException('full', 'QuotaExceededError');
+    };
+  });
   await pick(page, [file('a.png', chest(1))]);
   await idle(page, 1);
   await page.getByText('could not be kept').waitFor();
@@ -721,26 +856,34 @@ async function keepOne(page) {
 }
 
 /** How many images the browser keeps for the page. @param {import('playwright-core').Page} page @returns {Promise<number>} */
-const keptCount = (page) => page.evaluate(() => new Promise((resolve, reject) => {
-  const opening = indexedDB.open('cxrlens-session', 1);
-  opening.onerror = reject;
-  opening.onsuccess = () => {
-    const { result: database } = opening;
-    if (!database.objectStoreNames.contains('images')) return resolve(0);
-    const counting = database.transaction('images').objectStore('images').count();
-    counting.onerror = reject;
-    counting.onsuccess = () => {
-      database.close();
-      resolve(counting.result);
-    };
-  };
-}));
+const keptCount = (page) =>
+  page.evaluate(
+    () =>
+      new Promise((resolve, reject) => {
+        const opening = indexedDB.open('cxrlens-session', 1);
+        opening.onerror = reject;
+        opening.onsuccess = () => {
+          const { result: database } = opening;
+          if (!database.objectStoreNames.contains('images')) return resolve(0);
+          const counting = database.transaction('images').objectStore('images').count();
+          counting.onerror = reject;
+          counting.onsuccess = () => {
+            database.close();
+            resolve(counting.result);
+          };
+        };
+      }),
+  );
 
 test('a kept session that cannot be read is told of, stays, and can be wiped', async () => {
   const { context, page } = await site.open();
   await keepOne(page);
   const other = await context.newPage();
-  await other.addInitScript(() => { IDBObjectStore.prototype.getAll = () => { throw new DOMException('lost', 'UnknownError'); }; });
+  await other.addInitScript(() => {
+    IDBObjectStore.prototype.getAll = () => {
+      throw new DOMException('lost', 'UnknownError');
+    };
+  });
   await other.goto(site.url);
   await ready(other);
   await other.getByText('Keep this session').click();
@@ -775,9 +918,12 @@ test('the model’s figures are shown where there is a report, and hidden where 
     await page.route('**/evaluation.json', (route) => route.fulfill({ json: report }));
     await page.reload();
     await ready(page);
-    const told = page.evaluate(() => new Promise((done) => {
-      document.getElementById('about')?.addEventListener('toggle', () => setTimeout(done), { once: true });
-    }));
+    const told = page.evaluate(
+      () =>
+        new Promise((done) => {
+          document.getElementById('about')?.addEventListener('toggle', () => setTimeout(done), { once: true });
+        }),
+    );
     await page.getByText('About the model').click();
     await told; // the figures are filled when the browser says that the part is open, which is after the click
   };
@@ -786,14 +932,19 @@ test('the model’s figures are shown where there is a report, and hidden where 
   assert.match(await page.locator('#about').innerText(), /viral pneumonia films are all of children/);
   const measured = { value: 0.9123, low: 0.9, high: 0.925 };
   const report = {
-    same_data: true, test: { films: 1234, accuracy: measured, reweighted_accuracy: measured, ece: 0.01, classes: { normal: { f1: measured } } },
-    gate: { films_refused: 0.004 }, masks: { "lungs' box removed": { accuracy: 0.71 } },
+    same_data: true,
+    test: { films: 1234, accuracy: measured, reweighted_accuracy: measured, ece: 0.01, classes: { normal: { f1: measured } } },
+    gate: { films_refused: 0.004 },
+    masks: { "lungs' box removed": { accuracy: 0.71 } },
     external: { nih: { 'No Finding': { images: 200, recall: 0.655 }, other: { images: 5 } } },
   };
   await serve({ ...report, same_data: false });
   assert.match(await figures.innerText(), /^The model was measured on films of which some may be[^%]*$/);
   await serve(report);
-  assert.match(await figures.innerText(), /1,234 films[\s\S]*91\.2% \(90\.0% to 92\.5%\)[\s\S]*71\.0%[\s\S]*nih: No Finding \(200\)\s+65\.5%/);
+  assert.match(
+    await figures.innerText(),
+    /1,234 films[\s\S]*91\.2% \(90\.0% to 92\.5%\)[\s\S]*71\.0%[\s\S]*nih: No Finding \(200\)\s+65\.5%/,
+  );
   await page.locator('#language').selectOption('ko');
   await page.waitForFunction(() => document.getElementById('figures')?.innerText.includes('맞은 분류'));
   assert.deepEqual(troubles, []);

@@ -11,10 +11,70 @@
  */
 
 const ZIGZAG = Uint8Array.of(
-  0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
-  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
-  35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
-  58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+  0,
+  1,
+  8,
+  16,
+  9,
+  2,
+  3,
+  10,
+  17,
+  24,
+  32,
+  25,
+  18,
+  11,
+  4,
+  5,
+  12,
+  19,
+  26,
+  33,
+  40,
+  48,
+  41,
+  34,
+  27,
+  20,
+  13,
+  6,
+  7,
+  14,
+  21,
+  28,
+  35,
+  42,
+  49,
+  56,
+  57,
+  50,
+  43,
+  36,
+  29,
+  22,
+  15,
+  23,
+  30,
+  37,
+  44,
+  51,
+  58,
+  59,
+  52,
+  45,
+  38,
+  31,
+  39,
+  46,
+  53,
+  60,
+  61,
+  54,
+  47,
+  55,
+  62,
+  63,
 );
 
 /**
@@ -35,8 +95,7 @@ export function decodeDctScan(frame, scan, reader, restart, quantisation) {
     component.plane = new Uint16Array(component.stride * mcusDown * component.v * 8);
     return new BlockDecoder(part, table, frame.precision, reader);
   });
-  const [across, down, walk] =
-    decoders.length > 1 ? [mcusAcross, mcusDown, interleavedMcu(decoders)] : singleComponent(frame, decoders[0]);
+  const [across, down, walk] = decoders.length > 1 ? [mcusAcross, mcusDown, interleavedMcu(decoders)] : singleComponent(frame, decoders[0]);
   for (let mcu = 0; mcu < across * down; mcu++) {
     if (restart && mcu > 0 && mcu % restart === 0) {
       reader.restart();
@@ -51,8 +110,7 @@ function interleavedMcu(decoders) {
   return (x, y) => {
     for (const decoder of decoders) {
       const { h, v } = decoder.component;
-      for (let row = 0; row < v; row++)
-        for (let column = 0; column < h; column++) decoder.block(x * h + column, y * v + row);
+      for (let row = 0; row < v; row++) for (let column = 0; column < h; column++) decoder.block(x * h + column, y * v + row);
     }
   };
 }
@@ -239,8 +297,7 @@ export function interleave(frame, narrow) {
   components.forEach((component, which) => {
     const { plane, stride } = enlarged(frame, component);
     for (let y = 0; y < height; y++)
-      for (let x = 0, from = y * stride, to = y * width * count + which; x < width; x++, to += count)
-        data[to] = plane[from + x];
+      for (let x = 0, from = y * stride, to = y * width * count + which; x < width; x++, to += count) data[to] = plane[from + x];
   });
   return data;
 }
@@ -270,8 +327,7 @@ function enlarged(frame, component) {
 function repeated({ plane, stride }, { width, height }, across, down) {
   const out = new Uint16Array(width * across * height * down);
   for (let y = 0; y < height * down; y++)
-    for (let x = 0; x < width * across; x++)
-      out[y * width * across + x] = plane[Math.floor(y / down) * stride + Math.floor(x / across)];
+    for (let x = 0; x < width * across; x++) out[y * width * across + x] = plane[Math.floor(y / down) * stride + Math.floor(x / across)];
   return { plane: out, stride: width * across };
 }
 
@@ -286,8 +342,7 @@ function interpolated({ plane, stride }, { width, height }, both) {
   for (let y = 0; y < height * (both ? 2 : 1); y++) {
     const near = both ? y >> 1 : y;
     const far = Math.min(Math.max(near + (y % 2 ? 1 : -1), 0), height - 1);
-    for (let x = 0; x < width; x++)
-      sums[x] = both ? 3 * plane[near * stride + x] + plane[far * stride + x] : plane[near * stride + x];
+    for (let x = 0; x < width; x++) sums[x] = both ? 3 * plane[near * stride + x] + plane[far * stride + x] : plane[near * stride + x];
     widen(sums, out, y * width * 2, both);
   }
   return { plane: out, stride: width * 2 };

@@ -108,8 +108,7 @@ class JpegDecoder {
     else if (marker === 0xdb) this.#readQuantisation(end);
     else if (marker === 0xdd) this.#restart = this.#u16();
     else if (marker === 0xe0 && this.#text(5) === 'JFIF\0') this.#colour ??= 'ybr';
-    else if (marker === 0xee && length >= 12 && this.#text(5) === 'Adobe')
-      this.#colour = this.#bytes[this.#at + 11] === 0 ? 'rgb' : 'ybr';
+    else if (marker === 0xee && length >= 12 && this.#text(5) === 'Adobe') this.#colour = this.#bytes[this.#at + 11] === 0 ? 'rgb' : 'ybr';
     else if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc8 && marker !== 0xcc) this.#readFrame(marker - 0xc0);
     this.#at = end;
     return undefined;
@@ -128,9 +127,7 @@ class JpegDecoder {
     const lossless = kind === 3;
     const { width: columns, height: rows, samples, allocated } = this.#expected;
     if (width !== columns || height !== rows || count !== samples)
-      throw new Error(
-        `it has ${width} x ${height} pixels of ${count} samples, the file announces ${columns} x ${rows} of ${samples}`,
-      );
+      throw new Error(`it has ${width} x ${height} pixels of ${count} samples, the file announces ${columns} x ${rows} of ${samples}`);
     if (precision > allocated || (lossless ? precision < 2 : precision !== 8 && precision !== 12))
       throw new Error(`${precision} bits are not possible here`);
     const components = Array.from({ length: count }, () => this.#readComponent());
@@ -293,11 +290,7 @@ export class BitReader {
   /** @returns {number} where the next marker begins */
   endOfScan() {
     let at = this.#at;
-    while (
-      at < this.#bytes.length &&
-      !(this.#bytes[at] === 0xff && this.#bytes[at + 1] !== 0 && this.#bytes[at + 1] !== 0xff)
-    )
-      at++;
+    while (at < this.#bytes.length && !(this.#bytes[at] === 0xff && this.#bytes[at + 1] !== 0 && this.#bytes[at + 1] !== 0xff)) at++;
     return at;
   }
 }

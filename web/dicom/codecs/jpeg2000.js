@@ -12,8 +12,7 @@ export async function decode(bytes, expected, url) {
   const decoder = new codec.J2KDecoder();
   const { data, precision, signed } = run(decoder, bytes, expected);
   // The codec gives bytes without sign: negative samples would all be black.
-  if (signed && precision <= 8)
-    throw new DicomError('dicom-unsupported', 'JPEG 2000 with signed samples of 8 bits is not read.');
+  if (signed && precision <= 8) throw new DicomError('dicom-unsupported', 'JPEG 2000 with signed samples of 8 bits is not read.');
   return {
     data,
     precision: decoder.getIsReversible() ? undefined : precision,

@@ -18,10 +18,7 @@ export async function instantiate(factory, url) {
     fail = reject;
   });
   const ready = factory({
-    instantiateWasm(
-      /** @type {WebAssembly.Imports} */ imports,
-      /** @type {(instance: WebAssembly.Instance) => void} */ receive,
-    ) {
+    instantiateWasm(/** @type {WebAssembly.Imports} */ imports, /** @type {(instance: WebAssembly.Instance) => void} */ receive) {
       WebAssembly.instantiate(module, imports).then(receive, fail);
       return {};
     },
@@ -36,9 +33,11 @@ export async function instantiate(factory, url) {
 function compiled(url) {
   const known = modules.get(url.href);
   if (known) return known;
-  const module = load(url).then((bytes) => WebAssembly.compile(bytes)).catch((cause) => {
-    throw new DicomError('dicom-codec', 'The decoder could not be loaded.', { cause });
-  });
+  const module = load(url)
+    .then((bytes) => WebAssembly.compile(bytes))
+    .catch((cause) => {
+      throw new DicomError('dicom-codec', 'The decoder could not be loaded.', { cause });
+    });
   modules.set(url.href, module);
   // A failed download is tried again next time.
   module.catch(() => modules.delete(url.href));
