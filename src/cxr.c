@@ -6,10 +6,10 @@
 
 #include "graph.h"
 #include "head.h"
-#include "image.h"
+#include "image/image.h"
 #include "model_file.h"
 #include "orientation.h"
-#include "preprocess.h"
+#include "image/preprocess.h"
 #include "window.h"
 
 #define MAX_LABEL_BYTES 256u

@@ -2,7 +2,7 @@
 
 # ---- compiling -------------------------------------------------------------------------------------
 
-ENGINE  := $(filter-out src/wasm.c,$(wildcard src/*.c src/kernels/*.c))
+ENGINE  := $(filter-out src/wasm.c,$(wildcard src/*.c src/image/*.c src/kernels/*.c))
 CLI     := $(wildcard src/cli/*.c)
 UNIT    := $(patsubst tests/src/%.c,%,$(wildcard tests/src/test_*.c))
 UNIT_HELPERS := $(filter-out tests/src/test_%,$(wildcard tests/src/*.c tests/src/*.h))
@@ -24,7 +24,7 @@ define variant
 $(BUILD)/obj/$(1)/%.o: src/%.c Makefile $(STB_HEADERS) | $(5)
 	$$(call say,CC,$$@)
 	@mkdir -p $$(@D)
-	$(Q)$(2) $(BASE) $(3) $$(if $$(filter image,$$*),-fwrapv) -MMD -MP -c $$< -o $$@
+	$(Q)$(2) $(BASE) $(3) $$(if $$(filter image/stb,$$*),-fwrapv) -MMD -MP -c $$< -o $$@
 
 $(BUILD)/obj/$(1)/libcxr.a: $(4:src/%.c=$(BUILD)/obj/$(1)/%.o)
 	$$(call say,AR,$$@)

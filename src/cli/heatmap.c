@@ -28,8 +28,8 @@ static unsigned char *deflated(unsigned char *bytes, int length, int *deflated_l
 #include <stb_image_write.h>
 
 #include "heatmap.h"
-#include "image.h"
-#include "preprocess.h"
+#include "image/image.h"
+#include "image/preprocess.h"
 
 #define MAX_OVERLAY_SIDE 1024u
 #define DIGEST_DIGITS 12

@@ -5,15 +5,15 @@ import { basename, dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 
 /** Folders whose headers a folder may include beside its own. @type {Record<string, string[]>} */
-const MAY_INCLUDE = { include: [], kernels: [], '.': ['include', 'kernels'], cli: ['include', '.'] };
+const MAY_INCLUDE = { include: [], kernels: [], image: ['include', 'kernels'], '.': ['include', 'image', 'kernels'], cli: ['include', 'image', '.'] };
 /** Headers from outside that only some files may include. @type {[RegExp, RegExp][]} */
 const ONLY_FOR = [
   [/^(stdio|getopt|dirent|fcntl|unistd|time|strings|zlib|sys\/.*)\.h$/, /^cli\//],
-  [/^stb_image\.h$/, /^image\.c$/],
+  [/^stb_image\.h$/, /^image\/stb\.c$/],
   [/^(wasm_simd128\.h|simde\/.*)$/, /^kernels\/simd\.h$/],
 ];
 /** What decodes and shades images knows nothing of models, and the other way round; only the facade joins both. */
-const IMAGES = 'image.h',
+const IMAGES = 'image/image.h',
   MODELS = 'model_file.h',
   FACADE = 'cxr.c';
 

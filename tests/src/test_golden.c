@@ -14,8 +14,8 @@
 #include "files.h"
 #include "graph.h"
 #include "head.h"
-#include "image.h"
-#include "preprocess.h"
+#include "image/image.h"
+#include "image/preprocess.h"
 #include "sha256.h"
 
 #ifdef CXR_SCALAR

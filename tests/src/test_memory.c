@@ -34,8 +34,11 @@ static void test_free_(void *memory) {
 #define aligned_alloc test_aligned_alloc_
 #define free test_free_
 #include "../../src/cxr.c"
-#include "../../src/image.c"
-#include "../../src/preprocess.c"
+#include "../../src/image/image.c"
+#include "../../src/image/jpeg.c"
+#include "../../src/image/png.c"
+#include "../../src/image/preprocess.c"
+#include "../../src/image/stb.c"
 #include "../../src/window.c"
 #undef malloc
 #undef calloc

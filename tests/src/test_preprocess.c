@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "preprocess.h"
+#include "image/preprocess.h"
 #include "window.h"
 
 static uint32_t random_state = 1;

@@ -373,7 +373,7 @@ export function grayOfColour(tags, samples, layout, little) {
     pixels[i] = (77 * rgb[0] + 150 * rgb[1] + 29 * rgb[2] + 128) >> 8;
     if (Math.max(rgb[0], rgb[1], rgb[2]) - Math.min(rgb[0], rgb[1], rgb[2]) >= spread) coloured++;
   }
-  // What counts as colour is the engine's own rule too (gray_of in src/image.c).
+  // What counts as colour is the engine's own rule too (gray_of in src/image/codecs.h).
   return { gray: ready(pixels, width, height, bits), coloured: coloured > pixels.length >> 8 };
 }
 

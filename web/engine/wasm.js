@@ -309,7 +309,7 @@ export function createHost() {
 }
 
 /**
- * The engine's own rule for 8-bit colour (gray_of in src/image.c), so that a canvas's pixels give the same
+ * The engine's own rule for 8-bit colour (gray_of in src/image/codecs.h), so that a canvas's pixels give the same
  * bits as a PNG of them: BT.601 in integers, over black, then spread over 16 bits exactly.
  * @param {Rgba} image
  * @returns {{ image: Gray16, isColour: boolean }}

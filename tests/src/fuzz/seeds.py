@@ -35,10 +35,11 @@ def rows(colour, depth, filtered, x0=0, y0=0, step_x=1, step_y=1):
         bits = ''.join(f'{sample(x, y, c, depth):0{depth}b}' for x in range(x0, WIDTH, step_x) for c in range(channels))
         row = int(bits.ljust(-(-len(bits) // 8) * 8, '0'), 2).to_bytes(-(-len(bits) // 8), 'big')
         before = before or bytes(len(row))
-        kind = y % 3 if filtered else 0  # none, sub, up
-        left = bytes(unit) + row
-        against = (bytes(len(row)), left, before)[kind]
-        raw += bytes([kind]) + bytes((a - b) & 255 for a, b in zip(row, against))
+        kind = y // step_y % 5 if filtered else 0  # none, sub, up, average, Paeth
+        for i, value in enumerate(row):
+            a, b, c = (row[i - unit], before[i], before[i - unit]) if i >= unit else (0, before[i], 0)
+            nearest = min((a, b, c), key=lambda v: abs(a + b - c - v))
+            raw += bytes([kind] * (i == 0) + [(value - (0, a, b, (a + b) // 2, nearest)[kind]) & 255])
         before = row
     return raw
 
