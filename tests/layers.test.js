@@ -24,7 +24,7 @@ const LAYERS = {
   'viewer/': { may: ['shared/'], lazy: ['dicom.js'] },
   'classifier.js': { may: ['engine/', 'shared/dicom-sniff.js'] },
   'worker.js': { may: ['engine/'] },
-  'engine/': { may: ['shared/dicom-sniff.js'], lazy: ['dicom.js'] },
+  'engine/': { may: ['shared/dicom-sniff.js', 'shared/image-kind.js'], lazy: ['dicom.js'] },
   'dicom.js': { may: ['dicom/', 'shared/dicom-sniff.js'] },
   'dicom/': { may: ['shared/dicom-sniff.js'] },
   'shared/': { may: ['strings/'], lazy: ['strings/'] },

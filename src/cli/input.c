@@ -124,6 +124,38 @@ int cli_read(const char *path, size_t limit, struct cli_bytes *bytes) {
     return error;
 }
 
+/* Whether the bytes from `at` on are those of `text`. */
+static int holds(const struct cli_bytes *bytes, size_t at, const char *text, size_t length) {
+    return bytes->length >= at + length && memcmp(bytes->data + at, text, length) == 0;
+}
+
+/* Of an ISO base media file (ISO/IEC 14496-12 4.3), whether it names one of these brands, its own or a compatible one. */
+static int has_brand(const struct cli_bytes *bytes, const char *const brands[], size_t count) {
+    enum { MAJOR = 8, COMPATIBLE = 16, END = 40 };
+    if (!holds(bytes, 4, "ftyp", 4)) return 0;
+    for (size_t at = MAJOR; at < END; at = at == MAJOR ? COMPATIBLE : at + 4)
+        for (size_t i = 0; i < count; i++)
+            if (holds(bytes, at, brands[i], 4)) return 1;
+    return 0;
+}
+
+const char *cli_image_kind(const struct cli_bytes *bytes) {
+    static const char *const avif[] = {"avif", "avis"};
+    static const char *const heic[] = {"heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "msf1"};
+    if (holds(bytes, 0, "RIFF", 4) && holds(bytes, 8, "WEBP", 4)) return "WebP";
+    if (holds(bytes, 0, "GIF87a", 6) || holds(bytes, 0, "GIF89a", 6)) return "GIF";
+    if (holds(bytes, 0, "II*\0", 4) || holds(bytes, 0, "MM\0*", 4)) return "TIFF";
+    if (holds(bytes, 0, "II+\0", 4) || holds(bytes, 0, "MM\0+", 4)) return "TIFF"; /* of more than 4 GiB */
+    /* The size of the second header: text, too, may begin with BM. */
+    if (holds(bytes, 0, "BM", 2) && holds(bytes, 15, "\0\0\0", 3) && memchr("\x0c\x28\x34\x38\x40\x6c\x7c", bytes->data[14], 7))
+        return "BMP";
+    if (has_brand(bytes, avif, sizeof avif / sizeof *avif)) return "AVIF";
+    if (has_brand(bytes, heic, sizeof heic / sizeof *heic)) return "HEIC";
+    if (holds(bytes, 0, "\xff\x0a", 2) || holds(bytes, 0, "\0\0\0\x0cJXL ", 8)) return "JPEG XL";
+    if (holds(bytes, 0, "\xff\x4f\xff\x51", 4) || holds(bytes, 0, "\0\0\0\x0cjP  ", 8)) return "JPEG 2000";
+    return NULL;
+}
+
 int cli_has_image_name(const char *path) {
     static const char *const endings[] = {"png", "jpg", "jpeg", "jpe", "jfif", "dcm"};
     const char *dot = strrchr(path, '.');

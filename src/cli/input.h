@@ -35,6 +35,10 @@ void cli_inputs_free(struct cli_inputs *inputs);
 /* Reads a whole file, or standard input for "-". Returns 0 or an errno value: EFBIG beyond `limit`. */
 int cli_read(const char *path, size_t limit, struct cli_bytes *bytes);
 
+/* What people call an image that is neither PNG, JPEG nor DICOM, such as "WebP", told by its content; null: no image that is
+ * known here. */
+const char *cli_image_kind(const struct cli_bytes *bytes);
+
 /* Whether a name ends as image files do; then it is worth an error even when found in a folder. */
 int cli_has_image_name(const char *path);
 

@@ -220,6 +220,19 @@ static void refuse(struct run *run, const struct cli_input *input, struct cli_an
     else answer_error(run, answer, cxr_status_name(status), cxr_strerror(status));
 }
 
+/* Names the kind of an image that is neither PNG nor JPEG: it is one, so it is never skipped. */
+static void refuse_bytes(struct run *run, const struct cli_input *input, const struct cli_bytes *bytes,
+                         struct cli_answer *answer, enum cxr_status status) {
+    const char *kind = status == CXR_E_IMAGE_FORMAT ? cli_image_kind(bytes) : NULL;
+    if (!kind) {
+        refuse(run, input, answer, status);
+        return;
+    }
+    char message[128];
+    snprintf(message, sizeof message, "The image is of another kind, %s: save it as PNG or JPEG.", kind);
+    answer_error(run, answer, "image-kind", message);
+}
+
 static void count(struct run *run, const struct cxr_result *result) {
     struct cli_tally *tally = &run->tally;
     tally->read++;
@@ -272,7 +285,7 @@ static void classify_bytes(struct run *run, const struct cli_input *input, const
                            struct cli_answer *answer) {
     enum cxr_status status = cxr_classify(run->session.model, bytes->data, bytes->length, &answer->result);
     if (status != CXR_OK) {
-        refuse(run, input, answer, status);
+        refuse_bytes(run, input, bytes, answer, status);
     } else {
         uint8_t digest[32];
         cxr_sha256(bytes->data, bytes->length, digest);

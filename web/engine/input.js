@@ -1,5 +1,7 @@
 // input.js - what callers give to classify, a file, bytes or pixels, becomes a message to an engine.
 import { looksLikeDicom } from '../shared/dicom-sniff.js';
+import { imageKind } from '../shared/image-kind.js';
+import { canDecode, notDecoded } from './browser-decoder.js';
 import { asBytes, asError, CxrError, kindOf } from './platform.js';
 
 /**
@@ -82,11 +84,15 @@ async function readBlob(blob) {
 }
 
 /**
- * Encoded bytes, which are ours to give away; the engine tells PNG from JPEG.
+ * Encoded bytes, which are ours to give away; the engine tells PNG from JPEG, and what it does not know the browser may.
  * @param {Uint8Array<ArrayBuffer>} bytes
  * @returns {Message}
  */
-const encoded = (bytes) => ({ job: { bytes }, transfer: [bytes.buffer] });
+function encoded(bytes) {
+  const kind = imageKind(bytes);
+  if (kind && !canDecode()) throw notDecoded(kind);
+  return { job: kind ? { picture: bytes, kind } : { bytes }, transfer: [bytes.buffer] };
+}
 
 /**
  * DICOM is opened in this thread, not in the worker: the reader and its decoders are loaded only when a file needs them,

@@ -5,7 +5,7 @@
  * @typedef {'aborted'|'disposed'|'worker-failed'|'network'|'integrity'|'unsupported'|'unreadable'} OwnCode
  * @typedef {import('../dicom/error.js').DicomCode} DicomCode
  * @typedef {'argument'|'memory'|'image-empty'|'image-format'|'image-corrupt'|'image-unsupported'
- *   |'image-file-size'|'image-side'|'image-pixels'|'image-small'|'image-dicom'|'model-format'|'model-version'
+ *   |'image-kind'|'image-file-size'|'image-side'|'image-pixels'|'image-small'|'image-dicom'|'model-format'|'model-version'
  *   |'model-truncated'|'model-checksum'|'model-invalid'} EngineCode the engine's cxr_status_name
  * @typedef {ArrayBuffer|ArrayBufferView} Bytes
  */

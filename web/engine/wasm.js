@@ -1,5 +1,6 @@
 // wasm.js - drives the engine's module and reads its memory; the only file that knows the module's exports and
 // layouts (src/wasm.c asserts them). Runs unchanged in pages, module workers and Node.
+import { decodeByBrowser } from './browser-decoder.js';
 import { asBytes, asError, checkHash, CxrError, hex, sha256 } from './platform.js';
 
 /**
@@ -17,8 +18,9 @@ import { asBytes, asError, checkHash, CxrError, hex, sha256 } from './platform.j
  * @property {number} [padding] stored value of background pixels
  *
  * @typedef {{ data: Uint8ClampedArray, width: number, height: number }} Rgba what ImageData holds
- * @typedef {{ bytes: Uint8Array } | { rgba: Rgba } | { gray16: Gray16, file?: Uint8Array }} Job one image for the engine;
- *   `file`: what the pixels were decoded from, to be hashed
+ * @typedef {{ bytes: Uint8Array } | { rgba: Rgba, file?: Uint8Array } | { gray16: Gray16, file?: Uint8Array }
+ *   | { picture: Uint8Array, kind: import('../shared/image-kind.js').ImageKind }} Job one image for the engine; `file`: what the
+ *   pixels were decoded from, to be hashed; `picture`: for the browser to decode
  *
  * @typedef {object} Heatmap class activation maps in logits; a map's mean plus its bias is the class's logit
  * @property {number} width
@@ -29,7 +31,7 @@ import { asBytes, asError, checkHash, CxrError, hex, sha256 } from './platform.j
  * @property {'cxrlens.result/1'} schema
  * @property {string|null} file name of the input, if it has one
  * @property {string|null} sha256 of the encoded input; null for pixels and where the platform has no hash
- * @property {{ readonly width: number, readonly height: number, readonly format: 'png'|'jpeg'|'pixels'|'dicom' }} image
+ * @property {{ readonly width: number, readonly height: number, readonly format: 'png'|'jpeg'|'pixels'|'dicom'|import('../shared/image-kind.js').ImageKind }} image
  * @property {{ readonly id: string, readonly version: string, readonly sha256: string }} model
  * @property {string} verdict a class's id, 'uncertain' or 'not-a-chest-x-ray'
  * @property {ReadonlyArray<{ readonly id: string, readonly logit: number, readonly probability: number }>} classes
@@ -115,11 +117,32 @@ export class Engine {
    * @returns {Promise<Result>}
    */
   async classify(job, heatmap = false) {
+    if ('picture' in job) return this.#classifyPicture(job.picture, job.kind, heatmap);
     // The platform hashes on another thread while the module works.
     const file = 'bytes' in job ? job.bytes : 'file' in job && job.file;
     const hash = file ? sha256(file) : null;
     const result = this.#run(job, heatmap);
     return { ...result, sha256: await hash };
+  }
+
+  /**
+   * @param {Uint8Array} bytes
+   * @param {import('../shared/image-kind.js').ImageKind} kind
+   * @param {boolean} heatmap
+   * @returns {Promise<Result>}
+   */
+  async #classifyPicture(bytes, kind, heatmap) {
+    const start = performance.now();
+    const rgba = await decodeByBrowser(bytes, kind);
+    const took = performance.now() - start;
+    const result = await this.classify({ rgba, file: bytes }, heatmap);
+    return {
+      ...result,
+      image: { ...result.image, format: kind },
+      // Browsers, and their versions, may decode to other bits.
+      warnings: [...result.warnings, 'browser-decoded'],
+      timings: { ...result.timings, decode_ms: result.timings.decode_ms + took },
+    };
   }
 
   /**

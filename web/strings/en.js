@@ -102,6 +102,7 @@ export default {
   'warn.colour': 'A colour picture: radiographs are gray. Is it a photo of a screen?',
   'warn.inverted': 'It looked like a negative and was inverted for reading.',
   'warn.rotated': 'It was turned upright for reading.',
+  'warn.browser-decoded': 'This browser decoded the image; another one may differ by a shade, and the answer in its last digits.',
   'warn.dicom-modality': 'Modality {tag} is “{value}”: this may not be a radiograph.',
   'warn.dicom-body-part': 'Body part {tag} is “{value}”: this may not be a whole chest.',
   'warn.dicom-view': 'View {tag} is “{value}”: this may not be an upright frontal view.',
@@ -174,8 +175,9 @@ export default {
 
   'error.image-empty': 'The file is empty. Copy it again from where it came from.',
   'error.image-format':
-    'Not an image this reader knows. It reads PNG, JPEG and DICOM, told by their content: export the film as one of them.',
+    'Not an image this reader knows. It reads PNG, JPEG, DICOM and what this browser can show, told by their content: export the film as one of them.',
   'error.image-corrupt': 'The image is damaged or cut off. Copy or export it again.',
+  'error.image-kind': '{message}',
   'error.image-unsupported': 'A rare kind of JPEG or PNG. Save it as an ordinary one.',
   'error.dicom-refused': 'By its own data this is no frontal chest X-ray, so it was not read. {message}',
   'error.dicom-unsupported': 'A kind of DICOM that is not read here; export it as PNG or as ordinary DICOM. {message}',

@@ -100,6 +100,8 @@ export default {
   'warn.colour': '컬러 사진입니다. X선 사진은 흑백입니다. 화면을 찍은 사진인가요?',
   'warn.inverted': '음화처럼 보여 반전하여 읽었습니다.',
   'warn.rotated': '똑바로 돌려서 읽었습니다.',
+  'warn.browser-decoded':
+    '이 브라우저가 이미지를 해독했습니다. 다른 브라우저에서는 밝기가 조금 다를 수 있고, 결과의 끝자리도 달라질 수 있습니다.',
   'warn.dicom-modality': '검사 종류 {tag}: “{value}”. X선 사진이 아닐 수 있습니다.',
   'warn.dicom-body-part': '부위 {tag}: “{value}”. 흉부 전체가 아닐 수 있습니다.',
   'warn.dicom-view': '촬영 방향 {tag}: “{value}”. 서서 찍은 정면 사진이 아닐 수 있습니다.',
@@ -170,8 +172,10 @@ export default {
   'export.note': '내보낸 자료에는 사진이 없고, 따로 밝히지 않는 한 환자에 관한 것은 파일 이름뿐입니다. 보고서에는 사진이 보입니다.',
 
   'error.image-empty': '빈 파일입니다. 원본에서 다시 복사하세요.',
-  'error.image-format': '읽을 수 있는 사진이 아닙니다. 내용이 PNG, JPEG, DICOM이어야 합니다. 그중 하나로 내보내세요.',
+  'error.image-format':
+    '읽을 수 있는 사진이 아닙니다. 내용이 PNG, JPEG, DICOM이거나 이 브라우저가 보여 줄 수 있는 이미지여야 합니다. 그중 하나로 내보내세요.',
   'error.image-corrupt': '사진이 손상되었거나 잘렸습니다. 다시 복사하거나 내보내세요.',
+  'error.image-kind': '이 브라우저가 해독하지 못하는 종류의 이미지입니다. PNG나 JPEG로 저장하세요. ({message})',
   'error.image-unsupported': '드문 종류의 JPEG 또는 PNG입니다. 보통 PNG나 JPEG로 저장하세요.',
   'error.dicom-refused': '파일 정보에 따르면 정면 흉부 X선이 아니어서 읽지 않았습니다. {message}',
   'error.dicom-unsupported': '여기서 읽지 못하는 DICOM입니다. PNG나 보통 DICOM으로 내보내세요. {message}',

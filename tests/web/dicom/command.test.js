@@ -72,6 +72,17 @@ test('a folder: a line for each file in order, valid by the schema; what is no f
   assert.match(err, /skipped .*empty: empty/);
 });
 
+test('an image of another kind is named, and never passed over', () => {
+  put('kinds/photo', 'RIFF\x1a\0\0\0WEBPVP8L');
+  put('kinds/notes', 'Dear colleague');
+  const { code, lines } = run(join(folder, 'kinds'));
+  assert.equal(code, 1);
+  assert.deepEqual(
+    lines.map(({ error }) => [error.code, /WebP/.test(error.message)]),
+    [['image-kind', true]],
+  );
+});
+
 test('named files are always answered', () => {
   const { code, lines } = run(join(folder, 'study/notes.txt'), join(folder, 'missing'), join(folder, 'study/bare'));
   assert.equal(code, 1);
