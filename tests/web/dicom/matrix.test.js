@@ -31,7 +31,7 @@ before(() => {
   if (skip) return;
   const made = spawnSync(PYTHON, [fileURLToPath(new URL('matrix.py', import.meta.url)), folder], {
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: 200_000,
   });
   assert.equal(made.status, 0, made.stderr);
   names = readFileSync(join(folder, 'index.csv'), 'utf8').trim().split('\n');

@@ -1,4 +1,4 @@
-/** The installed package in browsers: a plain page, and builds by esbuild (React) and Vite. */
+/** The installed package in browsers: a plain page, and builds by esbuild (React), Vite and webpack. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { copyFileSync, cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { build as esbuild } from 'esbuild';
 import { build as vite } from 'vite';
+import webpack from 'webpack';
 import { createStaticServer } from '../../../web/server/serve.js';
 import { chest, file, PATIENCE, stage } from '../support.js';
 import { installed } from './project.js';
@@ -131,5 +132,27 @@ test('Vite: worker, modules and model are found by themselves', async () => {
   );
   assert.equal(code, 'image-format');
   assert.equal(`film.png: ${verdict}`, await page.locator('body > [role=status]').innerText());
+  assert.deepEqual(troubles, []);
+});
+
+test('webpack 5: the same, and nothing to warn of', async () => {
+  const source = join(project.folder, 'webpack');
+  const out = join(project.folder, 'webpack-dist');
+  mkdirSync(source);
+  writeFileSync(join(source, 'app.js'), APP);
+  const stats = await new Promise((resolve, reject) => {
+    const output = { path: out, filename: 'app.js' };
+    webpack({ context: source, mode: 'production', entry: './app.js', output, performance: { hints: false } }, (error, stats) =>
+      error ? reject(error) : resolve(stats),
+    );
+  });
+  const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true });
+  assert.deepEqual(
+    [...errors, ...warnings].map(({ message }) => message),
+    [],
+  );
+  writeFileSync(join(out, 'index.html'), '<!doctype html><html lang="en"><title>webpack</title><body><script src="app.js"></script>');
+  const { page, troubles } = await open(out, '');
+  await reads(page);
   assert.deepEqual(troubles, []);
 });
