@@ -5,7 +5,13 @@ import { basename, dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 
 /** Folders whose headers a folder may include beside its own. @type {Record<string, string[]>} */
-const MAY_INCLUDE = { include: [], kernels: [], image: ['include', 'kernels'], '.': ['include', 'image', 'kernels'], cli: ['include', 'image', '.'] };
+const MAY_INCLUDE = {
+  include: [],
+  kernels: [],
+  image: ['include', 'kernels'],
+  '.': ['include', 'image', 'kernels'],
+  cli: ['include', 'image', '.'],
+};
 /** Headers from outside that only some files may include. @type {[RegExp, RegExp][]} */
 const ONLY_FOR = [
   [/^(stdio|getopt|dirent|fcntl|unistd|time|strings|zlib|sys\/.*)\.h$/, /^cli\//],
