@@ -5,7 +5,7 @@
 WORKERS  := web/worker.js web/sw.js
 DOORS    := $(filter-out $(WORKERS),$(wildcard web/*.js)) $(wildcard web/strings/*.js)
 SCRIPTS  := $(BUILD)/obj/web/scripts
-STATIC   := $(shell find web -type f ! -name '*.js' ! -name '*.mk' ! -name 'tsconfig*' ! -name '.*' ! -path 'web/screenshots/*') $(wildcard web/examples/*.js)
+STATIC   := $(shell find web -type f ! -name '*.js' ! -name '*.mk' ! -name 'tsconfig*' ! -name '.*' ! -path 'web/screenshots/*' ! -path 'web/element/*') $(wildcard web/examples/*.js)
 
 # Three modules from one source; web/engine/loader.js takes the best that the browser can run. Debian's Emscripten knows
 # an old relaxed SIMD only, so that module is made by clang 19 and linked with Emscripten's C library.
@@ -95,12 +95,13 @@ PACKAGES := $(shell grep -rhoP "from '\K[a-z@][^']*" web/dicom)
 bundled   = $(BUILD)/obj/npm/$(subst /,-,$(1))
 no_node   = $(addprefix --define:,process=undefined __dirname=undefined __filename=undefined require=Object)
 
-$(SCRIPTS): $(shell find web -name '*.js') $(BUILD)/obj/web/sha256.json web/web.mk node_modules/.package-lock.json
+$(SCRIPTS): $(shell find web -name '*.js') web/element/styles.css $(BUILD)/obj/web/sha256.json web/web.mk node_modules/.package-lock.json
 	$(call say,BUNDLE,$(BUILD)/web/*.js)
 	$(Q)rm -f $(BUILD)/web/*.js # chunks are named by their content
 	$(Q)$(esbuild) $(no_node) $(foreach p,$(PACKAGES),$(call bundled,$(p))=$(p)) --outdir=.
 	$(Q)$(esbuild) $(DOORS) --splitting --outdir=$(BUILD)/web --outbase=web $(foreach p,$(PACKAGES),--alias:$(p)=./$(call bundled,$(p)).js) \
-	    --define:CXRLENS_SHA256="$$(node -p 'JSON.stringify(fs.readFileSync("$(BUILD)/obj/web/sha256.json", "utf8"))')"
+	    --define:CXRLENS_SHA256="$$(node -p 'JSON.stringify(fs.readFileSync("$(BUILD)/obj/web/sha256.json", "utf8"))')" \
+	    --define:CXRLENS_STYLES="$$(node_modules/.bin/esbuild --minify web/element/styles.css | node -p 'JSON.stringify(fs.readFileSync(0, "utf8"))')"
 	$(Q)$(esbuild) $(WORKERS) --outdir=$(BUILD)/web
 	$(Q)touch $@
 	@cat $(BUILD)/web/*.js | gzip -9 | wc -c | xargs printf '  %-8s %s: %d bytes by gzip\n' SIZE '$(BUILD)/web/*.js'

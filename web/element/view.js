@@ -11,7 +11,6 @@ import { sentence } from './announcements.js';
 import { Layout } from './layout.js';
 import { failure } from './queue.js';
 import { forgetRadios, showAnswer } from './result-panel.js';
-import { styles } from './styles.js';
 import { Table } from './table.js';
 
 /**
@@ -29,6 +28,19 @@ import { Table } from './table.js';
  * @property {() => boolean} off whether the element is disabled
  * @property {(items: Item[]) => void} onframe images that changed have been drawn
  */
+
+/** @type {CSSStyleSheet | null} */
+let sheet = null;
+
+/** The one sheet that all elements share, for a strict policy allows no inline styles; made on first use, as Node has none. */
+function styles() {
+  if (!sheet) {
+    sheet = new CSSStyleSheet();
+    // @ts-expect-error The build puts styles.css here: see web.mk.
+    sheet.replaceSync(CXRLENS_STYLES);
+  }
+  return sheet;
+}
 
 export class View {
   words = new Words('en');

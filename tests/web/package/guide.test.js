@@ -50,7 +50,7 @@ test('parts, slots, custom properties', () => {
   assert.deepEqual(found(part('Slots:', 'Parts for'), /`([a-z]+)`/g), found(all, /h\('slot', \{ name: '([a-z]+)'/g));
   assert.deepEqual(
     found(part('Custom properties:', 'All elements'), /`(--cxr-[a-z-]+)`/g),
-    found(source('element/styles.js'), /var\((--cxr-[a-z-]+)/g),
+    found(source('element/styles.css'), /var\((--cxr-[a-z-]+)/g),
   );
 });
 
