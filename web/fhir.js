@@ -1,5 +1,5 @@
 // fhir.js - turns a result into FHIR R4 resources: a Bundle of a Device, Observations and a preliminary
-// DiagnosticReport. A pure function: the same arguments give the same bytes, ids included.
+// DiagnosticReport. A pure function: the same arguments give the same bytes, ids included. postFhir() sends it.
 
 /**
  * @typedef {import('./engine/wasm.js').Result} Result
@@ -9,6 +9,8 @@
  * @property {Reference} [patient]
  * @property {Reference} [encounter]
  * @property {Reference} [imagingStudy] default: the study that a DICOM file says it belongs to
+ * @property {string} [pacs] the root of a DICOMweb service that holds the study: the bundle then has an ImagingStudy with that
+ *   Endpoint, unless `imagingStudy` says that the server has one
  * @property {Reference} [serviceRequest] the order that this answers
  * @property {string} [effective] when the image was taken, a FHIR dateTime
  * @property {string} [issued] when the answer was given, a FHIR instant
@@ -22,6 +24,7 @@ const ownSystem = 'urn:uuid:0b7d6f34-93a5-4e5c-8d21-6f1f0c9be7a2';
 const snomed = 'http://snomed.info/sct';
 const terminology = 'http://terminology.hl7.org/CodeSystem';
 const dicomUid = 'urn:dicom:uid';
+const uri = 'urn:ietf:rfc:3986';
 
 /** What a class is called, and its SNOMED CT concept where one says just that. @type {Record<string, any>} */
 const classConcepts = {
@@ -66,14 +69,16 @@ const notice = 'Computed by software for research and education that is not a me
 export function toFhir(result, options = {}) {
   const idOf = idsFor(JSON.stringify([result, options]));
   const device = { fullUrl: idOf('device'), resource: deviceOf(result) };
-  const shared = { ...contextOf(options), ...sourceOf(result), device: { reference: device.fullUrl } };
+  const archived = archiveOf(result, options, idOf);
+  const imagingStudy = options.imagingStudy ?? archived[0]?.fullUrl;
+  const shared = { ...contextOf(options), ...sourceOf(result, archived[0]?.fullUrl), device: { reference: device.fullUrl } };
   const classes = result.classes.map((each) => ({
     fullUrl: idOf(`class ${each.id}`),
     resource: classObservation(result, each, shared),
   }));
   const verdict = { fullUrl: idOf('verdict'), resource: verdictObservation(result, classes, shared) };
-  const report = { fullUrl: idOf('report'), resource: reportOf(result, [verdict, ...classes], options) };
-  const entries = [report, verdict, ...classes, device];
+  const report = { fullUrl: idOf('report'), resource: reportOf(result, [verdict, ...classes], { ...options, imagingStudy }) };
+  const entries = [report, verdict, ...classes, device, ...archived];
   const bundle = {
     resourceType: 'Bundle',
     type: options.type ?? 'collection',
@@ -100,8 +105,31 @@ export const toOutcome = ({ code, message }, file = null) => ({
   ],
 });
 
-/** @param {{ fullUrl: string, resource: any }} entry */
-const withRequest = (entry) => ({ ...entry, request: { method: 'POST', url: entry.resource.resourceType } });
+/**
+ * Posts a bundle to a FHIR server, which carries out a transaction and keeps a collection as it is.
+ * @param {Record<string, any>} bundle
+ * @param {string} base of the server, such as 'https://fhir.example/r4'
+ * @param {{ fetch?: (url: string, init: RequestInit) => Promise<Response>, signal?: AbortSignal }} [options] fetch: the portal's own,
+ *   which adds a token or sends cookies
+ * @returns {Promise<any>} what the server answered
+ * @throws {Error & { code: string, status: number, outcome: any }} when it refused; outcome: its OperationOutcome, if it sent one
+ */
+export async function postFhir(bundle, base, { fetch = globalThis.fetch, signal } = {}) {
+  const url = base.replace(/\/*$/, bundle.type === 'transaction' ? '' : '/Bundle');
+  const headers = { 'Content-Type': 'application/fhir+json', 'Accept': 'application/fhir+json' };
+  // A redirect is not followed: no credential goes to another server.
+  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(bundle), redirect: 'manual', cache: 'no-store', signal });
+  const outcome = await response.json().catch(() => null);
+  if (response.ok && outcome) return outcome;
+  throw Object.assign(new Error(`The FHIR server did not take the report: status ${response.status}.`), { code: 'fhir-refused', status: response.status, outcome });
+}
+
+/** On a server that has a resource of this identifier, a transaction makes no second one. @param {{ fullUrl: string, resource: any }} entry */
+const withRequest = ({ fullUrl, resource }) => {
+  const [{ system, value }] = ['Endpoint', 'ImagingStudy'].includes(resource.resourceType) ? resource.identifier : [{}];
+  const ifNoneExist = value && `identifier=${encodeURIComponent(`${system}|${value}`)}`;
+  return { fullUrl, resource, request: { method: 'POST', url: resource.resourceType, ifNoneExist } };
+};
 
 /** @param {Result} result */
 const deviceOf = ({ model }) => ({
@@ -130,10 +158,45 @@ const contextOf = ({ patient, encounter, serviceRequest, effective, issued }) =>
 /**
  * The DICOM objects that the answer was computed from, by their UIDs.
  * @param {Result} result
+ * @param {string} [imagingStudy] in the bundle
  */
-const sourceOf = ({ dicom }) => ({
-  derivedFrom: some([...byUid('ImagingStudy', dicom?.studyUid), ...byUid('Media', dicom?.instanceUid)]),
+const sourceOf = ({ dicom }, imagingStudy) => ({
+  derivedFrom: some([...(imagingStudy ? [{ reference: imagingStudy }] : byUid('ImagingStudy', dicom?.studyUid)), ...byUid('Media', dicom?.instanceUid)]),
 });
+
+/**
+ * The study as an ImagingStudy, and the PACS where it lies as its Endpoint.
+ * @param {Result} result
+ * @param {FhirOptions} options
+ * @param {(name: string) => string} idOf
+ */
+function archiveOf({ dicom }, { pacs, patient, imagingStudy }, idOf) {
+  if (!pacs || imagingStudy || !dicom?.studyUid) return [];
+  const { studyUid, seriesUid, instanceUid, sopClass, modality } = dicom;
+  const endpoint = {
+    fullUrl: idOf('endpoint'),
+    resource: {
+      resourceType: 'Endpoint',
+      identifier: [{ system: uri, value: pacs }],
+      status: 'active',
+      connectionType: { system: `${terminology}/endpoint-connection-type`, code: 'dicom-wado-rs' },
+      payloadType: [{ text: 'DICOM' }],
+      payloadMimeType: ['application/dicom'],
+      address: pacs,
+    },
+  };
+  const instance = { uid: instanceUid, sopClass: { system: uri, code: `urn:oid:${sopClass}` } };
+  const series = { uid: seriesUid, modality: { system: 'http://dicom.nema.org/resources/ontology/DCM', code: modality }, instance: [instance] };
+  const study = {
+    resourceType: 'ImagingStudy',
+    identifier: [{ system: dicomUid, value: `urn:oid:${studyUid}` }],
+    status: 'available',
+    subject: patient ? reference(patient) : { display: 'Not stated' },
+    endpoint: [{ reference: endpoint.fullUrl }],
+    series: seriesUid && instanceUid && sopClass && modality ? [series] : undefined,
+  };
+  return [{ fullUrl: idOf('imaging study'), resource: study }, endpoint];
+}
 
 /**
  * @param {string} code of our own system

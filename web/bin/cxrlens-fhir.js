@@ -19,6 +19,7 @@ Writes a FHIR R4 Bundle for each line, or an OperationOutcome where there is no 
 
   --patient REF        whose image it is, such as Patient/1
   --encounter REF      --imaging-study REF      --service-request REF
+  --pacs ROOT          the DICOMweb service that holds the study, such as https://pacs.example/dicom-web
   --effective TIME     when the image was taken, a FHIR dateTime
   --issued TIME        when the answer was given, a FHIR instant
   --transaction        Bundles that a server stores, instead of collections
@@ -32,6 +33,7 @@ const OPTIONS = {
   encounter: text,
   'imaging-study': text,
   'service-request': text,
+  pacs: text,
   effective: text,
   issued: text,
   transaction: flag,
@@ -40,9 +42,10 @@ const OPTIONS = {
 };
 
 /** @param {any} values of the command line @returns {import('../../build/web/fhir.js').FhirOptions} */
-const optionsFrom = ({ patient, encounter, effective, issued, transaction, maps, ...rest }) => ({
+const optionsFrom = ({ patient, encounter, pacs, effective, issued, transaction, maps, ...rest }) => ({
   patient,
   encounter,
+  pacs,
   effective,
   issued,
   imagingStudy: rest['imaging-study'],

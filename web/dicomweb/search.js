@@ -76,9 +76,9 @@ const imageFrom = (json, series) => ({
   name: [series.name, textOf(json, '00200013')].filter(Boolean).join('-').replace(/[^\w-]/g, ''),
 });
 
-/** Without views that are not frontal, and without raw data of the detector where the image made of it is there, too. @param {Image[]} images */
+/** In order, without views that are not frontal, and without raw data of the detector where the image made of it is there, too. @param {Image[]} images */
 function frontal(images) {
-  const views = images.filter(({ view }) => !NOT_FRONTAL.test(view));
+  const views = images.filter(({ view }) => !NOT_FRONTAL.test(view)).sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
   const made = views.filter(({ sopClass }) => sopClass !== FOR_PROCESSING);
   return made.length > 0 ? made : views;
 }

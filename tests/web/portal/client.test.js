@@ -61,6 +61,11 @@ test('a series or an instance may be named; raw data of the detector is left out
   await withServer(pacsOf([listed('1.2.3.1.1', '', raw)]), async ({ root }) => assert.equal((await dicomWeb(root).search(STUDY)).length, 1));
 });
 
+test('images come in the order of their numbers, whatever the order of the list', async () => {
+  const numbered = [10, 9, 100, 1].map((number) => ({ ...listed(`1.2.3.1.${number}`), ...element('00200013', number) }));
+  await withServer(pacsOf(numbered), async ({ root }) => assert.deepEqual((await dicomWeb(root).search(STUDY)).map(({ name }) => name), ['DX-2-1', 'DX-2-9', 'DX-2-10', 'DX-2-100']));
+});
+
 test('at most `ahead` images are on the way, and none once nobody waits for them', async () => {
   let open = 0, most = 0;
   const good = pacsOf(Array.from({ length: 9 }, (_, k) => listed(`1.2.3.1.${k}`)));
