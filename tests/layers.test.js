@@ -19,7 +19,7 @@ const LAYERS = {
   'embed.js': { may: ['define.js'] },
   'define.js': { may: ['element.js'] },
   'element.js': { may: ['element/', 'viewer/', 'shared/'], lazy: ['element/', 'export/', 'viewer/'] },
-  'element/': { may: ['classifier.js', 'viewer/', 'shared/'] },
+  'element/': { may: ['classifier.js', 'viewer/', 'shared/'], lazy: ['dicomweb.js', 'export/'] },
   'export/': { may: ['viewer/', 'shared/'], lazy: ['dicom.js', 'dicom-sr.js'] },
   'viewer/': { may: ['shared/'], lazy: ['dicom.js'] },
   'classifier.js': { may: ['engine/', 'shared/dicom-sniff.js'] },
@@ -27,6 +27,7 @@ const LAYERS = {
   'engine/': { may: ['shared/dicom-sniff.js', 'shared/image-kind.js'], lazy: ['dicom.js'] },
   'dicom.js': { may: ['dicom/', 'shared/dicom-sniff.js'] },
   'dicom/': { may: ['shared/dicom-sniff.js'] },
+  'dicomweb.js': { may: ['dicomweb/'] },
   'shared/': { may: ['strings/'], lazy: ['strings/'] },
 };
 

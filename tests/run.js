@@ -192,7 +192,7 @@ const groups = [
   { name: 'valgrind', jobs: valgrind },
   { name: 'cli', jobs: () => node('tests/src/cli') },
   { name: 'install', jobs: () => node('tests/src/install') },
-  ...['engine', 'dicom', 'element', 'page', 'frame'].map((name) => ({ name, jobs: () => node(`tests/web/${name}`) })),
+  ...['engine', 'dicom', 'element', 'page', 'frame', 'portal'].map((name) => ({ name, jobs: () => node(`tests/web/${name}`) })),
   { name: 'package', jobs: packed },
   { name: 'bench', jobs: () => node('tests/bench') },
   { name: 'model', jobs: model },

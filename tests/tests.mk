@@ -11,6 +11,13 @@ $(BUILD)/fuzz/fuzz_%: tests/src/fuzz/fuzz_%.c $(UNIT_HELPERS) $(BUILD)/obj/fuzz/
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BASE) -Itests/src $(SANITISE) $(ARCH) -fsanitize=fuzzer $(filter %.c %.a,$^) -o $@ -lm
 
+.PHONY: portal
+portal: setup-portal wasm ## a portal with a real PACS (Debian's Orthanc) on http://localhost:8080 (or PORT), to try the guide
+	@PORT=$(PORT) node tests/web/portal/demo.js
+
+setup-portal:
+	$(call need,$(PACS_PACKAGES))
+
 # what tests/run.js runs
 test-programs: all fuzzers $(BUILD)/bench/instructions $(foreach v,$(VARIANTS),$(BUILD)/obj/$(v)/cxrlens) \
                $(foreach v,$(filter-out relaxed,$(VARIANTS)),$(UNIT:%=$(BUILD)/tests/$(v)/%)) $(BUILD)/tests/relaxed/test_kernels

@@ -41,8 +41,9 @@ export { DicomWebError };
  * @property {(study: string|Study, options?: Options) => Promise<Image[]>} search the study's radiographs, without those that say
  *   that they are not frontal
  * @property {(image: Image, options?: Options) => Promise<File>} retrieve one whole instance, as it is stored
- * @property {(study: string|Study, options?: Options & { ahead?: number }) => AsyncGenerator<Retrieved, void>} images both in one:
- *   in order, `ahead` (2) at a time; an image that cannot be had comes with its error, and the next follow
+ * @property {(study: string|Study|readonly Image[], options?: Options & { ahead?: number }) => AsyncGenerator<Retrieved, void>} images
+ *   both in one, or those of a list: in order, `ahead` (2) at a time; an image that cannot be had comes with its error, and the
+ *   next follow
  * @property {(objects: readonly (Blob|Uint8Array)[], options?: { studyUid?: string, signal?: AbortSignal }) => Promise<Stored>} store
  *   DICOM files; rejects unless all were stored
  */
@@ -63,7 +64,9 @@ export function dicomWeb(root, { fetch = (url, init) => globalThis.fetch(url, in
     search: async (study, { signal } = {}) => search({ ...service, signal }, checked(study)),
     retrieve: async (image, { signal, onProgress } = {}) => retrieve({ ...service, signal }, { ...image, ...checked(image) }, onProgress),
     async *images(study, { ahead = 2, signal, onProgress } = {}) {
-      const list = await search({ ...service, signal }, checked(study));
+      const list = isList(study)
+        ? study.map((image) => ({ ...image, ...checked(image) }))
+        : await search({ ...service, signal }, checked(study));
       if (list.length === 0) throw new DicomWebError('pacs-empty');
       yield* retrieveAll({ ...service, signal }, list, ahead, onProgress);
     },
@@ -89,10 +92,16 @@ function rootOf(root) {
   let url;
   try {
     url = new URL(root, globalThis.document?.baseURI);
-  } catch { /* not an address */ }
-  if (!root || !url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) throw new DicomWebError('pacs-address');
+  } catch {
+    /* not an address */
+  }
+  if (!root || !url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password)
+    throw new DicomWebError('pacs-address');
   return url.href.replace(/\/+$/, '');
 }
+
+/** @param {string|Study|readonly Image[]} study @returns {study is readonly Image[]} */
+const isList = (study) => Array.isArray(study);
 
 /** @template {Study} T @param {string|T} study @returns {Study} */
 function checked(study) {

@@ -4,12 +4,12 @@
  * Importing this file registers nothing; import define.js for that. Elements that ask for the same model
  * share one pool of workers. The element never registers a service worker and writes no storage.
  *
- * Attributes: src (an image to read), model-url, wasm-url, workers, eager (all workers at once), lang, multiple, disabled,
+ * Attributes: src (an image to read), study (in a PACS: dicomweb:https://…/studies/UID), model-url, wasm-url, workers, eager (all workers at once), lang, multiple, disabled,
  *   no-guidance, no-keys (no single-key shortcuts), doubt-threshold (0..1: an answer below it becomes "not sure"; it can
  *   only make the element more careful), name (in a form).
- * Properties: the same, and results, images, progress, strings, ready.
- * Methods: classify(image), add(files), cancel(), clear(), undo(), preload().
- * Events, bubbling and composed: cxr-ready, cxr-progress, cxr-result, cxr-error.
+ * Properties: the same, and fetch (for the PACS), results, images, progress, strings, ready.
+ * Methods: classify(image), add(files), cancel(), clear(), undo(), storeReport(), preload().
+ * Events, bubbling and composed: cxr-ready, cxr-progress, cxr-result, cxr-error, cxr-study.
  */
 
 import { Announcements } from './element/announcements.js';
@@ -36,7 +36,7 @@ const LOOKS = ['multiple', 'no-guidance', 'doubt-threshold'];
 
 export class CxrLens extends Attributes {
   static formAssociated = true;
-  static observedAttributes = ['src', 'lang', ...SOURCES, ...LOOKS];
+  static observedAttributes = ['src', 'study', 'lang', ...SOURCES, ...LOOKS];
 
   /** @type {ReturnType<typeof acquire> | null} */
   #lease = null;
@@ -48,6 +48,10 @@ export class CxrLens extends Attributes {
   #turn = 0;
   /** @type {Record<string, string>} */
   #ownStrings = {};
+  /** Made once its script is there. @type {import('./element/study.js').StudyReader | null} */
+  #study = null;
+  /** @type {import('./dicomweb.js').Fetch | undefined} */
+  #ownFetch;
   /** @type {Session} */
   #session = new Session({
     classify: (item, signal) => this.#classify(item, signal),
@@ -71,6 +75,7 @@ export class CxrLens extends Attributes {
       cancel: () => this.cancel(),
       clear: () => this.clear(),
       undo: () => this.undo(),
+      resume: () => this.#resume(),
       restart: () => this.#reopen(),
       save: (kind, names) => this.#save(kind, names),
     },
@@ -108,6 +113,8 @@ export class CxrLens extends Attributes {
     this.#upgrade();
     if (!this.#lease) this.#open();
     this.#relabel();
+    if (this.#study) this.#study.read();
+    else this.#openStudy();
   }
 
   /** @param {HTMLFormElement | null} form */
@@ -141,6 +148,7 @@ export class CxrLens extends Attributes {
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
     if (name === 'src' && after) this.#fetch(after);
+    if (name === 'study') this.#openStudy();
     if (name === 'lang' && this.#lease) this.#relabel();
     if (SOURCES.includes(name) && this.#lease) this.#reopen();
     if (name === 'doubt-threshold' && after !== null && this.doubtThreshold === null)
@@ -157,6 +165,16 @@ export class CxrLens extends Attributes {
   set strings(strings) {
     this.#ownStrings = { ...strings };
     if (this.#view.drawn) this.#relabel();
+  }
+
+  /** How the PACS is asked: a portal's own adds a token or sends cookies. Set anew, the element goes on with what is missing. */
+  get fetch() {
+    return this.#ownFetch;
+  }
+  set fetch(fetch) {
+    this.#ownFetch = fetch;
+    this.#study?.stop();
+    this.#study?.read();
   }
 
   /** All results so far, in the order of arrival. */
@@ -239,12 +257,29 @@ export class CxrLens extends Attributes {
   /** Stops reading; what is done stays. */
   cancel() {
     this.#announcements.cancelled();
+    this.#study?.stop();
     this.#session.queue.cancel();
+  }
+
+  #resume() {
+    this.#session.queue.resume();
+    this.#study?.read();
   }
 
   /** Removes all images; undo() brings them back. */
   clear() {
+    this.#study?.stop();
     this.#session.clear();
+  }
+
+  /**
+   * Stores a DICOM Structured Report of each result of the study in its PACS.
+   * @param {Result} [result] of this one only
+   * @returns {Promise<import('./dicomweb.js').Stored>}
+   */
+  async storeReport(result) {
+    if (!this.#study) throw refusal({ code: 'argument', message: 'The element reads no study of a PACS.' });
+    return this.#study.store(result);
   }
 
   /** Fetches the scripts that otherwise arrive when they are needed: exports, printed report, help, occlusion sensitivity. */
@@ -323,7 +358,8 @@ export class CxrLens extends Attributes {
   }
 
   #close() {
-    this.#session.queue.restart(); // goes on when the element comes back
+    this.#study?.stop(); // both go on when the element comes back
+    this.#session.queue.restart();
     this.#session.refuse({ code: 'aborted', message: 'The element was removed.' });
     this.#lease?.release();
     this.#lease = null;
@@ -372,6 +408,33 @@ export class CxrLens extends Attributes {
       this.#emit('cxr-error', { error: { code: 'network', message: String(error) }, file: src });
       this.#view.tell(this.#view.words.text('error.network'));
     }
+  }
+
+  /** Begins with the study that the attribute names. Images of the one before go, for they may be another patient's. */
+  async #openStudy() {
+    const before = this.#study;
+    this.#study = null;
+    if (before) {
+      before.stop();
+      this.#session.remove(before.items);
+      this.#session.queue.forget();
+    }
+    const { study } = this;
+    if (!study || !this.isConnected) return;
+    const script = await import('./element/study.js').catch((error) => this.#view.tellError(error));
+    if (!script || this.study !== study || this.#study) return;
+    this.#view.tell('');
+    this.#study = new script.StudyReader(this, this.#session, this.#view, {
+      add: (file) => this.#append(file),
+      emit: (name, detail) => this.#emit(name, detail),
+    });
+    this.#study.read();
+  }
+
+  /** Adds an image of the study, without leaving the one that the user looks at. @param {File} file */
+  #append(file) {
+    if (!this.multiple || !this.#session.selected || this.#off) return this.add([file])[0];
+    return this.#session.queue.add([file])[0];
   }
 
   // Images

@@ -116,12 +116,23 @@ export const toOutcome = ({ code, message }, file = null) => ({
  */
 export async function postFhir(bundle, base, { fetch = globalThis.fetch, signal } = {}) {
   const url = base.replace(/\/*$/, bundle.type === 'transaction' ? '' : '/Bundle');
-  const headers = { 'Content-Type': 'application/fhir+json', 'Accept': 'application/fhir+json' };
+  const headers = { 'Content-Type': 'application/fhir+json', Accept: 'application/fhir+json' };
   // A redirect is not followed: no credential goes to another server.
-  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(bundle), redirect: 'manual', cache: 'no-store', signal });
+  const response = await fetch(url, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(bundle),
+    redirect: 'manual',
+    cache: 'no-store',
+    signal,
+  });
   const outcome = await response.json().catch(() => null);
   if (response.ok && outcome) return outcome;
-  throw Object.assign(new Error(`The FHIR server did not take the report: status ${response.status}.`), { code: 'fhir-refused', status: response.status, outcome });
+  throw Object.assign(new Error(`The FHIR server did not take the report: status ${response.status}.`), {
+    code: 'fhir-refused',
+    status: response.status,
+    outcome,
+  });
 }
 
 /** On a server that has a resource of this identifier, a transaction makes no second one. @param {{ fullUrl: string, resource: any }} entry */
@@ -161,7 +172,10 @@ const contextOf = ({ patient, encounter, serviceRequest, effective, issued }) =>
  * @param {string} [imagingStudy] in the bundle
  */
 const sourceOf = ({ dicom }, imagingStudy) => ({
-  derivedFrom: some([...(imagingStudy ? [{ reference: imagingStudy }] : byUid('ImagingStudy', dicom?.studyUid)), ...byUid('Media', dicom?.instanceUid)]),
+  derivedFrom: some([
+    ...(imagingStudy ? [{ reference: imagingStudy }] : byUid('ImagingStudy', dicom?.studyUid)),
+    ...byUid('Media', dicom?.instanceUid),
+  ]),
 });
 
 /**
@@ -186,7 +200,11 @@ function archiveOf({ dicom }, { pacs, patient, imagingStudy }, idOf) {
     },
   };
   const instance = { uid: instanceUid, sopClass: { system: uri, code: `urn:oid:${sopClass}` } };
-  const series = { uid: seriesUid, modality: { system: 'http://dicom.nema.org/resources/ontology/DCM', code: modality }, instance: [instance] };
+  const series = {
+    uid: seriesUid,
+    modality: { system: 'http://dicom.nema.org/resources/ontology/DCM', code: modality },
+    instance: [instance],
+  };
   const study = {
     resourceType: 'ImagingStudy',
     identifier: [{ system: dicomUid, value: `urn:oid:${studyUid}` }],

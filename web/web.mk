@@ -68,9 +68,10 @@ $(BUILD)/obj/web/sha256.json: $(ASSETS)
 	@mkdir -p $(@D)
 	$(Q)cd $(BUILD)/web && sha256sum $(^F) | sed '1s/^/{/; s/\(\w*\)  \(.*\)/"\2": "\1",/; $$s/,$$/}/' >../obj/web/$(@F)
 
-# What web/sw.js keeps for use without a network. embed.html is left to the network: its host writes origins into it.
+# What web/sw.js keeps for use without a network. embed.html is left to the network: its host writes origins into it;
+# dicomweb.js is for portals.
 kept = find . -type f ! -name '.*' ! -name _headers ! -name sw.js ! -name precache.js ! -name embed.html ! -name '*.d.ts' \
-    ! -name '*.schema.json' ! -name '*.md' ! -path './examples/*' | LC_ALL=C sort
+    ! -name '*.schema.json' ! -name '*.md' ! -name dicomweb.js ! -path './examples/*' | LC_ALL=C sort
 
 $(BUILD)/web/precache.js: $(PAGE)
 	$(call say,SHA256,$@)

@@ -20,8 +20,14 @@ const JSON_LIMIT = 16 * 2 ** 20;
 
 /** @type {Record<number, import('./error.js').DicomWebCode>} */
 const BY_STATUS = {
-  401: 'pacs-login', 403: 'pacs-forbidden', 404: 'pacs-not-found', 406: 'pacs-type', 409: 'pacs-conflict', 410: 'pacs-not-found',
-  413: 'pacs-size', 415: 'pacs-type',
+  401: 'pacs-login',
+  403: 'pacs-forbidden',
+  404: 'pacs-not-found',
+  406: 'pacs-type',
+  409: 'pacs-conflict',
+  410: 'pacs-not-found',
+  413: 'pacs-size',
+  415: 'pacs-type',
 };
 
 /**
@@ -34,7 +40,8 @@ const BY_STATUS = {
  */
 export async function exchange({ fetch, limits, signal }, url, init, consume) {
   const controller = new AbortController();
-  const stop = (/** @type {import('./error.js').DicomWebCode} */ code, detail = '') => controller.abort(new DicomWebError(code, { detail }));
+  const stop = (/** @type {import('./error.js').DicomWebCode} */ code, detail = '') =>
+    controller.abort(new DicomWebError(code, { detail }));
   const onabort = () => stop('aborted');
   if (signal?.aborted) throw new DicomWebError('aborted');
   signal?.addEventListener('abort', onabort);
@@ -49,8 +56,16 @@ export async function exchange({ fetch, limits, signal }, url, init, consume) {
     idle = setTimeout(() => stop('pacs-timeout', `${limits.idle} s without a byte`), 1000 * limits.idle);
   };
   try {
-    const settings = /** @type {RequestInit} */ ({ redirect: 'manual', cache: 'no-store', referrerPolicy: 'no-referrer', ...init, signal: controller.signal });
-    const asked = fetch(url, settings).catch((cause) => { throw controller.signal.aborted ? cause : new DicomWebError('pacs-network', { cause }); });
+    const settings = /** @type {RequestInit} */ ({
+      redirect: 'manual',
+      cache: 'no-store',
+      referrerPolicy: 'no-referrer',
+      ...init,
+      signal: controller.signal,
+    });
+    const asked = fetch(url, settings).catch((cause) => {
+      throw controller.signal.aborted ? cause : new DicomWebError('pacs-network', { cause });
+    });
     const response = await Promise.race([asked, stopped]);
     checkWhere(response, url);
     alive();
@@ -89,7 +104,9 @@ async function* chunksOf(response, signal, alive) {
   signal.addEventListener('abort', cancel);
   try {
     for (;;) {
-      const { done, value } = await reader.read().catch((cause) => { throw new DicomWebError('pacs-network', { cause, detail: 'the connection broke' }); });
+      const { done, value } = await reader.read().catch((cause) => {
+        throw new DicomWebError('pacs-network', { cause, detail: 'the connection broke' });
+      });
       if (done) return;
       alive();
       yield value;

@@ -41,7 +41,8 @@ export async function* partsOf(chunks, boundary, limit) {
       if (inHead) {
         if (rest[0] === 0x2d && rest[1] === 0x2d) return; // the closing delimiter
         const end = find(rest, HEAD_END);
-        if (end > HEAD_LIMIT || (end < 0 && rest.length > HEAD_LIMIT)) throw new DicomWebError('pacs-corrupt', { detail: 'endless part header' });
+        if (end > HEAD_LIMIT || (end < 0 && rest.length > HEAD_LIMIT))
+          throw new DicomWebError('pacs-corrupt', { detail: 'endless part header' });
         if (end < 0) break;
         part = partFrom(latin1.decode(rest.subarray(0, end + 2)), limit);
         rest = rest.subarray(end + HEAD_END.length);
@@ -52,7 +53,8 @@ export async function* partsOf(chunks, boundary, limit) {
       const sure = at < 0 ? Math.max(0, rest.length - delimiter.length + 1) : at;
       size += sure;
       if (part && sure > 0) part.body.push(rest.subarray(0, sure));
-      if (size > (part ? limit : PREAMBLE_LIMIT)) throw part ? tooLarge(limit) : new DicomWebError('pacs-corrupt', { detail: 'the boundary is missing' });
+      if (size > (part ? limit : PREAMBLE_LIMIT))
+        throw part ? tooLarge(limit) : new DicomWebError('pacs-corrupt', { detail: 'the boundary is missing' });
       rest = rest.subarray(at < 0 ? sure : at + delimiter.length);
       if (at < 0) break;
       if (part) yield part;

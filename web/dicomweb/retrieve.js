@@ -43,7 +43,7 @@ const counted = (answer, image, onProgress) => ({
   async *chunks() {
     let loaded = 0;
     for await (const chunk of answer.chunks()) {
-      onProgress?.({ image, loaded: loaded += chunk.length });
+      onProgress?.({ image, loaded: (loaded += chunk.length) });
       yield chunk;
     }
   },
@@ -95,7 +95,12 @@ export async function* retrieveAll(service, list, ahead, onProgress) {
     while (next < list.length || running.length > 0) {
       while (next < list.length && running.length < Math.max(1, ahead)) {
         const image = list[next++];
-        running.push(retrieve({ ...service, signal: left.signal }, image, onProgress).then((file) => ({ image, file }), (error) => ({ image, error })));
+        running.push(
+          retrieve({ ...service, signal: left.signal }, image, onProgress).then(
+            (file) => ({ image, file }),
+            (error) => ({ image, error }),
+          ),
+        );
       }
       const one = await /** @type {Promise<Retrieved>} */ (running.shift());
       if (one.error && (FINAL.includes(one.error.code) || !(one.error instanceof DicomWebError))) throw one.error;

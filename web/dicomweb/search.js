@@ -27,12 +27,15 @@ export async function search(service, { studyUid, seriesUid, instanceUid }) {
   const none = { studyUid, seriesUid: '', instanceUid: '', sopClass: '', modality: '', view: '', name: 'image' };
   if (seriesUid && instanceUid) return [{ ...none, seriesUid, instanceUid }];
   const all = [];
-  for (const each of await query(service, `${studyUid}/series?includefield=00200011${seriesUid ? `&SeriesInstanceUID=${seriesUid}` : ''}`)) {
+  for (const each of await query(
+    service,
+    `${studyUid}/series?includefield=00200011${seriesUid ? `&SeriesInstanceUID=${seriesUid}` : ''}`,
+  )) {
     const [uid, modality] = [textOf(each, '0020000E'), textOf(each, '00080060')];
     // A PACS that does not know the filter sends all series.
     if (!UID.test(uid) || !RADIOGRAPHY.includes(modality) || (seriesUid && uid !== seriesUid)) continue;
     const name = [modality, textOf(each, '00200011')].filter(Boolean).join('-');
-    all.push(...await instancesOf(service, { ...none, seriesUid: uid, modality, name }));
+    all.push(...(await instancesOf(service, { ...none, seriesUid: uid, modality, name })));
     checkCount(all.length, service);
   }
   return frontal(all);
@@ -43,7 +46,10 @@ async function instancesOf(service, series) {
   /** @type {Map<string, Image>} */
   const found = new Map();
   for (let offset = 0; ; offset += PAGE) {
-    const page = await query(service, `${series.studyUid}/series/${series.seriesUid}/instances?includefield=00185101&limit=${PAGE}&offset=${offset}`);
+    const page = await query(
+      service,
+      `${series.studyUid}/series/${series.seriesUid}/instances?includefield=00185101&limit=${PAGE}&offset=${offset}`,
+    );
     const before = found.size;
     for (const each of page) {
       const image = imageFrom(each, series);
@@ -72,8 +78,14 @@ const query = (service, path) =>
 
 /** @param {Record<string, any>} json @param {Image} series @returns {Image} */
 const imageFrom = (json, series) => ({
-  ...series, instanceUid: textOf(json, '00080018'), sopClass: textOf(json, '00080016'), view: textOf(json, '00185101'),
-  name: [series.name, textOf(json, '00200013')].filter(Boolean).join('-').replace(/[^\w-]/g, ''),
+  ...series,
+  instanceUid: textOf(json, '00080018'),
+  sopClass: textOf(json, '00080016'),
+  view: textOf(json, '00185101'),
+  name: [series.name, textOf(json, '00200013')]
+    .filter(Boolean)
+    .join('-')
+    .replace(/[^\w-]/g, ''),
 });
 
 /** In order, without views that are not frontal, and without raw data of the detector where the image made of it is there, too. @param {Image[]} images */

@@ -14,14 +14,23 @@ import { multipartOf } from './multipart.js';
 export function store(service, objects, studyUid) {
   const { body, type } = multipartOf(objects);
   const url = `${service.root}/studies${studyUid ? `/${studyUid}` : ''}`;
-  const headers = { 'Content-Type': type, 'Accept': 'application/dicom+json' };
+  const headers = { 'Content-Type': type, Accept: 'application/dicom+json' };
   return exchange(service, url, { method: 'POST', headers, body }, async (answer) => {
     const { ok, status } = answer.response;
     if (status !== 409) checkStatus(answer.response);
-    const json = await jsonOf(answer).catch((error) => { throw ok ? error : new DicomWebError('pacs-conflict', { status }); });
+    const json = await jsonOf(answer).catch((error) => {
+      throw ok ? error : new DicomWebError('pacs-conflict', { status });
+    });
     const stored = itemsOf(json, '00081199').map((item) => ({ instanceUid: textOf(item, '00081155'), sopClass: textOf(item, '00081150') }));
-    const failed = itemsOf(json, '00081198').map((item) => ({ instanceUid: textOf(item, '00081155'), reason: Number(textOf(item, '00081197')) }));
+    const failed = itemsOf(json, '00081198').map((item) => ({
+      instanceUid: textOf(item, '00081155'),
+      reason: Number(textOf(item, '00081197')),
+    }));
     if (stored.length >= objects.length && failed.length === 0) return { stored };
-    throw new DicomWebError(ok || stored.length > 0 ? 'pacs-partial' : 'pacs-conflict', { status, failed, detail: `${stored.length} of ${objects.length} stored` });
+    throw new DicomWebError(ok || stored.length > 0 ? 'pacs-partial' : 'pacs-conflict', {
+      status,
+      failed,
+      detail: `${stored.length} of ${objects.length} stored`,
+    });
   });
 }

@@ -12,6 +12,14 @@ export class Attributes extends Base {
     this.setAttribute('src', value);
   }
 
+  /** A study to read from a PACS: dicomweb:, and its address there. */
+  get study() {
+    return this.getAttribute('study') ?? '';
+  }
+  set study(value) {
+    this.setAttribute('study', value);
+  }
+
   /** Where the model lies, when not beside this file. */
   get modelUrl() {
     return this.getAttribute('model-url') ?? '';

@@ -75,7 +75,7 @@ export class View {
    * @param {ShadowRoot} shadow
    * @param {HTMLElement & Host} host
    * @param {import('./session.js').Session} session
-   * @param {Omit<import('./layout.js').Actions, 'help' | 'resume' | 'compare'>} actions
+   * @param {Omit<import('./layout.js').Actions, 'help' | 'compare'>} actions
    * @param {Hooks} hooks
    */
   constructor(shadow, host, session, actions, hooks) {
@@ -121,7 +121,7 @@ export class View {
     this.#undraw();
     this.#layout = new Layout(
       words,
-      { ...this.#actions, help: () => this.showHelp(), resume: () => session.queue.resume(), compare: () => session.toggleCompare() },
+      { ...this.#actions, help: () => this.showHelp(), compare: () => session.toggleCompare() },
       { multiple: this.#host.multiple, names: this.#layout?.names.checked ?? true },
     );
     this.#table = new Table(

@@ -52,9 +52,9 @@ export async function exportAs(kind, { words, shown, selected, ...choice }) {
  * A report that an archive can file beside the image: it names patient and study as the image does, which is read from
  * the file now, for results hold nothing of the patient.
  * @param {Item} item with the result of a DICOM file
- * @param {Choice} choice
+ * @param {Pick<Choice, 'verdict'>} choice
  */
-async function toSr(item, choice) {
+export async function toSr(item, choice) {
   const [{ toDicomSr }, { identityOf }] = await Promise.all([import('../dicom-sr.js'), import('../dicom.js')]);
   const identity = await identityOf(new Uint8Array(await /** @type {Blob} */ (item.source).arrayBuffer()));
   const result = { .../** @type {import('../classifier.js').Result} */ (item.result), verdict: choice.verdict(item) };

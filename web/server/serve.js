@@ -39,15 +39,16 @@ const COMPRESSED_ALREADY = new Set(['.jpeg', '.jpg', '.png', '.webp', '.woff2'])
 /**
  * Headers of every answer.
  * @param {string} frameAncestors
+ * @param {string} [connect] what scripts may fetch from
  */
-export function securityHeaders(frameAncestors) {
+export function securityHeaders(frameAncestors, connect = "'self'") {
   return {
     'Content-Security-Policy': [
       "default-src 'none'",
       "script-src 'self' 'wasm-unsafe-eval'",
       "style-src 'self'",
       "img-src 'self' blob: data:",
-      "connect-src 'self'",
+      `connect-src ${connect}`,
       "worker-src 'self'",
       "manifest-src 'self'",
       "base-uri 'none'",
@@ -171,13 +172,13 @@ async function encode(entry, encoding) {
 /**
  * A server for the files below `root`; the caller makes it listen.
  * @param {string} root
- * @param {{ frameAncestors?: string }} [options]
+ * @param {{ frameAncestors?: string, connect?: string }} [options]
  */
-export async function createStaticServer(root, { frameAncestors = "'self'" } = {}) {
+export async function createStaticServer(root, { frameAncestors = "'self'", connect } = {}) {
   const realRoot = await realpath(root);
   /** @type {Map<string, Entry>} */
   const cache = new Map();
-  const always = securityHeaders(frameAncestors);
+  const always = securityHeaders(frameAncestors, connect);
 
   /**
    * @param {import('node:http').IncomingMessage} request

@@ -70,4 +70,11 @@ export default {
   'guide.not-a-chest-x-ray.known':
     'If it is a frontal film: the original as DICOM, PNG or JPEG, upright, without a frame, one film per image.',
   'guide.not-a-chest-x-ray.ask': 'The service that took the film can give you the original file.',
+
+  'error.pacs-login': 'Your sign-in to the image archive is missing or has ended. Sign in again.',
+  'error.pacs-forbidden': 'You may not open this study. Ask whoever runs this site for access.',
+  'error.pacs-not-found': 'The image archive does not have this study or one of its images.',
+  'error.pacs-network': 'The image archive cannot be reached. Check the connection and try again.',
+  'error.pacs-timeout': 'The image archive is too slow. Try again.',
+  'error.pacs-empty': 'This study has no frontal X-ray image.',
 };

@@ -67,4 +67,11 @@ export default {
     '모델은 한 사람의 바로 선 정면 흉부 X선에만 답합니다. 측면 사진, CT 단면, 비스듬히 찍은 사진, 돌아간 사진은 거절합니다.',
   'guide.not-a-chest-x-ray.known': '정면 사진이 맞다면 원본을 DICOM, PNG, JPEG로, 똑바로, 테두리 없이, 한 파일에 한 장씩 내보내 보세요.',
   'guide.not-a-chest-x-ray.ask': '사진을 찍은 곳에서 원본 파일을 받을 수 있습니다.',
+
+  'error.pacs-login': '영상 보관소에 로그인되어 있지 않거나 로그인이 만료되었습니다. 다시 로그인하세요.',
+  'error.pacs-forbidden': '이 검사를 볼 권한이 없습니다. 사이트 운영자에게 권한을 요청하세요.',
+  'error.pacs-not-found': '영상 보관소에 이 검사 또는 그 영상이 없습니다.',
+  'error.pacs-network': '영상 보관소에 연결할 수 없습니다. 연결을 확인하고 다시 시도하세요.',
+  'error.pacs-timeout': '영상 보관소의 응답이 너무 느립니다. 다시 시도하세요.',
+  'error.pacs-empty': '이 검사에는 정면 X선 영상이 없습니다.',
 };

@@ -38,7 +38,7 @@ test('attributes', () => {
 });
 
 test('events', () => {
-  const events = found(source('element.js'), /#emit\('(cxr-[a-z]+)'/g);
+  const events = found(source('element.js') + source('element/study.js'), /emit\('(cxr-[a-z]+)'/g);
   assert.deepEqual(found(part('| event |', 'A [result]'), /^\| `(cxr-[a-z]+)`/gm), events);
 });
 
@@ -82,6 +82,12 @@ test('error codes', () => {
   ]);
   assert.ok(guide.includes('`dicom-…`') && all.includes("'dicom-format'"), 'as a group');
   assert.deepEqual(found(part('| `code` |', 'Refusals').replace(/\| `code` \|/, ''), /`([a-z-]+)`/g), codes);
+});
+
+test('error codes of the PACS', () => {
+  const codes = found(source('dicomweb/error.js'), /^ {2}'(pacs-[a-z-]+)':/gm);
+  assert.ok(codes.length > 10);
+  assert.deepEqual(found(part('| code of the PACS |', '**FHIR'), /`([a-z-]+)`/g), codes);
 });
 
 test('links lead somewhere, and the policy is the one that is tested', () => {

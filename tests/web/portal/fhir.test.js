@@ -8,12 +8,28 @@ import { withServer } from './server.js';
 
 const { Fhir } = createRequire(import.meta.url)('fhir');
 const PACS = 'https://pacs.example/dicom-web';
-const dicom = { studyUid: '1.2.3', seriesUid: '1.2.3.1', instanceUid: '1.2.3.1.1', sopClass: '1.2.840.10008.5.1.4.1.1.1.1', modality: 'DX' };
+const dicom = {
+  studyUid: '1.2.3',
+  seriesUid: '1.2.3.1',
+  instanceUid: '1.2.3.1.1',
+  sopClass: '1.2.840.10008.5.1.4.1.1.1.1',
+  modality: 'DX',
+};
 /** @type {any} */
 const result = {
-  schema: 'cxrlens.result/1', file: 'DX-1.dcm', sha256: 'a'.repeat(64), image: { width: 2000, height: 2000, format: 'dicom' },
-  model: { id: 'cxrlens-test', version: '1.0.0', sha256: 'b'.repeat(64) }, verdict: 'normal', warnings: [], dicom,
-  classes: ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity'].map((id) => ({ id, logit: 0, probability: id === 'normal' ? 0.7 : 0.1 })),
+  schema: 'cxrlens.result/1',
+  file: 'DX-1.dcm',
+  sha256: 'a'.repeat(64),
+  image: { width: 2000, height: 2000, format: 'dicom' },
+  model: { id: 'cxrlens-test', version: '1.0.0', sha256: 'b'.repeat(64) },
+  verdict: 'normal',
+  warnings: [],
+  dicom,
+  classes: ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity'].map((id) => ({
+    id,
+    logit: 0,
+    probability: id === 'normal' ? 0.7 : 0.1,
+  })),
   gate: { score: 0.9, threshold: 0.5, accepted: true },
 };
 
@@ -24,21 +40,26 @@ function only(bundle, type) {
   return found[0];
 }
 
-const problemsOf = (/** @type {any} */ bundle) => new Fhir().validate(bundle, { errorOnUnexpected: true }).messages
-  .filter((/** @type {any} */ { severity }) => severity === 'error' || severity === 'fatal');
+const problemsOf = (/** @type {any} */ bundle) =>
+  new Fhir()
+    .validate(bundle, { errorOnUnexpected: true })
+    .messages.filter((/** @type {any} */ { severity }) => severity === 'error' || severity === 'fatal');
 
 test('with `pacs` the bundle has the study with its endpoint, and all that is derived from it says so', () => {
   for (const options of [{}, { patient: 'Patient/1' }, { patient: 'Patient/1', type: /** @type {const} */ ('transaction') }]) {
     const bundle = toFhir(result, { ...options, pacs: PACS });
     assert.deepEqual(problemsOf(bundle), []);
-    const study = only(bundle, 'ImagingStudy'), endpoint = only(bundle, 'Endpoint'), report = only(bundle, 'DiagnosticReport');
+    const study = only(bundle, 'ImagingStudy'),
+      endpoint = only(bundle, 'Endpoint'),
+      report = only(bundle, 'DiagnosticReport');
     assert.equal(endpoint.resource.address, PACS);
     assert.equal(endpoint.resource.connectionType.code, 'dicom-wado-rs');
     assert.deepEqual(study.resource.endpoint, [{ reference: endpoint.fullUrl }]);
     assert.deepEqual(study.resource.identifier, [{ system: 'urn:dicom:uid', value: 'urn:oid:1.2.3' }]);
     assert.equal(study.resource.series[0].instance[0].uid, dicom.instanceUid);
     assert.deepEqual(report.resource.imagingStudy, [{ reference: study.fullUrl }]);
-    for (const { resource } of bundle.entry) if (resource.resourceType === 'Observation') assert.deepEqual(resource.derivedFrom[0], { reference: study.fullUrl });
+    for (const { resource } of bundle.entry)
+      if (resource.resourceType === 'Observation') assert.deepEqual(resource.derivedFrom[0], { reference: study.fullUrl });
   }
 });
 
@@ -58,32 +79,56 @@ test('an ImagingStudy of the server takes the place of ours', () => {
 test('the bundle is posted with the fetch that was handed in; a second image of a study makes no second study', async () => {
   /** @type {any[]} */
   const taken = [];
-  await withServer((request, response) => {
-    let body = '';
-    request.on('data', (text) => (body += text)).on('end', () => {
-      taken.push(JSON.parse(body));
-      const invalid = problemsOf(taken.at(-1)).length > 0;
-      response.writeHead(invalid ? 422 : 200, { 'Content-Type': 'application/fhir+json' }).end(JSON.stringify({ resourceType: invalid ? 'OperationOutcome' : 'Bundle', type: 'transaction-response' }));
-    });
-  }, async ({ root, asked }) => {
-    const fetch = (/** @type {string} */ url, /** @type {RequestInit} */ init) => globalThis.fetch(url, { ...init, headers: { ...init.headers, Authorization: 'Bearer t' } });
-    const bundle = toFhir(result, { pacs: PACS, patient: 'Patient/1', type: 'transaction' });
-    assert.equal((await postFhir(bundle, `${root}/`, { fetch })).type, 'transaction-response');
-    await postFhir(toFhir(result), root, { fetch });
-    assert.deepEqual(asked.map(({ url }) => url), ['/dicom-web', '/dicom-web/Bundle']);
-    assert.deepEqual([asked[0].headers.authorization, asked[0].headers['content-type']], ['Bearer t', 'application/fhir+json']);
-    assert.deepEqual(taken[0], bundle);
-    const conditions = taken[0].entry.flatMap((/** @type {any} */ { request }) => request.ifNoneExist ?? []).map(decodeURIComponent);
-    assert.deepEqual(conditions, ['identifier=urn:dicom:uid|urn:oid:1.2.3', `identifier=urn:ietf:rfc:3986|${PACS}`]);
-    delete bundle.entry[0].resource.status;
-    await assert.rejects(postFhir(bundle, root, { fetch }), { code: 'fhir-refused', status: 422, outcome: { resourceType: 'OperationOutcome', type: 'transaction-response' } });
-  });
+  await withServer(
+    (request, response) => {
+      let body = '';
+      request
+        .on('data', (text) => (body += text))
+        .on('end', () => {
+          taken.push(JSON.parse(body));
+          const invalid = problemsOf(taken.at(-1)).length > 0;
+          response
+            .writeHead(invalid ? 422 : 200, { 'Content-Type': 'application/fhir+json' })
+            .end(JSON.stringify({ resourceType: invalid ? 'OperationOutcome' : 'Bundle', type: 'transaction-response' }));
+        });
+    },
+    async ({ root, asked }) => {
+      const fetch = (/** @type {string} */ url, /** @type {RequestInit} */ init) =>
+        globalThis.fetch(url, { ...init, headers: { ...init.headers, Authorization: 'Bearer t' } });
+      const bundle = toFhir(result, { pacs: PACS, patient: 'Patient/1', type: 'transaction' });
+      assert.equal((await postFhir(bundle, `${root}/`, { fetch })).type, 'transaction-response');
+      await postFhir(toFhir(result), root, { fetch });
+      assert.deepEqual(
+        asked.map(({ url }) => url),
+        ['/dicom-web', '/dicom-web/Bundle'],
+      );
+      assert.deepEqual([asked[0].headers.authorization, asked[0].headers['content-type']], ['Bearer t', 'application/fhir+json']);
+      assert.deepEqual(taken[0], bundle);
+      const conditions = taken[0].entry.flatMap((/** @type {any} */ { request }) => request.ifNoneExist ?? []).map(decodeURIComponent);
+      assert.deepEqual(conditions, ['identifier=urn:dicom:uid|urn:oid:1.2.3', `identifier=urn:ietf:rfc:3986|${PACS}`]);
+      delete bundle.entry[0].resource.status;
+      await assert.rejects(postFhir(bundle, root, { fetch }), {
+        code: 'fhir-refused',
+        status: 422,
+        outcome: { resourceType: 'OperationOutcome', type: 'transaction-response' },
+      });
+    },
+  );
 });
 
 test('a FHIR server that redirects, or answers with a login page, has not taken the bundle', async () => {
-  await withServer((_, response) => response.end(), async (other) => {
-    await withServer((_, response) => response.writeHead(307, { Location: other.root }).end(), ({ root }) => assert.rejects(postFhir(toFhir(result), root), { code: 'fhir-refused', status: 307 }));
-    assert.deepEqual(other.asked, []);
-  });
-  await withServer((_, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end('<h1>'), ({ root }) => assert.rejects(postFhir(toFhir(result), root), { code: 'fhir-refused' }));
+  await withServer(
+    (_, response) => response.end(),
+    async (other) => {
+      await withServer(
+        (_, response) => response.writeHead(307, { Location: other.root }).end(),
+        ({ root }) => assert.rejects(postFhir(toFhir(result), root), { code: 'fhir-refused', status: 307 }),
+      );
+      assert.deepEqual(other.asked, []);
+    },
+  );
+  await withServer(
+    (_, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end('<h1>'),
+    ({ root }) => assert.rejects(postFhir(toFhir(result), root), { code: 'fhir-refused' }),
+  );
 });

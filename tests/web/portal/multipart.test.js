@@ -18,8 +18,13 @@ async function read(bytes, { size = bytes.length, boundary = 'b', limit = 1000 }
 
 const text = (/** @type {string} */ value) => Buffer.from(value, 'latin1');
 
-const usual = text('--b\r\nContent-Type: application/dicom\r\nContent-Length: 9\r\n\r\none\r\n--ab\r\r\n--b\r\nX: y\r\ncontent-type:text/html \r\n\r\n\r\n--b--\r\ntail');
-const usualParts = [['application/dicom', 'one\r\n--ab\r'], ['text/html', '']];
+const usual = text(
+  '--b\r\nContent-Type: application/dicom\r\nContent-Length: 9\r\n\r\none\r\n--ab\r\r\n--b\r\nX: y\r\ncontent-type:text/html \r\n\r\n\r\n--b--\r\ntail',
+);
+const usualParts = [
+  ['application/dicom', 'one\r\n--ab\r'],
+  ['text/html', ''],
+];
 
 test('parts are the same wherever the stream is cut', async () => {
   for (let size = 1; size <= usual.length; size++) assert.deepEqual(await read(usual, { size }), usualParts, `pieces of ${size}`);
@@ -51,7 +56,8 @@ for (const [what, bytes, code] of [
   ['a part that says that it will be too large', '--b\r\nContent-Length: 1001\r\n\r\n', 'pacs-size'],
 ]) {
   test(`${what} is refused`, async () => {
-    for (const size of [7, 4096, 100_000]) await assert.rejects(read(text(bytes), { size }), { name: 'DicomWebError', code }, `pieces of ${size}`);
+    for (const size of [7, 4096, 100_000])
+      await assert.rejects(read(text(bytes), { size }), { name: 'DicomWebError', code }, `pieces of ${size}`);
   });
 }
 
@@ -59,12 +65,16 @@ test('the boundary is taken from the type, quoted or not', () => {
   assert.equal(boundaryOf('multipart/related; type="application/dicom"; boundary="a b"'), 'a b');
   assert.equal(boundaryOf('multipart/related;boundary=a-b; type=x'), 'a-b');
   assert.equal(boundaryOf('Multipart/Related; BOUNDARY=AbC'), 'AbC');
-  for (const none of ['', 'multipart/related', 'multipart/related; boundary=', 'multipart/related; xboundary=a']) assert.equal(boundaryOf(none), null, none);
+  for (const none of ['', 'multipart/related', 'multipart/related; boundary=', 'multipart/related; xboundary=a'])
+    assert.equal(boundaryOf(none), null, none);
 });
 
 test('what is written is read', async () => {
   const objects = [new Uint8Array([1, 13, 10, 45, 45, 2]), new Blob(['two'])];
   const { body, type } = multipartOf(objects);
   const parts = await read(Buffer.from(await body.arrayBuffer()), { boundary: String(boundaryOf(type)), size: 5 });
-  assert.deepEqual(parts, [['application/dicom', '\x01\r\n--\x02'], ['application/dicom', 'two']]);
+  assert.deepEqual(parts, [
+    ['application/dicom', '\x01\r\n--\x02'],
+    ['application/dicom', 'two'],
+  ]);
 });

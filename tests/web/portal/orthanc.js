@@ -34,10 +34,20 @@ export async function startOrthanc() {
   const storage = join(folder, 'storage');
   mkdirSync(storage);
   const settings = join(folder, 'orthanc.json');
-  writeFileSync(settings, JSON.stringify({
-    Name: 'cxrlens-test', StorageDirectory: storage, IndexDirectory: storage, HttpPort: port, DicomServerEnabled: false,
-    RemoteAccessAllowed: false, AuthenticationEnabled: false, Plugins: [PLUGIN], DicomWeb: { Enable: true, Root: '/dicom-web/' },
-  }));
+  writeFileSync(
+    settings,
+    JSON.stringify({
+      Name: 'cxrlens-test',
+      StorageDirectory: storage,
+      IndexDirectory: storage,
+      HttpPort: port,
+      DicomServerEnabled: false,
+      RemoteAccessAllowed: false,
+      AuthenticationEnabled: false,
+      Plugins: [PLUGIN],
+      DicomWeb: { Enable: true, Root: '/dicom-web/' },
+    }),
+  );
   const child = spawn(ORTHANC, [settings], { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.on('data', (text) => (said = (said + text).slice(-4000)));
@@ -48,12 +58,26 @@ export async function startOrthanc() {
     rmSync(folder, { recursive: true, force: true });
   };
   for (const start = Date.now(); ; await new Promise((resolve) => setTimeout(resolve, 100))) {
-    if (await fetch(`http://127.0.0.1:${port}/system`).then(({ ok }) => ok, () => false)) return { port, root: `http://127.0.0.1:${port}/dicom-web`, stop };
+    if (
+      await fetch(`http://127.0.0.1:${port}/system`).then(
+        ({ ok }) => ok,
+        () => false,
+      )
+    )
+      return { port, root: `http://127.0.0.1:${port}/dicom-web`, stop };
     if (child.exitCode === null && Date.now() - start < START_MS) continue;
     await stop();
     throw new Error(`Orthanc did not start: ${said}`);
   }
 }
+
+/**
+ * @typedef {object} Gateway
+ * @property {string} root
+ * @property {string[]} asked method and path of each request that came through
+ * @property {(url: string) => Promise<void>|void} before what is waited for before a request is passed on
+ * @property {() => void} close
+ */
 
 /**
  * What stands before a PACS on the network of a clinic.
@@ -62,20 +86,32 @@ export async function startOrthanc() {
  * @param {string} options.origin of the portal's pages
  * @param {string} options.token that every request has to bring
  * @param {number} [options.listen] default: a free port
- * @returns {Promise<{ root: string, asked: string[], close: () => void }>} asked: method and path of each request that came through
+ * @returns {Promise<Gateway>}
  */
 export async function startGateway({ port, origin, token, listen = 0 }) {
-  /** @type {string[]} */
-  const asked = [];
   const cors = {
-    'Access-Control-Allow-Origin': origin, 'Access-Control-Allow-Methods': 'GET, POST', 'Vary': 'Origin',
-    'Access-Control-Allow-Headers': 'Authorization, Accept, Content-Type', 'Access-Control-Max-Age': '600',
+    'Access-Control-Allow-Origin': origin,
+    'Access-Control-Allow-Methods': 'GET, POST',
+    Vary: 'Origin',
+    'Access-Control-Allow-Headers': 'Authorization, Accept, Content-Type',
+    'Access-Control-Max-Age': '600',
   };
-  const server = createServer((request, response) => {
+  /** @type {Gateway} */
+  const gateway = {
+    root: '',
+    asked: [],
+    before: () => {},
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+  const server = createServer(async (request, response) => {
     const { method, url, headers } = request;
     if (method === 'OPTIONS') return response.writeHead(204, cors).end();
     if (headers.authorization !== `Bearer ${token}`) return response.writeHead(401, cors).end();
-    asked.push(`${method} ${url}`);
+    gateway.asked.push(`${method} ${url}`);
+    await gateway.before(String(url));
     const forward = ask({ host: '127.0.0.1', port, method, path: url, headers: { ...headers, host: `127.0.0.1:${port}` } }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...cors });
       answer.pipe(response);
@@ -87,11 +123,6 @@ export async function startGateway({ port, origin, token, listen = 0 }) {
   server.listen(listen, '127.0.0.1');
   await once(server, 'listening');
   const address = /** @type {import('node:net').AddressInfo} */ (server.address());
-  return {
-    root: `http://127.0.0.1:${address.port}/dicom-web`, asked,
-    close: () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
+  gateway.root = `http://127.0.0.1:${address.port}/dicom-web`;
+  return gateway;
 }

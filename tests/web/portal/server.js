@@ -66,9 +66,10 @@ export const sendJson = (response, value, status = 200) =>
 export const element = (tag, ...values) => ({ [tag]: { vr: 'UN', Value: values } });
 
 /** @param {Uint8Array[]} parts @param {string} [boundary] @param {string} [type] of a part */
-export const multipart = (parts, boundary = 'edge', type = 'application/dicom') => Buffer.concat([
-  ...parts.flatMap((part) => [Buffer.from(`--${boundary}\r\nContent-Type: ${type}\r\n\r\n`), part, Buffer.from('\r\n')]),
-  Buffer.from(`--${boundary}--\r\n`),
-]);
+export const multipart = (parts, boundary = 'edge', type = 'application/dicom') =>
+  Buffer.concat([
+    ...parts.flatMap((part) => [Buffer.from(`--${boundary}\r\nContent-Type: ${type}\r\n\r\n`), part, Buffer.from('\r\n')]),
+    Buffer.from(`--${boundary}--\r\n`),
+  ]);
 
 export const MULTIPART = { 'Content-Type': 'multipart/related; type="application/dicom"; boundary=edge' };
