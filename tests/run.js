@@ -192,6 +192,7 @@ const groups = [
   { name: 'valgrind', jobs: valgrind },
   { name: 'cli', jobs: () => node('tests/src/cli') },
   { name: 'install', jobs: () => node('tests/src/install') },
+  { name: 'examples', jobs: () => node('tests/src/examples') },
   ...['engine', 'dicom', 'element', 'page', 'frame', 'portal'].map((name) => ({ name, jobs: () => node(`tests/web/${name}`) })),
   { name: 'package', jobs: packed },
   { name: 'bench', jobs: () => node('tests/bench') },
