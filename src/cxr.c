@@ -1,9 +1,10 @@
-/* cxr.c - the facade: joins image, preprocess, graph and head. The only file that sees every module. */
+/* cxr.c - the facade: joins image, preprocess, graph, head and evidence. The only file that sees every module. */
 #include "cxr.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "evidence.h"
 #include "graph.h"
 #include "head.h"
 #include "image/image.h"
@@ -18,10 +19,16 @@ struct cxr_model {
     struct cxr_model_file file;
     struct cxr_graph graph;
     struct cxr_head head;
+    struct cxr_evidence evidence;
     cxr_clock *now_ms;
-    uint8_t *film;      /* [side][side], the input as it came; in the arena, behind the graph's part */
-    enum cxr_orientation turn; /* how the last film was righted */
+    uint8_t *square; /* [side][side], the network's input as the image lay; in the arena, behind the graph's part */
+
+    /* of the last classification */
     int has_result;
+    enum cxr_orientation orientation; /* what set the image upright */
+    struct cxr_finding findings[CXR_MAX_FINDINGS];
+    uint32_t finding_count;
+
     uint32_t class_count;
     const char *classes[CXR_MAX_CLASSES]; /* into labels */
     char labels[MAX_LABEL_BYTES];         /* the file's `classes`, lines cut apart by zeros */
@@ -31,7 +38,7 @@ struct cxr_model {
 /* Class ids go into results, file names and terminals as they are, so they are names and nothing else. */
 static const char in_labels[] = "\nabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 
-/* Whether the class that was read last may be told from the others, and from what is no class. */
+/* Whether the last class id is unique and not the name of a verdict that is no class. */
 static int is_new(const struct cxr_model *model) {
     const char *last = model->classes[model->class_count - 1];
     if (!*last || !strcmp(last, "uncertain") || !strcmp(last, "not-a-chest-x-ray")) return 0;
@@ -71,16 +78,18 @@ static enum cxr_status open_model(struct cxr_model *model) {
     enum cxr_status status = read_labels(model);
     if (status == CXR_OK) status = cxr_graph_plan(&model->file, model->kernels, &model->graph);
     if (status != CXR_OK) return status;
-    if (model->graph.input.width != model->graph.input.height ||
-        model->graph.features.width != model->graph.features.height)
-        return CXR_E_MODEL_INVALID; /* quarter turns need squares */
-    return cxr_head_open(&model->file, &model->graph.head, &model->graph.features, model->class_count, &model->head);
+    const struct cxr_graph *graph = &model->graph;
+    if (graph->input.width != graph->input.height) return CXR_E_MODEL_INVALID; /* quarter turns need squares */
+    if (graph->maps[CXR_MAP_LUNGS].head.side != 2 * graph->maps[CXR_MAP_OPACITIES].head.side) return CXR_E_MODEL_INVALID;
+    status = cxr_evidence_open(&model->file, &model->evidence);
+    if (status != CXR_OK) return status;
+    return cxr_head_open(&model->file, &graph->head, &graph->features, model->class_count, &model->head);
 }
 
-/* The graph's part and the film, whole blocks of CXR_FILE_ALIGNMENT as aligned_alloc wants them. */
+/* The graph's part and the square, whole blocks of CXR_FILE_ALIGNMENT as aligned_alloc wants them. */
 static size_t arena_bytes(const struct cxr_model *model) {
-    size_t film = (size_t)model->graph.input.height * model->graph.input.width;
-    return model->graph.arena_bytes + (film + CXR_FILE_ALIGNMENT - 1) / CXR_FILE_ALIGNMENT * CXR_FILE_ALIGNMENT;
+    size_t square = (size_t)model->graph.input.height * model->graph.input.width;
+    return model->graph.arena_bytes + (square + CXR_FILE_ALIGNMENT - 1) / CXR_FILE_ALIGNMENT * CXR_FILE_ALIGNMENT;
 }
 
 enum cxr_status cxr_model_load(const void *bytes, size_t length, struct cxr_model **out) {
@@ -108,7 +117,7 @@ enum cxr_status cxr_model_load_known(const void *bytes, size_t length, const uin
         return status;
     }
     cxr_graph_bind(&model->graph, arena);
-    model->film = arena + model->graph.arena_bytes;
+    model->square = arena + model->graph.arena_bytes;
     *out = model;
     return CXR_OK;
 }
@@ -128,60 +137,86 @@ void cxr_model_info(const struct cxr_model *model, struct cxr_model_info *info) 
                                     .class_count = model->class_count,
                                     .input_width = model->graph.input.width,
                                     .input_height = model->graph.input.height,
-                                    .map_width = model->graph.features.width,
-                                    .map_height = model->graph.features.height,
                                     .gate_threshold = model->head.gate_threshold,
                                     .uncertain_threshold = model->head.doubt_threshold,
+                                    .evidence_threshold = model->evidence.threshold,
+                                    .lungs_threshold = model->evidence.lungs_threshold,
+                                    .opacity_threshold = model->evidence.opacity_threshold,
                                     .arena_bytes = sizeof *model + arena_bytes(model),
                                     .macs = model->graph.macs,
                                     .kernels = model->kernels->name};
+    for (uint32_t m = 0; m < CXR_MAPS; m++)
+        info->maps[m] = (struct cxr_map_size){model->graph.maps[m].head.side, model->graph.maps[m].head.side};
     memcpy(info->classes, model->classes, sizeof info->classes);
     memcpy(info->sha256, model->file.sha256, sizeof info->sha256);
 }
 
 static double now(const struct cxr_model *model) { return model->now_ms ? model->now_ms() : 0.0; }
 
-/* The film, turned -> logits to verdict of *result. */
-static void run_oriented(struct cxr_model *model, enum cxr_orientation turn, struct cxr_result *result) {
-    cxr_orient_plane(model->film, model->graph.input.width, turn, cxr_graph_input(&model->graph));
+/* The square, turned -> logits to verdict of *result, and the maps. */
+static void run_oriented(struct cxr_model *model, enum cxr_orientation orientation, struct cxr_result *result) {
+    cxr_orient_plane(model->square, model->graph.input.width, orientation, cxr_graph_input(&model->graph));
     cxr_graph_run(&model->graph);
-    cxr_head_run(&model->head, cxr_graph_output(&model->graph, model->graph.step_count - 1), result);
-    model->turn = turn;
+    cxr_head_run(&model->head, cxr_graph_features(&model->graph), result);
+    model->orientation = orientation;
     result->passes++;
 }
 
-/* A film that the gate refuses may lie on its side, on its head, or be a negative. The turn that the gate likes
- * best is taken if it passes the stricter threshold of the model; otherwise the film stays refused as it came. */
+/* An image that the gate refuses may lie on its side, on its head, or be a negative. The orientation with the best gate
+ * score is taken if it passes the stricter threshold of the model; otherwise the image stays refused as it came. */
 static void run_upright(struct cxr_model *model, struct cxr_result *result) {
     run_oriented(model, CXR_ORIENT_NONE, result);
     if (result->gate_accepted) return;
     enum cxr_orientation best = CXR_ORIENT_NONE;
     float best_score = model->head.oriented_threshold;
-    for (int turn = CXR_ORIENT_NONE + 1; turn < CXR_ORIENT_COUNT; turn++) {
-        run_oriented(model, (enum cxr_orientation)turn, result);
+    for (int each = CXR_ORIENT_NONE + 1; each < CXR_ORIENT_COUNT; each++) {
+        run_oriented(model, (enum cxr_orientation)each, result);
         if (!(result->gate_score >= best_score)) continue;
-        best = (enum cxr_orientation)turn;
+        best = (enum cxr_orientation)each;
         best_score = result->gate_score;
     }
-    if (best != model->turn) run_oriented(model, best, result);
+    if (best != model->orientation) run_oriented(model, best, result);
     if (best == CXR_ORIENT_INVERT) result->warnings |= CXR_WARN_INVERTED;
     else if (best != CXR_ORIENT_NONE) result->warnings |= CXR_WARN_ROTATED;
+}
+
+/* A box in fractions of the frame -> of the image. */
+static void place_finding(const struct cxr_result *result, struct cxr_finding *finding) {
+    const float width = (float)result->image_width, height = (float)result->image_height;
+    const float frame_width = (float)result->frame_width, frame_height = (float)result->frame_height;
+    finding->x = ((float)result->frame_x + finding->x * frame_width) / width;
+    finding->y = ((float)result->frame_y + finding->y * frame_height) / height;
+    finding->width = finding->width * frame_width / width;
+    finding->height = finding->height * frame_height / height;
+}
+
+/* What the maps say of the verdict, and the findings. */
+static void weigh_evidence(struct cxr_model *model, struct cxr_result *result) {
+    const struct cxr_maps maps = {.lungs = cxr_graph_map(&model->graph, CXR_MAP_LUNGS),
+                                  .opacities = cxr_graph_map(&model->graph, CXR_MAP_OPACITIES),
+                                  .side = model->graph.maps[CXR_MAP_OPACITIES].head.side};
+    cxr_evidence_judge(&model->evidence, &maps, result);
+    model->finding_count = 0;
+    if (!result->gate_accepted) return;
+    model->finding_count = cxr_evidence_findings(&model->evidence, &maps, model->orientation, model->findings);
+    for (uint32_t i = 0; i < model->finding_count; i++) place_finding(result, &model->findings[i]);
 }
 
 /* Gray image -> result; the image stays the caller's. */
 static enum cxr_status classify_image(struct cxr_model *model, const struct cxr_image *image,
                                       struct cxr_result *result) {
     double start = now(model);
-    enum cxr_status status = cxr_preprocess(image, model->graph.input.width, model->graph.input.height, model->film,
+    enum cxr_status status = cxr_preprocess(image, model->graph.input.width, model->graph.input.height, model->square,
                                             &result->warnings);
     if (status != CXR_OK) return status;
     double ready = now(model);
+    result->image_format = (uint32_t)image->format;
+    result->image_width = result->frame_width = image->width;
+    result->image_height = result->frame_height = image->height;
     run_upright(model, result);
+    weigh_evidence(model, result);
     result->network_ms = now(model) - ready;
     result->preprocess_ms = ready - start;
-    result->image_format = (uint32_t)image->format;
-    result->image_width = image->width;
-    result->image_height = image->height;
     model->has_result = 1;
     return CXR_OK;
 }
@@ -198,7 +233,7 @@ static enum cxr_status classify_decoded(struct cxr_model *model, struct cxr_imag
 
 enum cxr_status cxr_classify(struct cxr_model *model, const void *bytes, size_t length, struct cxr_result *out) {
     if (!model || (!bytes && length) || !out) return CXR_E_ARGUMENT;
-    model->has_result = 0; /* or a map would be that of the image before */
+    model->has_result = 0; /* if this fails, the maps are not those of the image before */
     struct cxr_image image;
     double start = now(model);
     enum cxr_status status = cxr_image_decode(bytes, length, &image);
@@ -214,15 +249,21 @@ enum cxr_status cxr_classify_gray16(struct cxr_model *model, const struct cxr_gr
     return status == CXR_OK ? classify_decoded(model, &image, start, out) : status;
 }
 
-enum cxr_status cxr_heatmap(const struct cxr_model *model, uint32_t class_index, float *map, float *bias) {
-    if (!model || !map || class_index >= model->class_count || !model->has_result) return CXR_E_ARGUMENT;
-    const size_t side = model->graph.features.width;
-    const uint8_t *features = cxr_graph_output(&model->graph, model->graph.step_count - 1);
+enum cxr_status cxr_map(const struct cxr_model *model, uint32_t which, float *values) {
+    if (!model || !values || which >= CXR_MAPS || !model->has_result) return CXR_E_ARGUMENT;
+    const size_t side = model->graph.maps[which].head.side;
+    const float *upright = cxr_graph_map(&model->graph, which);
     for (size_t y = 0; y < side; y++)
-        for (size_t x = 0; x < side; x++) /* in the frame of the image as it came */
-            map[y * side + x] =
-                cxr_head_activation(&model->head, features, cxr_oriented_index(y, x, side, model->turn), class_index);
-    if (bias) *bias = model->head.bias[class_index];
+        for (size_t x = 0; x < side; x++)
+            values[y * side + x] = upright[cxr_oriented_index(y, x, side, model->orientation)];
+    return CXR_OK;
+}
+
+enum cxr_status cxr_findings(const struct cxr_model *model, struct cxr_finding *findings, uint32_t capacity,
+                             uint32_t *count) {
+    if (!model || (!findings && capacity) || !count || !model->has_result) return CXR_E_ARGUMENT;
+    for (uint32_t i = 0; i < capacity && i < model->finding_count; i++) findings[i] = model->findings[i];
+    *count = model->finding_count;
     return CXR_OK;
 }
 

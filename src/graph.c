@@ -59,7 +59,7 @@ static int shape_ok(const struct operator_row *row, const struct cxr_file_op *op
     if (row->kernel == 1 && (op->stride != 1 || in->height != out->height || in->width != out->width)) return 0;
     if (!row->mixes_channels && in->channels != out->channels) return 0;
     if (row->kernel > 1 && in->zero_point != 0) return 0; /* padding is the value 0 */
-    if (op->residual != CXR_NO_RESIDUAL && op->opcode != CXR_OP_POINTWISE) return 0;
+    if (op->residual != CXR_NO_TENSOR && op->opcode != CXR_OP_POINTWISE) return 0;
     return op->lo == 0 && op->hi == 127 &&
            extent_ok(in->height, out->height, op->kernel, op->stride, op->pad_top) &&
            extent_ok(in->width, out->width, op->kernel, op->stride, op->pad_left);
@@ -112,12 +112,12 @@ static int read_step(const struct cxr_model_file *file, const struct cxr_kernels
     const struct operator_row *row = find_operator(op.opcode);
     const uint32_t output = index + 1; /* operators write the tensors in order, so nothing is read unwritten */
     if (!row || op.output != output || op.input >= output) return 0;
-    if (op.residual != CXR_NO_RESIDUAL && op.residual >= output) return 0;
+    if (op.residual != CXR_NO_TENSOR && op.residual >= output) return 0;
 
     const struct cxr_file_tensor in = cxr_model_file_tensor(file, op.input);
     const struct cxr_file_tensor out = cxr_model_file_tensor(file, output);
     if (!tensor_ok(&out, 0) || !shape_ok(row, &op, &in, &out)) return 0;
-    if (op.residual != CXR_NO_RESIDUAL) {
+    if (op.residual != CXR_NO_TENSOR) {
         const struct cxr_file_tensor residual = cxr_model_file_tensor(file, op.residual);
         if (!residual_ok(&residual, &out)) return 0;
     }
@@ -153,15 +153,40 @@ static int read_step(const struct cxr_model_file *file, const struct cxr_kernels
     return graph->macs <= MAX_MACS && requant_ok(&step->conv, per_output, in.type);
 }
 
-/* The head closes the list and reads the last tensor. */
+/* The class head's record follows the convolutions. */
 static int read_head(const struct cxr_model_file *file, struct cxr_graph *graph) {
-    graph->head = cxr_model_file_op(file, graph->step_count);
-    graph->features = cxr_model_file_tensor(file, graph->step_count);
-    return graph->head.opcode == CXR_OP_HEAD && graph->head.input == graph->step_count &&
-           graph->head.output == graph->step_count && graph->features.zero_point == 0;
+    const struct cxr_file_op op = graph->head = cxr_model_file_op(file, graph->step_count);
+    if (op.opcode != CXR_OP_HEAD || op.input == 0 || op.input > graph->step_count || op.output != op.input) return 0;
+    graph->features = cxr_model_file_tensor(file, op.input);
+    return graph->features.zero_point == 0;
 }
 
-static void find_lifetimes(struct cxr_graph *graph) {
+/* The maps' records follow the class head's, in the order of enum cxr_map. */
+static int read_map(const struct cxr_model_file *file, uint32_t which, struct cxr_graph *graph) {
+    const struct cxr_file_op op = cxr_model_file_op(file, graph->step_count + 1 + which);
+    if (op.opcode != CXR_OP_MAP || op.kernel != which || op.residual != CXR_NO_TENSOR) return 0;
+    if (op.stride != 1 || op.pad_top != 0 || op.pad_left != 0 || op.lo != 0 || op.hi != 127) return 0;
+    const int has_coarse = op.output != CXR_NO_TENSOR;
+    if (op.input > graph->step_count || (has_coarse && op.output > graph->step_count)) return 0;
+    struct cxr_map_step *map = &graph->maps[which];
+    const struct cxr_file_tensor fine = cxr_model_file_tensor(file, op.input);
+    const struct cxr_file_tensor coarse = cxr_model_file_tensor(file, has_coarse ? op.output : 0);
+    if (cxr_map_open(file, &op, &fine, has_coarse ? &coarse : NULL, &map->head) != CXR_OK) return 0;
+    map->fine = op.input;
+    map->coarse = op.output;
+    map->after = (has_coarse && op.output > op.input ? op.output : op.input) - 1; /* step i writes tensor i + 1 */
+    return 1;
+}
+
+static void use(struct cxr_graph *graph, uint32_t tensor, uint32_t step) {
+    if (tensor == CXR_NO_TENSOR) return;
+    struct cxr_slot *slot = &graph->slots[tensor];
+    if (slot->last < step) slot->last = step;
+    slot->is_read = 1;
+}
+
+/* From the step that writes a tensor to the last one that reads it; 0 if nothing reads one. */
+static int find_lifetimes(struct cxr_graph *graph) {
     for (uint32_t t = 0; t <= graph->step_count; t++) {
         struct cxr_slot *slot = &graph->slots[t];
         const struct cxr_conv *conv = &graph->steps[t ? t - 1 : 0].conv;
@@ -170,10 +195,17 @@ static void find_lifetimes(struct cxr_graph *graph) {
         slot->first = slot->last = t ? t - 1 : 0;
     }
     for (uint32_t s = 0; s < graph->step_count; s++) {
-        graph->slots[graph->steps[s].input].last = s;
-        if (graph->steps[s].residual != CXR_NO_RESIDUAL) graph->slots[graph->steps[s].residual].last = s;
+        use(graph, graph->steps[s].input, s);
+        use(graph, graph->steps[s].residual, s);
     }
-    graph->slots[graph->step_count].last = graph->step_count; /* the head's, and the map's after it */
+    for (uint32_t m = 0; m < CXR_MAPS; m++) {
+        use(graph, graph->maps[m].fine, graph->maps[m].after);
+        use(graph, graph->maps[m].coarse, graph->maps[m].after);
+    }
+    use(graph, graph->head.input, graph->step_count);
+    for (uint32_t t = 0; t <= graph->step_count; t++)
+        if (!graph->slots[t].is_read) return 0;
+    return 1;
 }
 
 static int overlap(const struct cxr_slot *a, const struct cxr_slot *b) {
@@ -198,7 +230,7 @@ static size_t place_tensors(struct cxr_graph *graph, size_t start) {
     return align(end);
 }
 
-/* Arena: packed weights, scratch memory of the step that needs most, tensors. */
+/* Arena: packed weights, scratch memory of the step that needs most, maps, tensors. */
 static int plan_memory(struct cxr_graph *graph) {
     size_t at = 0, scratch = 0;
     for (uint32_t s = 0; s < graph->step_count; s++) {
@@ -210,24 +242,31 @@ static int plan_memory(struct cxr_graph *graph) {
         if (at > MAX_ARENA_BYTES || scratch > MAX_ARENA_BYTES) return 0;
     }
     graph->scratch_offset = at;
-    find_lifetimes(graph);
-    graph->arena_bytes = place_tensors(graph, at + align(scratch));
+    at += align(scratch);
+    for (uint32_t m = 0; m < CXR_MAPS; m++) {
+        graph->maps[m].offset = at;
+        at += align((size_t)graph->maps[m].head.side * graph->maps[m].head.side * sizeof(float));
+    }
+    if (!find_lifetimes(graph)) return 0;
+    graph->arena_bytes = place_tensors(graph, at);
     return graph->arena_bytes <= MAX_ARENA_BYTES;
 }
 
 enum cxr_status cxr_graph_plan(const struct cxr_model_file *file, const struct cxr_kernels *kernels,
                                struct cxr_graph *graph) {
-    if (file->op_count < 2 || file->op_count > CXR_MAX_OPS || file->tensor_count != file->op_count)
+    enum { HEADS = 1 + CXR_MAPS };
+    if (file->op_count < 1 + HEADS || file->op_count > CXR_MAX_OPS || file->tensor_count != file->op_count - HEADS + 1)
         return CXR_E_MODEL_INVALID;
     memset(graph, 0, sizeof *graph);
-    graph->step_count = file->op_count - 1;
+    graph->step_count = file->op_count - HEADS;
     graph->input = cxr_model_file_tensor(file, 0);
     if (!tensor_ok(&graph->input, 1)) return CXR_E_MODEL_INVALID;
     for (uint32_t s = 0; s < graph->step_count; s++)
         if (!read_step(file, kernels, s, graph)) return CXR_E_MODEL_INVALID;
-    if (graph->steps[0].opcode != CXR_OP_STEM || !read_head(file, graph) || !plan_memory(graph))
-        return CXR_E_MODEL_INVALID;
-    return CXR_OK;
+    if (graph->steps[0].opcode != CXR_OP_STEM || !read_head(file, graph)) return CXR_E_MODEL_INVALID;
+    for (uint32_t m = 0; m < CXR_MAPS; m++)
+        if (!read_map(file, m, graph)) return CXR_E_MODEL_INVALID;
+    return plan_memory(graph) ? CXR_OK : CXR_E_MODEL_INVALID;
 }
 
 void cxr_graph_bind(struct cxr_graph *graph, uint8_t *arena) {
@@ -242,16 +281,28 @@ void cxr_graph_bind(struct cxr_graph *graph, uint8_t *arena) {
 
 uint8_t *cxr_graph_input(const struct cxr_graph *graph) { return graph->arena + graph->slots[0].offset; }
 
-const uint8_t *cxr_graph_output(const struct cxr_graph *graph, uint32_t step) {
-    return graph->arena + graph->slots[step + 1].offset;
+static uint8_t *tensor_at(const struct cxr_graph *graph, uint32_t tensor) {
+    return tensor == CXR_NO_TENSOR ? NULL : graph->arena + graph->slots[tensor].offset;
+}
+
+const uint8_t *cxr_graph_output(const struct cxr_graph *graph, uint32_t step) { return tensor_at(graph, step + 1); }
+
+const uint8_t *cxr_graph_features(const struct cxr_graph *graph) { return tensor_at(graph, graph->head.input); }
+
+const float *cxr_graph_map(const struct cxr_graph *graph, uint32_t which) {
+    return (const float *)(const void *)(graph->arena + graph->maps[which].offset);
 }
 
 void cxr_graph_run_step(const struct cxr_graph *graph, uint32_t index) {
     const struct cxr_step *step = &graph->steps[index];
-    const uint8_t *residual = NULL;
-    if (step->residual != CXR_NO_RESIDUAL) residual = graph->arena + graph->slots[step->residual].offset;
-    step->kernel->run(&step->conv, graph->arena + graph->slots[step->input].offset, residual,
-                      graph->arena + graph->slots[step->output].offset, graph->arena + graph->scratch_offset);
+    step->kernel->run(&step->conv, tensor_at(graph, step->input), tensor_at(graph, step->residual),
+                      tensor_at(graph, step->output), graph->arena + graph->scratch_offset);
+    for (uint32_t m = 0; m < CXR_MAPS; m++) {
+        const struct cxr_map_step *map = &graph->maps[m];
+        if (map->after != index) continue;
+        float *values = (float *)(void *)(graph->arena + map->offset);
+        cxr_map_run(&map->head, tensor_at(graph, map->fine), tensor_at(graph, map->coarse), values);
+    }
 }
 
 void cxr_graph_run(const struct cxr_graph *graph) {

@@ -3,21 +3,14 @@
 
 #include "exp.h"
 
-static int all_finite(const float *values, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (!(values[i] > -1e30f && values[i] < 1e30f)) return 0;
-    return 1;
-}
-
 enum cxr_status cxr_head_open(const struct cxr_model_file *file, const struct cxr_file_op *op,
                               const struct cxr_file_tensor *features, uint32_t class_count, struct cxr_head *head) {
-    const size_t weight_count = (size_t)features->channels * CXR_HEAD_LANES;
     const float *gate = cxr_model_file_f32(file, "gate.threshold", 1);
     const float *doubt = cxr_model_file_f32(file, "doubt.threshold", 1);
-    const float *righting = cxr_model_file_f32(file, "gate.righting", 1);
+    const float *oriented = cxr_model_file_f32(file, "gate.righting", 1);
     *head = (struct cxr_head){
-        .weights = cxr_model_file_data(file, op->weights, weight_count * sizeof(float)),
-        .bias = cxr_model_file_data(file, op->bias, CXR_HEAD_LANES * sizeof(float)),
+        .weights = cxr_model_file_numbers(file, op->weights, (size_t)features->channels * CXR_HEAD_LANES),
+        .bias = cxr_model_file_numbers(file, op->bias, CXR_HEAD_LANES),
         .calibration_scale = cxr_model_file_f32(file, "calibration.scale", class_count),
         .calibration_bias = cxr_model_file_f32(file, "calibration.bias", class_count),
         .scale = features->scale,
@@ -25,25 +18,21 @@ enum cxr_status cxr_head_open(const struct cxr_model_file *file, const struct cx
         .channels = features->channels,
         .class_count = class_count};
     if (!head->weights || !head->bias || !head->calibration_scale || !head->calibration_bias || !gate || !doubt ||
-        !righting)
-        return CXR_E_MODEL_INVALID;
-    if (!all_finite(head->weights, weight_count) || !all_finite(head->bias, CXR_HEAD_LANES) ||
-        !all_finite(head->calibration_scale, class_count) || !all_finite(head->calibration_bias, class_count) ||
-        !all_finite(gate, 1) || !all_finite(doubt, 1) || !all_finite(righting, 1))
+        !oriented)
         return CXR_E_MODEL_INVALID;
     head->gate_threshold = *gate;
     head->doubt_threshold = *doubt;
-    head->oriented_threshold = *righting;
+    head->oriented_threshold = *oriented;
     return CXR_OK;
 }
 
 /* Global average pooling, exact until the one f32 product, and the linear layer. */
-static void linear(const struct cxr_head *head, const uint8_t *map, float out[CXR_HEAD_LANES]) {
+static void linear(const struct cxr_head *head, const uint8_t *features, float out[CXR_HEAD_LANES]) {
     const float scale = head->scale / (float)head->cells;
     for (size_t k = 0; k < CXR_HEAD_LANES; k++) out[k] = head->bias[k];
     for (size_t c = 0; c < head->channels; c++) {
         int32_t sum = 0;
-        for (size_t cell = 0; cell < head->cells; cell++) sum += map[cell * head->channels + c];
+        for (size_t cell = 0; cell < head->cells; cell++) sum += features[cell * head->channels + c];
         const float mean = (float)sum * scale;
         for (size_t k = 0; k < CXR_HEAD_LANES; k++) out[k] += head->weights[c * CXR_HEAD_LANES + k] * mean;
     }
@@ -68,9 +57,9 @@ static int32_t decide(const struct cxr_head *head, const struct cxr_result *resu
     return result->probabilities[best] >= head->doubt_threshold ? best : CXR_VERDICT_UNCERTAIN; /* so is no number */
 }
 
-void cxr_head_run(const struct cxr_head *head, const uint8_t *map, struct cxr_result *result) {
+void cxr_head_run(const struct cxr_head *head, const uint8_t *features, struct cxr_result *result) {
     float out[CXR_HEAD_LANES];
-    linear(head, map, out);
+    linear(head, features, out);
     result->class_count = head->class_count;
     for (size_t k = 0; k < CXR_MAX_CLASSES; k++) result->logits[k] = k < head->class_count ? out[k] : 0.0f;
     for (size_t k = 0; k < CXR_MAX_CLASSES; k++) result->probabilities[k] = 0.0f;
@@ -79,12 +68,4 @@ void cxr_head_run(const struct cxr_head *head, const uint8_t *map, struct cxr_re
     result->gate_threshold = head->gate_threshold;
     result->gate_accepted = result->gate_score >= head->gate_threshold;
     result->verdict = decide(head, result);
-}
-
-float cxr_head_activation(const struct cxr_head *head, const uint8_t *map, size_t cell, uint32_t class_index) {
-    const uint8_t *features = map + cell * head->channels;
-    float activation = 0.0f;
-    for (size_t c = 0; c < head->channels; c++)
-        activation += head->weights[c * CXR_HEAD_LANES + class_index] * (head->scale * (float)features[c]);
-    return activation;
 }

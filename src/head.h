@@ -1,4 +1,4 @@
-/* head.h - the network's last map -> logits, calibrated probabilities, gate, verdict, class activation map.
+/* head.h - the class head: the network's features -> logits, calibrated probabilities, gate, verdict.
  * Knows the network's outputs and the model's metadata; nothing of images or convolutions. */
 #ifndef CXR_HEAD_H
 #define CXR_HEAD_H
@@ -12,22 +12,19 @@ struct cxr_head {
     const float *calibration_scale; /* [class_count] */
     const float *calibration_bias;  /* [class_count] */
     float gate_threshold, doubt_threshold;
-    float oriented_threshold;       /* of the gate's score, for a film turned or inverted by us */
-    float scale;                    /* of the map's u7 values */
+    float oriented_threshold;       /* of the gate's score, for an image turned or inverted by us */
+    float scale;                    /* of the features' u7 values */
     uint32_t cells, channels, class_count;
 };
 
 /* Outputs of the linear layer, padded: the classes, the gate, zeros. */
 #define CXR_HEAD_LANES 8u
 
-/* Reads the head of record `op` over a map of shape `features`. Errors: CXR_E_MODEL_INVALID. */
+/* Reads the head of record `op` over features of this shape. Errors: CXR_E_MODEL_INVALID. */
 enum cxr_status cxr_head_open(const struct cxr_model_file *file, const struct cxr_file_op *op,
                               const struct cxr_file_tensor *features, uint32_t class_count, struct cxr_head *head);
 
-/* map u7 [cells][channels] -> class_count, logits, probabilities, gate_* and verdict of *result. */
-void cxr_head_run(const struct cxr_head *head, const uint8_t *map, struct cxr_result *result);
-
-/* map u7 [cells][channels] -> the activation of one class in one cell, in logits. */
-float cxr_head_activation(const struct cxr_head *head, const uint8_t *map, size_t cell, uint32_t class_index);
+/* features u7 [cells][channels] -> class_count, logits, probabilities, gate_* and verdict of *result. */
+void cxr_head_run(const struct cxr_head *head, const uint8_t *features, struct cxr_result *result);
 
 #endif

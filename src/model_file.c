@@ -10,7 +10,7 @@
 #endif
 
 enum {
-    FORMAT_VERSION = 1,
+    FORMAT_VERSION = 2,
     HEADER_BYTES = 64,
     SECTION_COUNT = 4,
     SECTION_BYTES = 24,
@@ -170,6 +170,16 @@ const void *cxr_model_file_data(const struct cxr_model_file *file, uint32_t offs
     return file->data + offset;
 }
 
+static const float *finite(const float *values, size_t count) {
+    for (size_t i = 0; values && i < count; i++)
+        if (!(values[i] > -1e30f && values[i] < 1e30f)) return NULL;
+    return values;
+}
+
+const float *cxr_model_file_numbers(const struct cxr_model_file *file, uint32_t offset, size_t count) {
+    return finite(cxr_model_file_data(file, offset, count * sizeof(float)), count);
+}
+
 /* Finds a key; check_meta has made the walk safe. */
 static int find(const struct cxr_model_file *file, const char *key, struct entry *entry) {
     size_t at = 0, key_length = strlen(key);
@@ -190,5 +200,5 @@ const char *cxr_model_file_text(const struct cxr_model_file *file, const char *k
 const float *cxr_model_file_f32(const struct cxr_model_file *file, const char *key, size_t count) {
     struct entry entry;
     if (!find(file, key, &entry) || entry.type != META_F32 || entry.count != count) return NULL;
-    return (const float *)(const void *)entry.value; /* 4-aligned: so are the section, keys and values */
+    return finite((const float *)(const void *)entry.value, count); /* 4-aligned: so are the section, keys and values */
 }

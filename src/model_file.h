@@ -7,10 +7,10 @@
 #include "cxr.h"
 
 enum cxr_tensor_type { CXR_TENSOR_U8 = 1, CXR_TENSOR_U7 = 2 };
-enum cxr_opcode { CXR_OP_STEM = 1, CXR_OP_POINTWISE = 2, CXR_OP_DEPTHWISE = 3, CXR_OP_HEAD = 4 };
+enum cxr_opcode { CXR_OP_STEM = 1, CXR_OP_POINTWISE = 2, CXR_OP_DEPTHWISE = 3, CXR_OP_HEAD = 4, CXR_OP_MAP = 5 };
 
 #define CXR_FILE_ALIGNMENT 64u
-#define CXR_NO_RESIDUAL UINT32_MAX
+#define CXR_NO_TENSOR UINT32_MAX
 
 /* One record of TENS. */
 struct cxr_file_tensor {
@@ -23,7 +23,7 @@ struct cxr_file_tensor {
 /* One record of OPER. Offsets are within DATA. */
 struct cxr_file_op {
     uint32_t opcode; /* enum cxr_opcode */
-    uint32_t input, output, residual; /* tensor indices; residual may be CXR_NO_RESIDUAL */
+    uint32_t input, output, residual; /* tensors; residual, and a map's output, may be CXR_NO_TENSOR */
     uint32_t kernel, stride, pad_top, pad_left;
     uint32_t lo, hi; /* clamp of the output: 0 and 127 */
     uint32_t weights, bias, multipliers;
@@ -51,10 +51,13 @@ struct cxr_file_op cxr_model_file_op(const struct cxr_model_file *file, uint32_t
 /* `count` bytes of DATA at `offset`, aligned to CXR_FILE_ALIGNMENT within the file; null if they do not fit. */
 const void *cxr_model_file_data(const struct cxr_model_file *file, uint32_t offset, size_t count);
 
+/* `count` f32 of DATA at `offset`; null if they do not fit or are not finite (below 1e30). */
+const float *cxr_model_file_numbers(const struct cxr_model_file *file, uint32_t offset, size_t count);
+
 /* A metadata text of `*length` bytes with a zero after it, or null. */
 const char *cxr_model_file_text(const struct cxr_model_file *file, const char *key, size_t *length);
 
-/* A metadata array of exactly `count` f32, or null. */
+/* A metadata array of exactly `count` finite f32, or null. */
 const float *cxr_model_file_f32(const struct cxr_model_file *file, const char *key, size_t count);
 
 #endif

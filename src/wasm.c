@@ -27,6 +27,21 @@ OFFSET(cxr_result, probabilities, 64);
 OFFSET(cxr_result, decode_ms, 96);
 OFFSET(cxr_result, preprocess_ms, 104);
 OFFSET(cxr_result, network_ms, 112);
+OFFSET(cxr_result, frame_x, 124);
+OFFSET(cxr_result, frame_y, 128);
+OFFSET(cxr_result, frame_width, 132);
+OFFSET(cxr_result, frame_height, 136);
+OFFSET(cxr_result, opacity, 140);
+OFFSET(cxr_result, opacity_threshold, 144);
+
+OFFSET(cxr_finding, x, 0);
+OFFSET(cxr_finding, y, 4);
+OFFSET(cxr_finding, width, 8);
+OFFSET(cxr_finding, height, 12);
+OFFSET(cxr_finding, strength, 16);
+OFFSET(cxr_finding, side, 20);
+OFFSET(cxr_finding, zone, 24);
+_Static_assert(sizeof(struct cxr_finding) == 28, "struct cxr_finding grew: change web/wasm.js");
 
 OFFSET(cxr_model_info, id, 0);
 OFFSET(cxr_model_info, version, 4);
@@ -35,17 +50,21 @@ OFFSET(cxr_model_info, class_count, 40);
 OFFSET(cxr_model_info, classes, 44);
 OFFSET(cxr_model_info, input_width, 72);
 OFFSET(cxr_model_info, input_height, 76);
-OFFSET(cxr_model_info, map_width, 80);
-OFFSET(cxr_model_info, map_height, 84);
-OFFSET(cxr_model_info, gate_threshold, 88);
-OFFSET(cxr_model_info, uncertain_threshold, 92);
-OFFSET(cxr_model_info, arena_bytes, 96);
-OFFSET(cxr_model_info, macs, 104);
-OFFSET(cxr_model_info, kernels, 112);
+OFFSET(cxr_model_info, maps, 80); /* {width, height} of each */
+OFFSET(cxr_model_info, gate_threshold, 96);
+OFFSET(cxr_model_info, uncertain_threshold, 100);
+OFFSET(cxr_model_info, evidence_threshold, 104);
+OFFSET(cxr_model_info, lungs_threshold, 108);
+OFFSET(cxr_model_info, opacity_threshold, 112);
+OFFSET(cxr_model_info, arena_bytes, 116);
+OFFSET(cxr_model_info, macs, 120);
+OFFSET(cxr_model_info, kernels, 128);
 
 static struct cxr_model *model;
 static struct cxr_model_info info;
 static struct cxr_result result;
+static struct cxr_finding findings[CXR_MAX_FINDINGS];
+static uint32_t finding_count;
 
 IMPORT(now_ms) double import_now_ms(void);
 
@@ -73,21 +92,20 @@ EXPORT(load) enum cxr_status wasm_load(const void *bytes, size_t length, const u
     return CXR_OK;
 }
 
-/* Writes the map of every class, [class][y][x], and then the biases, [class]; null: none are wanted. */
-static enum cxr_status write_maps(float *maps) {
-    const size_t cells = (size_t)info.map_width * info.map_height;
-    enum cxr_status status = CXR_OK;
-    if (!maps) return CXR_OK;
-    float *biases = maps + cells * info.class_count;
-    for (uint32_t k = 0; status == CXR_OK && k < info.class_count; k++)
-        status = cxr_heatmap(model, k, maps + k * cells, biases + k);
+static size_t cells_of(uint32_t which) { return (size_t)info.maps[which].width * info.maps[which].height; }
+
+/* What comes after a classification: the findings and, unless `maps` is null, the values of the lungs' map and then those
+ * of the opacity map. */
+static enum cxr_status complete(enum cxr_status status, float *maps) {
+    if (status == CXR_OK) status = cxr_findings(model, findings, CXR_MAX_FINDINGS, &finding_count);
+    if (status == CXR_OK && maps) status = cxr_map(model, CXR_MAP_LUNGS, maps);
+    if (status == CXR_OK && maps) status = cxr_map(model, CXR_MAP_OPACITIES, maps + cells_of(CXR_MAP_LUNGS));
     return status;
 }
 
-/* Classifies an encoded image; `maps`, if not null, gets the class activation maps in the same call. */
+/* Classifies an encoded image; `maps`, if not null, gets both maps in the same call. */
 EXPORT(classify) enum cxr_status wasm_classify(const void *bytes, size_t length, float *maps) {
-    enum cxr_status status = cxr_classify(model, bytes, length, &result);
-    return status == CXR_OK ? write_maps(maps) : status;
+    return complete(cxr_classify(model, bytes, length, &result), maps);
 }
 
 /* Classifies decoded pixels: the fields of struct cxr_gray16, one by one. */
@@ -109,11 +127,15 @@ enum cxr_status wasm_classify_gray16(const uint16_t *pixels, uint32_t width, uin
                                      .invert = invert,
                                      .has_padding = has_padding,
                                      .padding = padding};
-    enum cxr_status status = cxr_classify_gray16(model, &image, &result);
-    return status == CXR_OK ? write_maps(maps) : status;
+    return complete(cxr_classify_gray16(model, &image, &result), maps);
 }
 
 EXPORT(result) const struct cxr_result *wasm_result(void) { return &result; }
+
+/* The findings of the last image, and how many they are. */
+EXPORT(findings) const struct cxr_finding *wasm_findings(void) { return findings; }
+
+EXPORT(finding_count) uint32_t wasm_finding_count(void) { return finding_count; }
 
 EXPORT(info) const struct cxr_model_info *wasm_info(void) { return &info; }
 

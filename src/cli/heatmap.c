@@ -1,4 +1,4 @@
-/* heatmap.c - lays a class activation map over its image and writes a PNG. */
+/* heatmap.c - see heatmap.h. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>
@@ -10,11 +10,14 @@
 #include <unistd.h>
 #include <zlib.h>
 
-/* In place of stb's own, which writes beyond its memory once there is no more of it. Malloc'ed; null if there is no memory. */
+/* In place of stb's own, which writes beyond its memory once there is no more of it. malloc'ed; null if there is no memory.
+ * Pictures are as large as their images, so it favours speed. */
 static unsigned char *deflated(unsigned char *bytes, int length, int *deflated_length, int level) {
+    enum { FAST = 3 };
+    (void)level;
     uLongf room = compressBound((uLong)length);
     unsigned char *out = malloc(room);
-    if (out && compress2(out, &room, bytes, (uLong)length, level) != Z_OK) {
+    if (out && compress2(out, &room, bytes, (uLong)length, FAST) != Z_OK) {
         free(out);
         out = NULL;
     }
@@ -29,16 +32,15 @@ static unsigned char *deflated(unsigned char *bytes, int length, int *deflated_l
 
 #include "heatmap.h"
 #include "image/image.h"
-#include "image/preprocess.h"
 
-#define MAX_OVERLAY_SIDE 1024u
 #define DIGEST_DIGITS 12
 #define MAX_ATTEMPTS 1000
 #define MAX_STEM (255 - DIGEST_DIGITS - 5) /* with "-.png", a name of the length that file systems allow */
 
-/* Colours for and against the class, and how much of them the strongest cell gets. */
-static const float for_class[3] = {214.0f, 40.0f, 30.0f}, against_class[3] = {30.0f, 100.0f, 235.0f};
-static const float strongest = 0.6f;
+enum { OUTLINE_SHARE = 512 }; /* the outline is this part of the longer side wide, at least a pixel */
+
+static const uint8_t opacity_colour[3] = {214, 40, 30}, lung_colour[3] = {70, 150, 255};
+static const float strongest = 0.6f; /* how much of the colour an opacity of 1 gets */
 
 int cli_make_folder(const char *path) {
     char *copy = strdup(path);
@@ -89,33 +91,86 @@ static float sample(const float *map, uint32_t width, struct between x, struct b
     return top + (bottom - top) * y.share;
 }
 
-static float largest_magnitude(const float *map, size_t count) {
-    float largest = 0.0f;
-    for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(map[i]));
-    return largest;
+/* A map of the network over the frame, in pixels of the frame. */
+struct layer {
+    const float *values;
+    struct cxr_map_size size;
+    uint32_t width, height; /* of the frame */
+};
+
+static float value_at(const struct layer *layer, uint32_t x, uint32_t y) {
+    return sample(layer->values, layer->size.width, locate(((float)x + 0.5f) / (float)layer->width, layer->size.width),
+                  locate(((float)y + 0.5f) / (float)layer->height, layer->size.height));
 }
 
-/* gray [height][width] -> rgb [height][width][3] */
-static void lay_over(const uint8_t *gray, uint32_t width, uint32_t height, const float *map, uint32_t map_width,
-                     uint32_t map_height, uint8_t *rgb) {
-    float largest = largest_magnitude(map, (size_t)map_width * map_height);
-    float strength = largest > 0.0f ? strongest / largest : 0.0f;
-    for (uint32_t y = 0; y < height; y++) {
-        struct between row = locate(((float)y + 0.5f) / (float)height, map_height);
-        for (uint32_t x = 0; x < width; x++, gray++, rgb += 3) {
-            float value = sample(map, map_width, locate(((float)x + 0.5f) / (float)width, map_width), row);
-            const float *colour = value > 0.0f ? for_class : against_class;
-            float alpha = fminf(fmaxf(fabsf(value) * strength, 0.0f), strongest); /* 0 too for what is no number */
-            for (int c = 0; c < 3; c++)
-                rgb[c] = (uint8_t)((float)*gray + (colour[c] - (float)*gray) * alpha + 0.5f);
+/* The picture under construction. */
+struct canvas {
+    uint8_t *rgb; /* [height][width][3] */
+    uint32_t width, height;
+    uint32_t frame_x, frame_y, frame_width, frame_height;
+};
+
+static void blend(const struct canvas *canvas, uint32_t x, uint32_t y, const uint8_t colour[3], float alpha) {
+    uint8_t *pixel = canvas->rgb + ((size_t)(canvas->frame_y + y) * canvas->width + canvas->frame_x + x) * 3;
+    for (int c = 0; c < 3; c++)
+        pixel[c] = (uint8_t)((float)pixel[c] + ((float)colour[c] - (float)pixel[c]) * alpha + 0.5f);
+}
+
+static void draw_opacities(const struct canvas *canvas, const struct layer *layer) {
+    for (uint32_t y = 0; y < layer->height; y++)
+        for (uint32_t x = 0; x < layer->width; x++) {
+            float alpha = strongest * fminf(fmaxf(value_at(layer, x, y), 0.0f), 1.0f); /* 0 too for what is no number */
+            blend(canvas, x, y, opacity_colour, alpha);
+        }
+}
+
+/* Whether a lung pixel at distance `reach` sees what is not lung: it is part of the outline. The frame's edge is none. */
+static int is_outline(const uint8_t *lung, const struct layer *layer, uint32_t x, uint32_t y, uint32_t reach) {
+    const size_t width = layer->width, at = (size_t)y * width + x;
+    return lung[at] && ((x >= reach && !lung[at - reach]) || (x + reach < layer->width && !lung[at + reach]) ||
+                        (y >= reach && !lung[at - reach * width]) ||
+                        (y + reach < layer->height && !lung[at + reach * width]));
+}
+
+/* Returns 0 or an errno value. */
+static int draw_outline(const struct canvas *canvas, const struct layer *layer, float threshold) {
+    const uint32_t longer = layer->width > layer->height ? layer->width : layer->height;
+    const uint32_t reach = longer > OUTLINE_SHARE ? longer / OUTLINE_SHARE : 1;
+    uint8_t *lung = malloc((size_t)layer->width * layer->height);
+    if (!lung) return ENOMEM;
+    for (uint32_t y = 0; y < layer->height; y++)
+        for (uint32_t x = 0; x < layer->width; x++) lung[(size_t)y * layer->width + x] = value_at(layer, x, y) >= threshold;
+    for (uint32_t y = 0; y < layer->height; y++)
+        for (uint32_t x = 0; x < layer->width; x++)
+            if (is_outline(lung, layer, x, y, reach)) blend(canvas, x, y, lung_colour, 1.0f);
+    free(lung);
+    return 0;
+}
+
+static int draw(const struct canvas *canvas, const struct cli_overlay *overlay) {
+    const struct cxr_map_size *sizes = overlay->info->maps;
+    const struct layer opacities = {overlay->opacities, sizes[CXR_MAP_OPACITIES], canvas->frame_width, canvas->frame_height};
+    const struct layer lungs = {overlay->lungs, sizes[CXR_MAP_LUNGS], canvas->frame_width, canvas->frame_height};
+    draw_opacities(canvas, &opacities);
+    return draw_outline(canvas, &lungs, overlay->info->lungs_threshold);
+}
+
+/* Gray -> rgb[pixels][3]; 16-bit images from their smallest to their largest value. */
+static void paint_gray(const struct cxr_image *image, uint8_t *rgb) {
+    const size_t pixels = (size_t)image->width * image->height;
+    uint32_t low = 0, high = 255;
+    if (image->u16) {
+        low = high = image->u16[0];
+        for (size_t i = 1; i < pixels; i++) {
+            if (image->u16[i] < low) low = image->u16[i];
+            if (image->u16[i] > high) high = image->u16[i];
         }
     }
-}
-
-static uint32_t shrink(uint32_t side, uint32_t longest) {
-    if (longest <= MAX_OVERLAY_SIDE) return side;
-    uint32_t shrunk = (uint32_t)((uint64_t)side * MAX_OVERLAY_SIDE / longest);
-    return shrunk ? shrunk : 1;
+    const uint32_t range = high > low ? high - low : 1;
+    for (size_t i = 0; i < pixels; i++) {
+        uint32_t value = image->u8 ? image->u8[i] : image->u16[i];
+        rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = (uint8_t)((value - low) * 255 / range);
+    }
 }
 
 static int status_errno(enum cxr_status status) {
@@ -123,19 +178,21 @@ static int status_errno(enum cxr_status status) {
     return status == CXR_E_MEMORY ? ENOMEM : EINVAL;
 }
 
-/* Encoded image -> gray [*height][*width], malloc'ed. */
-static int load_gray(const struct cli_bytes *bytes, uint8_t **gray, uint32_t *width, uint32_t *height) {
+/* Encoded image -> the image in gray, its pixels malloc'ed. */
+static int load(const struct cli_bytes *bytes, const struct cxr_result *result, struct canvas *canvas) {
     struct cxr_image image;
-    uint32_t warnings;
     enum cxr_status status = cxr_image_decode(bytes->data, bytes->length, &image);
     if (status != CXR_OK) return status_errno(status);
-    uint32_t longest = image.width > image.height ? image.width : image.height;
-    *width = shrink(image.width, longest);
-    *height = shrink(image.height, longest);
-    *gray = malloc((size_t)*width * *height);
-    status = *gray ? cxr_preprocess(&image, *width, *height, *gray, &warnings) : CXR_E_MEMORY;
+    *canvas = (struct canvas){.rgb = malloc((size_t)image.width * image.height * 3),
+                              .width = image.width,
+                              .height = image.height,
+                              .frame_x = result->frame_x,
+                              .frame_y = result->frame_y,
+                              .frame_width = result->frame_width,
+                              .frame_height = result->frame_height};
+    if (canvas->rgb) paint_gray(&image, canvas->rgb);
     cxr_image_free(&image);
-    return status_errno(status);
+    return canvas->rgb ? 0 : ENOMEM;
 }
 
 /* Takes the descriptor over. */
@@ -177,21 +234,16 @@ static int write_file(const char *path, const void *bytes, size_t length) {
     return error;
 }
 
-int cli_heatmap_write(const char *path, const struct cli_bytes *image, const float *map, uint32_t map_width,
-                      uint32_t map_height) {
-    uint8_t *gray = NULL, *rgb = NULL;
-    uint32_t width = 0, height = 0;
-    int error = load_gray(image, &gray, &width, &height);
-    if (!error) rgb = malloc((size_t)width * height * 3);
-    if (!error && !rgb) error = ENOMEM;
+int cli_heatmap_write(const char *path, const struct cli_bytes *image, const struct cli_overlay *overlay) {
+    struct canvas canvas = {0};
+    int error = load(image, overlay->result, &canvas);
+    if (!error) error = draw(&canvas, overlay);
     if (!error) {
-        lay_over(gray, width, height, map, map_width, map_height, rgb);
         int length;
-        uint8_t *png = stbi_write_png_to_mem(rgb, (int)width * 3, (int)width, (int)height, 3, &length);
+        uint8_t *png = stbi_write_png_to_mem(canvas.rgb, (int)canvas.width * 3, (int)canvas.width, (int)canvas.height, 3, &length);
         error = png ? write_file(path, png, (size_t)length) : ENOMEM;
         free(png);
     }
-    free(gray);
-    free(rgb);
+    free(canvas.rgb);
     return error;
 }

@@ -1,7 +1,8 @@
-/* heatmap.h - an image and its map -> a picture. */
+/* heatmap.h - an image and its maps -> a picture of the same size: opacities and the outline of the lungs over it. */
 #ifndef CXR_CLI_HEATMAP_H
 #define CXR_CLI_HEATMAP_H
 
+#include "cxr.h"
 #include "input.h"
 
 /* Creates a folder and those above it. Returns 0 or an errno value. */
@@ -11,9 +12,16 @@ int cli_make_folder(const char *path);
  * malloc'ed, or null. */
 char *cli_heatmap_path(const char *folder, const char *file, const char *sha256);
 
-/* Lays the map over the image, at most 1024 pixels a side: red speaks for the class, blue against it. The picture is there
- * in full or not at all, and what was there before stays until then. Returns 0 or an errno value. */
-int cli_heatmap_write(const char *path, const struct cli_bytes *image, const float *map, uint32_t width,
-                      uint32_t height);
+/* What is laid over an image. */
+struct cli_overlay {
+    const struct cxr_result *result; /* whose frame the maps cover */
+    const struct cxr_model_info *info;
+    const float *lungs, *opacities;
+};
+
+/* Writes a PNG of the encoded image in gray with opacities in red, the stronger the redder, and the lungs' outline in
+ * blue. The picture is there in full or not at all, and what was there before stays until then. Returns 0 or an errno
+ * value. */
+int cli_heatmap_write(const char *path, const struct cli_bytes *image, const struct cli_overlay *overlay);
 
 #endif

@@ -26,7 +26,8 @@ enum { HELP_WANTED = -1 }; /* instead of an exit code */
 enum { PATH_BYTES = 4096, MAX_RUNS = 100000 };
 
 static const char usage[] =
-    "Usage: cxrlens classify [--model FILE] [--heatmap DIR] [--format json|csv|text] FILE|DIR...\n"
+    "Usage: cxrlens classify [--model FILE] [--maps] [--heatmap DIR] [--format json|csv|text]\n"
+    "                        FILE|DIR...\n"
     "       cxrlens info [--model FILE]\n"
     "       cxrlens bench [--model FILE] [--runs N] [FILE]\n"
     "       cxrlens --help | --version\n"
@@ -36,7 +37,8 @@ static const char usage[] =
     "\n"
     "  -m, --model FILE     weights (.cxrm); else $CXRLENS_MODEL, else the ones that came with the program\n"
     "  -f, --format FORMAT  text (a table, the default), json (one object per line) or csv\n"
-    "  -H, --heatmap DIR    write a picture per accepted image: red speaks for the class, blue against\n"
+    "  -M, --maps           add the values of the lungs' and the opacity map to json\n"
+    "  -H, --heatmap DIR    write a picture per accepted image: opacities in red, the lungs' outline in blue\n"
     "  -n, --runs N         runs to measure (default 50)\n"
     "\n"
     "Folders are walked, without hidden entries; - is standard input. Exit status: 0 all images were read,\n"
@@ -46,6 +48,7 @@ struct options {
     const char *model, *heatmap;
     enum cli_format format;
     size_t runs;
+    int maps;
 };
 
 /* A loaded model and the bytes it lives on. */
@@ -94,6 +97,7 @@ static int read_runs(const char *text, size_t *runs) {
 static int read_options(int argc, char **argv, const char *known, struct options *options) {
     static const struct option names[] = {{"model", required_argument, NULL, 'm'},
                                           {"format", required_argument, NULL, 'f'},
+                                          {"maps", no_argument, NULL, 'M'},
                                           {"heatmap", required_argument, NULL, 'H'},
                                           {"runs", required_argument, NULL, 'n'},
                                           {"help", no_argument, NULL, 'h'},
@@ -101,11 +105,12 @@ static int read_options(int argc, char **argv, const char *known, struct options
     *options = (struct options){.format = CLI_TEXT, .runs = 50};
     int code = EXIT_ALL_READ;
     optind = 2;
-    for (int c; code == EXIT_ALL_READ && (c = getopt_long(argc, argv, "m:f:H:n:h", names, NULL)) != -1;) {
+    for (int c; code == EXIT_ALL_READ && (c = getopt_long(argc, argv, "m:f:MH:n:h", names, NULL)) != -1;) {
         if (c == '?') code = EXIT_NOT_STARTED;
         else if (c == 'h') code = HELP_WANTED;
         else if (!strchr(known, c)) code = complain(EXIT_NOT_STARTED, "%s does not take -%c", argv[1], c);
         else if (c == 'm') options->model = optarg;
+        else if (c == 'M') options->maps = 1;
         else if (c == 'H') options->heatmap = optarg;
         else if (c == 'f') code = read_format(optarg, &options->format);
         else if (c == 'n') code = read_runs(optarg, &options->runs);
@@ -185,20 +190,20 @@ struct run {
     const struct options *options;
     struct cli_tally tally;
     struct progress progress;
-    float *maps; /* as in struct cli_answer, if maps are asked for */
+    float *maps; /* of the last image, as in struct cli_record; null: nobody asked for them */
     int failed;  /* something other than an input went wrong: a map, the output */
 };
 
-static void print_answer(struct run *run, const struct cli_answer *answer) {
+static void print_record(struct run *run, const struct cli_record *record) {
     if (isatty(STDOUT_FILENO)) progress_hide(&run->progress);
-    cli_output_answer(stdout, run->options->format, answer);
+    cli_output_record(stdout, run->options->format, record);
 }
 
-static void answer_error(struct run *run, struct cli_answer *answer, const char *code, const char *message) {
-    answer->error_code = code;
-    answer->error_message = message;
+static void record_error(struct run *run, struct cli_record *record, const char *code, const char *message) {
+    record->error_code = code;
+    record->error_message = message;
     run->tally.failed++;
-    print_answer(run, answer);
+    print_record(run, record);
 }
 
 /* A file of another kind, met in a folder and not named like an image, is no error. */
@@ -215,22 +220,22 @@ static void skip(struct run *run, const struct cli_input *input, enum cxr_status
     run->tally.skipped++;
 }
 
-static void refuse(struct run *run, const struct cli_input *input, struct cli_answer *answer, enum cxr_status status) {
+static void refuse(struct run *run, const struct cli_input *input, struct cli_record *record, enum cxr_status status) {
     if (is_skipped(input, status)) skip(run, input, status);
-    else answer_error(run, answer, cxr_status_name(status), cxr_strerror(status));
+    else record_error(run, record, cxr_status_name(status), cxr_strerror(status));
 }
 
 /* Names the kind of an image that is neither PNG nor JPEG: it is one, so it is never skipped. */
 static void refuse_bytes(struct run *run, const struct cli_input *input, const struct cli_bytes *bytes,
-                         struct cli_answer *answer, enum cxr_status status) {
+                         struct cli_record *record, enum cxr_status status) {
     const char *kind = status == CXR_E_IMAGE_FORMAT ? cli_image_kind(bytes) : NULL;
     if (!kind) {
-        refuse(run, input, answer, status);
+        refuse(run, input, record, status);
         return;
     }
     char message[128];
     snprintf(message, sizeof message, "The image is of another kind, %s: save it as PNG or JPEG.", kind);
-    answer_error(run, answer, "image-kind", message);
+    record_error(run, record, "image-kind", message);
 }
 
 static void count(struct run *run, const struct cxr_result *result) {
@@ -241,40 +246,34 @@ static void count(struct run *run, const struct cxr_result *result) {
     else tally->refused++;
 }
 
-/* The likeliest class, whose map is shown: the verdict, unless that is uncertain. */
-static uint32_t class_of_map(const struct cxr_result *result) {
-    uint32_t best = 0;
-    for (uint32_t k = 1; k < result->class_count; k++)
-        if (result->probabilities[k] > result->probabilities[best]) best = k;
-    return best;
-}
-
-/* The maps of all classes, then their biases. */
-static enum cxr_status read_maps(const struct session *session, float *maps) {
-    const size_t cells = (size_t)session->info.map_width * session->info.map_height;
-    float *biases = maps + session->info.class_count * cells;
+/* Reads both maps of the last image into run->maps. */
+static enum cxr_status read_maps(struct run *run) {
+    float *values = run->maps;
     enum cxr_status status = CXR_OK;
-    for (uint32_t k = 0; status == CXR_OK && k < session->info.class_count; k++)
-        status = cxr_heatmap(session->model, k, maps + k * cells, biases + k);
+    for (uint32_t m = 0; status == CXR_OK && m < CXR_MAPS; m++) {
+        status = cxr_map(run->session.model, m, values);
+        values += cli_map_cells(&run->session.info, m);
+    }
     return status;
 }
 
-/* Adds maps and picture to the answer; what is no chest X-ray gets no picture. Returns its path, to free. */
-static char *add_maps(struct run *run, const struct cli_bytes *image, struct cli_answer *answer) {
+/* Writes the picture of an accepted image and names it in the record. Returns its path, to free, or null. */
+static char *add_picture(struct run *run, const struct cli_bytes *image, struct cli_record *record) {
+    if (!run->options->heatmap || !record->result.gate_accepted) return NULL;
     const struct cxr_model_info *info = &run->session.info;
-    if (!run->maps || read_maps(&run->session, run->maps) != CXR_OK) return NULL;
-    answer->maps = run->maps;
-    if (!answer->result.gate_accepted) return NULL;
-    const float *map = run->maps + (size_t)class_of_map(&answer->result) * info->map_width * info->map_height;
-    char *path = cli_heatmap_path(run->options->heatmap, answer->file, answer->sha256);
-    int error = path ? cli_heatmap_write(path, image, map, info->map_width, info->map_height) : ENOMEM;
+    const struct cli_overlay overlay = {.result = &record->result,
+                                        .info = info,
+                                        .lungs = run->maps,
+                                        .opacities = run->maps + cli_map_cells(info, CXR_MAP_LUNGS)};
+    char *path = cli_heatmap_path(run->options->heatmap, record->file, record->sha256);
+    int error = path ? cli_heatmap_write(path, image, &overlay) : ENOMEM;
     if (!error) {
-        answer->map_file = path;
+        record->picture = path;
         return path;
     }
     progress_hide(&run->progress);
     fputs("cxrlens: cannot write the heat map of ", stderr);
-    cli_print_name(stderr, answer->file);
+    cli_print_name(stderr, record->file);
     fprintf(stderr, ": %s\n", strerror(error));
     run->failed = 1;
     free(path);
@@ -282,33 +281,37 @@ static char *add_maps(struct run *run, const struct cli_bytes *image, struct cli
 }
 
 static void classify_bytes(struct run *run, const struct cli_input *input, const struct cli_bytes *bytes,
-                           struct cli_answer *answer) {
-    enum cxr_status status = cxr_classify(run->session.model, bytes->data, bytes->length, &answer->result);
+                           struct cli_record *record) {
+    struct cxr_model *model = run->session.model;
+    enum cxr_status status = cxr_classify(model, bytes->data, bytes->length, &record->result);
+    if (status == CXR_OK) status = cxr_findings(model, record->findings, CXR_MAX_FINDINGS, &record->finding_count);
+    if (status == CXR_OK && run->maps) status = read_maps(run);
     if (status != CXR_OK) {
-        refuse_bytes(run, input, bytes, answer, status);
+        refuse_bytes(run, input, bytes, record, status);
     } else {
         uint8_t digest[32];
         cxr_sha256(bytes->data, bytes->length, digest);
-        cli_hex(digest, answer->sha256);
-        count(run, &answer->result);
-        char *picture = add_maps(run, bytes, answer);
-        print_answer(run, answer);
+        cli_hex(digest, record->sha256);
+        count(run, &record->result);
+        if (run->options->maps) record->maps = run->maps;
+        char *picture = add_picture(run, bytes, record);
+        print_record(run, record);
         free(picture);
     }
 }
 
 static void classify_input(struct run *run, const struct cli_input *input) {
-    struct cli_answer answer = {.file = input->path, .model = &run->session.info};
+    struct cli_record record = {.file = input->path, .model = &run->session.info};
     struct cli_bytes bytes;
     int error = cli_read(input->path, CXR_MAX_FILE_BYTES, &bytes);
     if (error == EFBIG || error == ENOMEM) {
-        refuse(run, input, &answer, error == EFBIG ? CXR_E_IMAGE_FILE_SIZE : CXR_E_MEMORY);
+        refuse(run, input, &record, error == EFBIG ? CXR_E_IMAGE_FILE_SIZE : CXR_E_MEMORY);
     } else if (error) {
         char message[256];
         snprintf(message, sizeof message, "The file cannot be read: %s.", strerror(error));
-        answer_error(run, &answer, "file-unreadable", message);
+        record_error(run, &record, "file-unreadable", message);
     } else {
-        classify_bytes(run, input, &bytes, &answer);
+        classify_bytes(run, input, &bytes, &record);
         free(bytes.data);
     }
     progress_step(&run->progress);
@@ -316,11 +319,12 @@ static void classify_input(struct run *run, const struct cli_input *input) {
 
 static int prepare_maps(struct run *run) {
     const char *folder = run->options->heatmap;
-    if (!folder) return EXIT_ALL_READ;
-    int error = *folder ? cli_make_folder(folder) : ENOENT;
+    if (!folder && !run->options->maps) return EXIT_ALL_READ;
+    int error = !folder ? 0 : *folder ? cli_make_folder(folder) : ENOENT;
     if (error) return complain(EXIT_NOT_STARTED, "cannot create the folder %s: %s", folder, strerror(error));
-    const struct cxr_model_info *info = &run->session.info;
-    run->maps = malloc(((size_t)info->map_width * info->map_height + 1) * info->class_count * sizeof *run->maps);
+    size_t cells = 0;
+    for (uint32_t m = 0; m < CXR_MAPS; m++) cells += cli_map_cells(&run->session.info, m);
+    run->maps = malloc(cells * sizeof *run->maps);
     return run->maps ? EXIT_ALL_READ : complain(EXIT_NOT_STARTED, "there is not enough memory");
 }
 
@@ -346,7 +350,7 @@ static int add_inputs(struct cli_inputs *inputs, char **names, int name_count) {
 
 static int command_classify(int argc, char **argv) {
     struct options options;
-    int code = read_options(argc, argv, "mfH", &options);
+    int code = read_options(argc, argv, "mfMH", &options);
     if (code != EXIT_ALL_READ) return code;
     if (optind == argc) return complain(EXIT_NOT_STARTED, "classify needs at least one FILE or DIR; try --help");
     struct run run = {.options = &options};
@@ -354,7 +358,7 @@ static int command_classify(int argc, char **argv) {
     code = open_session(&options, &run.session);
     if (code != EXIT_ALL_READ) return code;
     code = prepare_maps(&run);
-    inputs.left_out = options.heatmap; /* or its pictures would be films, and have pictures */
+    inputs.left_out = options.heatmap; /* otherwise its pictures would be read as images */
     if (code == EXIT_ALL_READ) code = add_inputs(&inputs, argv + optind, argc - optind);
     run.tally.skipped = inputs.passed_over;
     if (code == EXIT_ALL_READ) code = classify_all(&run, &inputs);
@@ -377,9 +381,13 @@ static void print_info(const struct session *session) {
     printf("classes    ");
     for (uint32_t k = 0; k < info->class_count; k++) printf("%s%s", k ? ", " : "", info->classes[k]);
     printf("\ninput      %u x %u gray\n", info->input_width, info->input_height);
-    printf("map        %u x %u cells\n", info->map_width, info->map_height);
+    printf("maps       lungs %u x %u, opacities %u x %u cells\n", info->maps[CXR_MAP_LUNGS].width,
+           info->maps[CXR_MAP_LUNGS].height, info->maps[CXR_MAP_OPACITIES].width, info->maps[CXR_MAP_OPACITIES].height);
     printf("accepted   from a gate score of %.9g\n", (double)info->gate_threshold);
     printf("uncertain  below a probability of %.9g\n", (double)info->uncertain_threshold);
+    printf("evidence   a disease needs an opacity of %.9g inside the lungs\n", (double)info->evidence_threshold);
+    printf("finding    cells from an opacity of %.9g; lungs from %.9g\n", (double)info->opacity_threshold,
+           (double)info->lungs_threshold);
     printf("work       %.1f million multiply-accumulates\n", (double)info->macs * 1e-6);
     printf("memory     %.1f MiB beside the file\n", (double)info->arena_bytes / 1048576.0);
 }
@@ -440,7 +448,7 @@ static const struct command commands[] = {
 
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
-    static char buffer[1 << 16]; /* holds an answer, which so is one write: each is flushed */
+    static char buffer[1 << 16]; /* holds an record, which so is one write: each is flushed */
     if (!isatty(STDOUT_FILENO)) setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(name, commands[i].name) == 0) {

@@ -1,4 +1,4 @@
-/* output.c - answers as JSON lines (cxrlens.result/1), CSV (RFC 4180) or a table for people. */
+/* output.c - results as JSON lines (cxrlens.result/2), CSV (RFC 4180) or a table for people. */
 #include "output.h"
 
 #include <math.h>
@@ -15,10 +15,20 @@ static const struct warning_name warnings[] = {
     {CXR_WARN_LOW_RESOLUTION, "low-resolution"}, {CXR_WARN_HEAVY_BORDERS, "heavy-borders"},
     {CXR_WARN_LOW_CONTRAST, "low-contrast"},     {CXR_WARN_ASPECT, "aspect"},
     {CXR_WARN_COLOUR, "colour"},                 {CXR_WARN_INVERTED, "inverted"},
-    {CXR_WARN_ROTATED, "rotated"},
+    {CXR_WARN_ROTATED, "rotated"},               {CXR_WARN_NO_EVIDENCE, "no-evidence"},
+    {CXR_WARN_LUNGS_NOT_FOUND, "lungs-not-found"}, {CXR_WARN_LUNGS_CUT, "lungs-cut"},
 };
 
 enum { WARNING_COUNT = sizeof warnings / sizeof *warnings };
+
+static const char *const side_names[] = {[CXR_SIDE_RIGHT] = "right", [CXR_SIDE_LEFT] = "left", [CXR_SIDE_BOTH] = "both"};
+static const char *const zone_names[] = {[CXR_ZONE_UPPER] = "upper", [CXR_ZONE_MIDDLE] = "middle",
+                                         [CXR_ZONE_LOWER] = "lower"};
+static const char *const map_names[CXR_MAPS] = {[CXR_MAP_LUNGS] = "lungs", [CXR_MAP_OPACITIES] = "opacities"};
+
+size_t cli_map_cells(const struct cxr_model_info *model, uint32_t which) {
+    return (size_t)model->maps[which].width * model->maps[which].height;
+}
 
 const char *cli_verdict_name(const struct cxr_model_info *model, int32_t verdict) {
     if (verdict == CXR_VERDICT_NOT_CHEST_XRAY) return "not-a-chest-x-ray";
@@ -117,79 +127,117 @@ static void json_model(FILE *out, const struct cxr_model_info *model) {
     fprintf(out, ",\"sha256\":\"%s\"}", sha256);
 }
 
-static void json_classes(FILE *out, const struct cli_answer *answer) {
+static void json_classes(FILE *out, const struct cli_record *record) {
     fputs(",\"classes\":[", out);
-    for (uint32_t k = 0; k < answer->result.class_count; k++) {
+    for (uint32_t k = 0; k < record->result.class_count; k++) {
         fputs(k ? ",{\"id\":" : "{\"id\":", out);
-        json_text(out, answer->model->classes[k]);
+        json_text(out, record->model->classes[k]);
         fputc(',', out);
-        json_field(out, "logit", answer->result.logits[k]);
+        json_field(out, "logit", record->result.logits[k]);
         fputc(',', out);
-        json_field(out, "probability", answer->result.probabilities[k]);
+        json_field(out, "probability", record->result.probabilities[k]);
         fputc('}', out);
     }
     fputc(']', out);
 }
 
-static void json_map(FILE *out, const char *id, float bias, const float *map, uint32_t cells) {
-    fputs("{\"id\":", out);
-    json_text(out, id);
-    fputc(',', out);
-    json_field(out, "bias", bias);
-    fputs(",\"values\":[", out);
-    for (uint32_t i = 0; i < cells; i++) {
-        if (i) fputc(',', out);
-        number(out, map[i], "null");
-    }
-    fputs("]}", out);
+/* The frame as fractions of the image: left, top, width, height. */
+static void frame_of(const struct cxr_result *result, float frame[4]) {
+    frame[0] = (float)result->frame_x / (float)result->image_width;
+    frame[1] = (float)result->frame_y / (float)result->image_height;
+    frame[2] = (float)result->frame_width / (float)result->image_width;
+    frame[3] = (float)result->frame_height / (float)result->image_height;
 }
 
-static void json_maps(FILE *out, const struct cli_answer *answer) {
-    const struct cxr_model_info *model = answer->model;
-    const uint32_t cells = model->map_width * model->map_height;
-    const float *biases = answer->maps + (size_t)model->class_count * cells;
-    fprintf(out, ",\"heatmap\":{\"width\":%u,\"height\":%u,\"classes\":[", model->map_width, model->map_height);
-    for (uint32_t k = 0; k < model->class_count; k++) {
-        if (k) fputc(',', out);
-        json_map(out, model->classes[k], biases[k], answer->maps + (size_t)k * cells, cells);
-    }
-    fputc(']', out);
-    if (answer->map_file) fputs(",\"file\":", out);
-    if (answer->map_file) json_text(out, answer->map_file);
+/* "x":...,"y":...,"width":...,"height":... */
+static void json_box(FILE *out, float x, float y, float width, float height) {
+    json_field(out, "x", x);
+    fputc(',', out);
+    json_field(out, "y", y);
+    fputc(',', out);
+    json_field(out, "width", width);
+    fputc(',', out);
+    json_field(out, "height", height);
+}
+
+static void json_frame(FILE *out, const struct cxr_result *result) {
+    float frame[4];
+    frame_of(result, frame);
+    fputs(",\"frame\":{", out);
+    json_box(out, frame[0], frame[1], frame[2], frame[3]);
     fputc('}', out);
 }
 
-static void json_result(FILE *out, const struct cli_answer *answer) {
-    const struct cxr_result *result = &answer->result;
-    fprintf(out, ",\"sha256\":\"%s\",\"image\":{\"width\":%u,\"height\":%u,\"format\":\"%s\"}", answer->sha256,
+static void json_evidence(FILE *out, const struct cli_record *record) {
+    fputs(",\"opacity\":{", out);
+    json_field(out, "score", record->result.opacity);
+    fputc(',', out);
+    json_field(out, "threshold", record->result.opacity_threshold);
+    fputs("},\"findings\":[", out);
+    for (uint32_t i = 0; i < record->finding_count; i++) {
+        const struct cxr_finding *finding = &record->findings[i];
+        fprintf(out, "%s{\"side\":\"%s\",\"zone\":\"%s\",", i ? "," : "", side_names[finding->side],
+                zone_names[finding->zone]);
+        json_field(out, "strength", finding->strength);
+        fputc(',', out);
+        json_box(out, finding->x, finding->y, finding->width, finding->height);
+        fputc('}', out);
+    }
+    fputc(']', out);
+}
+
+static void json_maps(FILE *out, const struct cli_record *record) {
+    const float *values = record->maps;
+    for (uint32_t m = 0; m < CXR_MAPS; m++) {
+        const struct cxr_map_size *size = &record->model->maps[m];
+        const size_t cells = cli_map_cells(record->model, m);
+        fprintf(out, "%s\"%s\":{\"width\":%u,\"height\":%u,\"values\":[", m ? "," : ",\"maps\":{", map_names[m], size->width,
+                size->height);
+        for (size_t i = 0; i < cells; i++) {
+            if (i) fputc(',', out);
+            number(out, values[i], "null");
+        }
+        fputs("]}", out);
+        values += cells;
+    }
+    fputc('}', out);
+}
+
+static void json_result(FILE *out, const struct cli_record *record) {
+    const struct cxr_result *result = &record->result;
+    fprintf(out, ",\"sha256\":\"%s\",\"image\":{\"width\":%u,\"height\":%u,\"format\":\"%s\"}", record->sha256,
             result->image_width, result->image_height, format_name(result->image_format));
-    json_model(out, answer->model);
+    json_frame(out, result);
+    json_model(out, record->model);
     fputs(",\"verdict\":", out);
-    json_text(out, cli_verdict_name(answer->model, result->verdict));
-    json_classes(out, answer);
+    json_text(out, cli_verdict_name(record->model, result->verdict));
+    json_classes(out, record);
     fputs(",\"gate\":{", out);
     json_field(out, "score", result->gate_score);
     fputc(',', out);
     json_field(out, "threshold", result->gate_threshold);
     fprintf(out, ",\"accepted\":%s}", result->gate_accepted ? "true" : "false");
-    if (answer->maps) json_maps(out, answer);
+    json_evidence(out, record);
+    if (record->maps) json_maps(out, record);
+    if (record->picture) fputs(",\"picture\":", out);
+    if (record->picture) json_text(out, record->picture);
     fputs(",\"warnings\":[", out);
     print_warnings(out, result->warnings, "\"", ",");
     fprintf(out, "],\"timings\":{\"decode_ms\":%.3f,\"preprocess_ms\":%.3f,\"network_ms\":%.3f}", result->decode_ms,
             result->preprocess_ms, result->network_ms);
 }
 
-static void json_answer(FILE *out, const struct cli_answer *answer) {
-    fputs("{\"schema\":\"cxrlens.result/1\",\"file\":", out);
-    json_text(out, answer->file);
-    if (answer->error_code) {
+static void json_record(FILE *out, const struct cli_record *record) {
+    fputs("{\"schema\":\"cxrlens.result/2\",\"file\":", out);
+    json_text(out, record->file);
+    if (record->error_code) {
         fputs(",\"error\":{\"code\":", out);
-        json_text(out, answer->error_code);
+        json_text(out, record->error_code);
         fputs(",\"message\":", out);
-        json_text(out, answer->error_message);
+        json_text(out, record->error_message);
         fputc('}', out);
     } else {
-        json_result(out, answer);
+        json_result(out, record);
     }
     fputs("}\n", out);
 }
@@ -216,8 +264,8 @@ static void csv_header(FILE *out, const struct cxr_model_info *model) {
     fputs("file,sha256,width,height,format,model_id,model_version,model_sha256,verdict", out);
     csv_class_columns(out, model, "p_");
     csv_class_columns(out, model, "logit_");
-    fputs(",gate_score,gate_threshold,gate_accepted,warnings,decode_ms,preprocess_ms,network_ms,heatmap,"
-          "error_code,error_message\r\n", out);
+    fputs(",gate_score,gate_threshold,gate_accepted,opacity,opacity_threshold,findings,frame_x,frame_y,frame_width,"
+          "frame_height,warnings,decode_ms,preprocess_ms,network_ms,picture,error_code,error_message\r\n", out);
 }
 
 static void csv_numbers(FILE *out, const float *values, uint32_t count) {
@@ -227,38 +275,55 @@ static void csv_numbers(FILE *out, const float *values, uint32_t count) {
     }
 }
 
-static void csv_result(FILE *out, const struct cli_answer *answer) {
-    const struct cxr_result *result = &answer->result;
+/* "right lower 0.93; left upper 0.81" */
+static void csv_findings(FILE *out, const struct cli_record *record) {
+    for (uint32_t i = 0; i < record->finding_count; i++) {
+        const struct cxr_finding *finding = &record->findings[i];
+        fprintf(out, "%s%s %s %.2f", i ? "; " : "", side_names[finding->side], zone_names[finding->zone],
+                (double)finding->strength);
+    }
+}
+
+static void csv_result(FILE *out, const struct cli_record *record) {
+    const struct cxr_result *result = &record->result;
     char sha256[CLI_HEX_BYTES];
-    cli_hex(answer->model->sha256, sha256);
-    fprintf(out, ",%s,%u,%u,%s,", answer->sha256, result->image_width, result->image_height,
+    cli_hex(record->model->sha256, sha256);
+    fprintf(out, ",%s,%u,%u,%s,", record->sha256, result->image_width, result->image_height,
             format_name(result->image_format));
-    csv_text(out, answer->model->id);
+    csv_text(out, record->model->id);
     fputc(',', out);
-    csv_text(out, answer->model->version);
+    csv_text(out, record->model->version);
     fprintf(out, ",%s,", sha256);
-    csv_text(out, cli_verdict_name(answer->model, result->verdict));
+    csv_text(out, cli_verdict_name(record->model, result->verdict));
     csv_numbers(out, result->probabilities, result->class_count);
     csv_numbers(out, result->logits, result->class_count);
     csv_numbers(out, &result->gate_score, 1);
     csv_numbers(out, &result->gate_threshold, 1);
-    fprintf(out, ",%u,", result->gate_accepted);
+    fprintf(out, ",%u", result->gate_accepted);
+    csv_numbers(out, &result->opacity, 1);
+    csv_numbers(out, &result->opacity_threshold, 1);
+    fputc(',', out);
+    csv_findings(out, record);
+    float frame[4];
+    frame_of(result, frame);
+    csv_numbers(out, frame, 4);
+    fputc(',', out);
     print_warnings(out, result->warnings, "", " ");
     fprintf(out, ",%.3f,%.3f,%.3f,", result->decode_ms, result->preprocess_ms, result->network_ms);
-    if (answer->map_file) csv_text(out, answer->map_file);
+    if (record->picture) csv_text(out, record->picture);
     fputs(",,\r\n", out);
 }
 
-static void csv_answer(FILE *out, const struct cli_answer *answer) {
-    csv_text(out, answer->file);
-    if (!answer->error_code) {
-        csv_result(out, answer);
+static void csv_record(FILE *out, const struct cli_record *record) {
+    csv_text(out, record->file);
+    if (!record->error_code) {
+        csv_result(out, record);
         return;
     }
-    for (uint32_t i = 0; i < 17 + 2 * answer->model->class_count; i++) fputc(',', out);
-    fputs(answer->error_code, out);
+    for (uint32_t i = 0; i < 24 + 2 * record->model->class_count; i++) fputc(',', out);
+    fputs(record->error_code, out);
     fputc(',', out);
-    csv_text(out, answer->error_message);
+    csv_text(out, record->error_message);
     fputs("\r\n", out);
 }
 
@@ -286,27 +351,39 @@ static void text_share(FILE *out, int width, int decimals, double least, float s
     fprintf(out, "  %*.*f%%", width - 1, decimals, percent);
 }
 
+/* "1: right lower zone", a line each, below the verdict. */
+static void text_findings(FILE *out, const struct cli_record *record) {
+    for (uint32_t i = 0; i < record->finding_count; i++) {
+        const struct cxr_finding *finding = &record->findings[i];
+        fprintf(out, "  %u: %s %s zone%s", i + 1, side_names[finding->side], zone_names[finding->zone],
+                finding->side == CXR_SIDE_BOTH ? "s" : "");
+        text_share(out, SHARE_WIDTH, 1, 0.1, finding->strength);
+        fputc('\n', out);
+    }
+}
+
 /* Probabilities of classes mean nothing for what is no chest X-ray, so they are not shown. */
-static void text_answer(FILE *out, const struct cli_answer *answer) {
-    const struct cxr_result *result = &answer->result;
-    if (answer->error_code) {
+static void text_record(FILE *out, const struct cli_record *record) {
+    const struct cxr_result *result = &record->result;
+    if (record->error_code) {
         fprintf(out, "%-*s  ", VERDICT_WIDTH, "error");
-        cli_print_name(out, answer->file);
-        fprintf(out, ": %s\n", answer->error_message);
+        cli_print_name(out, record->file);
+        fprintf(out, ": %s\n", record->error_message);
         return;
     }
-    fprintf(out, "%-*s", VERDICT_WIDTH, cli_verdict_name(answer->model, result->verdict));
+    fprintf(out, "%-*s", VERDICT_WIDTH, cli_verdict_name(record->model, result->verdict));
     for (uint32_t k = 0; k < result->class_count; k++) {
-        int width = column_width(answer->model->classes[k]);
+        int width = column_width(record->model->classes[k]);
         if (result->gate_accepted) text_share(out, width, 1, 0.1, result->probabilities[k]);
         else fprintf(out, "  %*s", width, "-");
     }
     text_share(out, GATE_WIDTH, 3, 0.001, result->gate_score); /* whether it is enough is seen in the third decimal */
     fputs("  ", out);
-    cli_print_name(out, answer->file);
+    cli_print_name(out, record->file);
     fputs(result->warnings ? "  (" : "", out);
     print_warnings(out, result->warnings, "", ", ");
     fputs(result->warnings ? ")\n" : "\n", out);
+    text_findings(out, record);
 }
 
 static void text_count(FILE *out, const char **between, size_t count, const char *name) {
@@ -333,10 +410,10 @@ void cli_output_begin(FILE *out, enum cli_format format, const struct cxr_model_
     if (format == CLI_TEXT) text_header(out, model);
 }
 
-void cli_output_answer(FILE *out, enum cli_format format, const struct cli_answer *answer) {
-    if (format == CLI_JSON) json_answer(out, answer);
-    if (format == CLI_CSV) csv_answer(out, answer);
-    if (format == CLI_TEXT) text_answer(out, answer);
+void cli_output_record(FILE *out, enum cli_format format, const struct cli_record *record) {
+    if (format == CLI_JSON) json_record(out, record);
+    if (format == CLI_CSV) csv_record(out, record);
+    if (format == CLI_TEXT) text_record(out, record);
     fflush(out);
 }
 

@@ -10,15 +10,17 @@
 
 enum cli_format { CLI_TEXT, CLI_JSON, CLI_CSV };
 
-/* What is known of one input. */
-struct cli_answer {
+/* What is known of one input: a line of the output. */
+struct cli_record {
     const char *file;
     char sha256[CLI_HEX_BYTES];
     const struct cxr_model_info *model;
-    const char *error_code, *error_message; /* null: `result` holds the answer */
+    const char *error_code, *error_message; /* null: `result` is valid */
     struct cxr_result result;
-    const float *maps;    /* [class_count][map_height][map_width], then biases [class_count]; or null */
-    const char *map_file; /* the picture, or null */
+    struct cxr_finding findings[CXR_MAX_FINDINGS];
+    uint32_t finding_count;
+    const float *maps;   /* both, one behind the other, by enum cxr_map; null: they were not asked for */
+    const char *picture; /* the file that --heatmap wrote, or null */
 };
 
 /* Counts for the end of a run. */
@@ -29,10 +31,12 @@ struct cli_tally {
 
 /* "normal", ..., "uncertain" or "not-a-chest-x-ray". */
 const char *cli_verdict_name(const struct cxr_model_info *model, int32_t verdict);
+/* Cells of one map. */
+size_t cli_map_cells(const struct cxr_model_info *model, uint32_t which);
 void cli_hex(const uint8_t digest[32], char hex[CLI_HEX_BYTES]);
 
 void cli_output_begin(FILE *out, enum cli_format format, const struct cxr_model_info *model);
-void cli_output_answer(FILE *out, enum cli_format format, const struct cli_answer *answer);
+void cli_output_record(FILE *out, enum cli_format format, const struct cli_record *record);
 void cli_output_end(FILE *out, enum cli_format format, const struct cxr_model_info *model,
                     const struct cli_tally *tally);
 

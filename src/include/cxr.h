@@ -70,7 +70,11 @@ enum cxr_warning {
     CXR_WARN_ASPECT = 1u << 3,         /* sides differ by more than 3:2; the frame is stretched to a square */
     CXR_WARN_COLOUR = 1u << 4,         /* a colour picture: radiographs are gray */
     CXR_WARN_INVERTED = 1u << 5,       /* read as a negative and inverted back */
-    CXR_WARN_ROTATED = 1u << 6         /* turned upright */
+    CXR_WARN_ROTATED = 1u << 6,        /* turned upright */
+    CXR_WARN_NO_EVIDENCE = 1u << 7,    /* a disease was likely, but no opacity was found in the lungs: uncertain */
+    CXR_WARN_LUNGS_NOT_FOUND = 1u << 8, /* hardly any lung in the image: no disease is named */
+    CXR_WARN_LUNGS_CUT = 1u << 9       /* the lungs run over an edge of the image */
+    /* 1u << 10 is taken by the JavaScript package: the browser decoded the image */
 };
 
 enum cxr_format { CXR_FORMAT_PNG = 1, CXR_FORMAT_JPEG = 2, CXR_FORMAT_PIXELS = 3 };
@@ -93,8 +97,33 @@ struct cxr_result {
     float logits[CXR_MAX_CLASSES];        /* raw outputs of the network, by class */
     float probabilities[CXR_MAX_CLASSES]; /* calibrated, they sum to 1; of no meaning where the gate refused */
     double decode_ms, preprocess_ms, network_ms; /* 0 unless a clock is set */
-    uint32_t passes;        /* how often the network ran: more than once if the gate refused the film as it lay */
+    uint32_t passes;        /* how often the network ran: more than once if the gate refused the image as it lay */
+    uint32_t frame_x, frame_y, frame_width, frame_height; /* what part of the image was read, in its pixels */
+    float opacity;           /* 0..1: the strongest opacity inside the lungs; of no meaning where the gate refused */
+    float opacity_threshold; /* no disease is named where `opacity` is below it */
 };
+
+/* Maps that the network gives beside its classes, each over the frame. */
+enum cxr_map { CXR_MAP_LUNGS = 0, CXR_MAP_OPACITIES = 1 };
+#define CXR_MAPS 2u
+
+/* Cells of a map. */
+struct cxr_map_size {
+    uint32_t width, height;
+};
+
+/* The patient's lungs: the right one is at the left of an upright image. */
+enum cxr_side { CXR_SIDE_RIGHT = 0, CXR_SIDE_LEFT = 1, CXR_SIDE_BOTH = 2 };
+enum cxr_zone { CXR_ZONE_UPPER = 0, CXR_ZONE_MIDDLE = 1, CXR_ZONE_LOWER = 2 };
+
+/* An opacity inside the lungs. */
+struct cxr_finding {
+    float x, y, width, height; /* its box, in fractions of the image after EXIF orientation */
+    float strength;            /* 0..1, the largest value of the opacity map in it */
+    uint32_t side;             /* enum cxr_side; BOTH: about the midline */
+    uint32_t zone;             /* enum cxr_zone: the third of the lungs' height where it is strongest */
+};
+#define CXR_MAX_FINDINGS 32u /* of more, the strongest are kept */
 
 /* A model: weights, plan and memory. Opaque. */
 struct cxr_model;
@@ -107,9 +136,12 @@ struct cxr_model_info {
     uint32_t class_count;
     const char *classes[CXR_MAX_CLASSES]; /* "normal", "covid-19", ... */
     uint32_t input_width, input_height;   /* pixels of the network's input */
-    uint32_t map_width, map_height;       /* cells of the class activation map */
+    struct cxr_map_size maps[CXR_MAPS];   /* by enum cxr_map */
     float gate_threshold;                 /* gate_score at and above which an image is accepted */
     float uncertain_threshold;            /* largest probability below which the verdict is uncertain */
+    float evidence_threshold;             /* opacity below which no disease is named */
+    float lungs_threshold;                /* value of the lungs' map at and above which a cell is lung */
+    float opacity_threshold;              /* value of the opacity map at and above which a cell is part of a finding */
     size_t arena_bytes;                   /* memory that the model holds beside the file's bytes */
     uint64_t macs;                        /* multiply-accumulates of one forward pass */
     const char *kernels;                  /* which kernels run: "ref", "simd128", "relaxed", "relaxed-pairs" */
@@ -164,12 +196,16 @@ CXR_API enum cxr_status cxr_classify(struct cxr_model *model, const void *bytes,
 CXR_API enum cxr_status cxr_classify_gray16(struct cxr_model *model, const struct cxr_gray16 *image,
                                             struct cxr_result *result);
 
-/* The class activation map of the last classification: map[y * map_width + x] for one class, in
- * logits. It is exact: the mean over all cells plus the class's bias (also given, if asked for) is
- * that class's logit. `map` has room for map_width * map_height floats; `bias` may be null.
- * Errors: CXR_E_ARGUMENT if the class does not exist, or the last classification failed or there was none. */
-CXR_API enum cxr_status cxr_heatmap(const struct cxr_model *model, uint32_t class_index, float *map,
-                                    float *bias);
+/* A map of the last classification: values 0..1, row by row over the frame as it lies in the image that was given.
+ * `which` is of enum cxr_map; `values` has room for the cells that cxr_model_info names.
+ * Errors: CXR_E_ARGUMENT if there is no such map, or the last classification failed or there was none. */
+CXR_API enum cxr_status cxr_map(const struct cxr_model *model, uint32_t which, float *values);
+
+/* The findings of the last classification, the strongest first: *count becomes their number, and the first `capacity` of
+ * them go to `findings`, which may be null if that is 0. An image that the gate refused has none.
+ * Errors: CXR_E_ARGUMENT if the last classification failed or there was none. */
+CXR_API enum cxr_status cxr_findings(const struct cxr_model *model, struct cxr_finding *findings, uint32_t capacity,
+                                     uint32_t *count);
 
 /* One sentence in English for a status; never null. */
 CXR_API const char *cxr_strerror(enum cxr_status status);

@@ -46,13 +46,13 @@ EXPORT(bench_step_info) const struct step_info *bench_step_info(uint32_t index) 
                               .inputs = step->conv.in_channels,
                               .outputs = step->conv.out_channels,
                               .stride = step->conv.stride,
-                              .residual = step->residual != CXR_NO_RESIDUAL,
+                              .residual = step->residual != CXR_NO_TENSOR,
                               .thousand_macs = (uint32_t)(step->macs / 1000)};
     return &info;
 }
 
 EXPORT(bench_run_head) void bench_run_head(void) {
-    cxr_head_run(&head, cxr_graph_output(&graph, graph.step_count - 1), &result);
+    cxr_head_run(&head, cxr_graph_features(&graph), &result);
 }
 
 /* The whole network; the input survives only until the arena reuses its place, which costs no time. */

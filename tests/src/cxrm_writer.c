@@ -58,6 +58,16 @@ static uint32_t put_floats(struct cxrm_writer *writer, size_t count, float size)
     return offset;
 }
 
+/* Weights of either sign, so that the sums stay near zero. */
+static uint32_t put_signed(struct cxrm_writer *writer, size_t count, float largest) {
+    uint32_t offset = reserve(writer, count * sizeof(float));
+    for (size_t i = 0; i < count; i++) {
+        float value = largest * ((float)(draw(writer) % 2001) / 1000.0f - 1.0f);
+        memcpy(writer->data + offset + i * sizeof value, &value, sizeof value);
+    }
+    return offset;
+}
+
 void cxrm_begin(struct cxrm_writer *writer, uint32_t side, uint32_t seed) {
     memset(writer, 0, sizeof *writer);
     writer->random = seed;
@@ -83,7 +93,7 @@ static uint32_t append(struct cxrm_writer *writer, struct cxr_file_op op, struct
 
 uint32_t cxrm_stem(struct cxrm_writer *writer, uint32_t channels) {
     uint32_t side = (writer->tensors[0].height + 1) / 2;
-    struct cxr_file_op op = {.opcode = CXR_OP_STEM, .residual = CXR_NO_RESIDUAL, .kernel = 3, .stride = 2};
+    struct cxr_file_op op = {.opcode = CXR_OP_STEM, .residual = CXR_NO_TENSOR, .kernel = 3, .stride = 2};
     return append(writer, op, (struct cxr_file_tensor){side, side, channels, 0.05f, 0, CXR_TENSOR_U7}, 9);
 }
 
@@ -98,7 +108,7 @@ uint32_t cxrm_pointwise(struct cxrm_writer *writer, uint32_t input, uint32_t cha
 uint32_t cxrm_depthwise(struct cxrm_writer *writer, uint32_t input, uint32_t stride) {
     struct cxr_file_tensor in = writer->tensors[input];
     uint32_t pad = stride == 1 || in.height % 2; /* TensorFlow's SAME */
-    struct cxr_file_op op = {.opcode = CXR_OP_DEPTHWISE, .input = input, .residual = CXR_NO_RESIDUAL, .kernel = 3,
+    struct cxr_file_op op = {.opcode = CXR_OP_DEPTHWISE, .input = input, .residual = CXR_NO_TENSOR, .kernel = 3,
                              .stride = stride, .pad_top = pad, .pad_left = pad};
     struct cxr_file_tensor out = {(in.height + stride - 1) / stride, (in.width + stride - 1) / stride, in.channels,
                                   0.05f, 0, CXR_TENSOR_U7};
@@ -106,9 +116,18 @@ uint32_t cxrm_depthwise(struct cxrm_writer *writer, uint32_t input, uint32_t str
 }
 
 void cxrm_head(struct cxrm_writer *writer, uint32_t input) {
-    struct cxr_file_op op = {.opcode = CXR_OP_HEAD, .input = input, .output = input, .residual = CXR_NO_RESIDUAL};
+    struct cxr_file_op op = {.opcode = CXR_OP_HEAD, .input = input, .output = input, .residual = CXR_NO_TENSOR};
     op.weights = put_floats(writer, (size_t)writer->tensors[input].channels * 8, 0.01f);
     op.bias = put_floats(writer, 8, 0.1f);
+    writer->ops[writer->op_count++] = op;
+}
+
+void cxrm_map(struct cxrm_writer *writer, uint32_t which, uint32_t fine, uint32_t coarse) {
+    struct cxr_file_op op = {.opcode = CXR_OP_MAP, .input = fine, .output = coarse, .residual = CXR_NO_TENSOR,
+                             .kernel = which, .stride = 1, .hi = 127};
+    op.weights = put_signed(writer, writer->tensors[fine].channels, 0.5f);
+    op.bias = put_signed(writer, 1, 0.1f);
+    if (coarse != CXR_NO_TENSOR) op.multipliers = put_signed(writer, writer->tensors[coarse].channels, 0.5f);
     writer->ops[writer->op_count++] = op;
 }
 
@@ -140,6 +159,10 @@ static size_t put_meta(uint8_t *start) {
     put_entry(&at, 2, "gate.threshold", &half, 1);
     put_entry(&at, 2, "gate.righting", &half, 1);
     put_entry(&at, 2, "doubt.threshold", &half, 1);
+    put_entry(&at, 2, "evidence.threshold", &half, 1);
+    put_entry(&at, 2, "lungs.threshold", zeros, 1);
+    put_entry(&at, 2, "opacity.threshold", zeros, 1);
+    put_entry(&at, 2, "lungs.least", zeros, 1);
     return (size_t)(at - start);
 }
 
@@ -181,6 +204,14 @@ static void put_section(uint8_t *bytes, size_t index, const char *tag, size_t of
 
 void cxrm_reseal(uint8_t *bytes, size_t length) { cxr_sha256(bytes + 64, length - 64, bytes + 24); }
 
+void cxrm_set_meta(uint8_t *bytes, size_t length, const char *key, float value) {
+    size_t key_length = strlen(key), at = 160;
+    while (memcmp(bytes + at, key, key_length) != 0)
+        if (++at + key_length >= length) abort();
+    memcpy(bytes + at + (key_length + 3) / 4 * 4, &value, sizeof value);
+    cxrm_reseal(bytes, length);
+}
+
 uint8_t *cxrm_finish(struct cxrm_writer *writer, size_t *length) {
     size_t room = align64(1024 + (size_t)writer->tensor_count * 24 + (size_t)writer->op_count * 64 +
                           writer->data_length + 4 * 64);
@@ -195,7 +226,7 @@ uint8_t *cxrm_finish(struct cxrm_writer *writer, size_t *length) {
     start = align64(start + size), size = put_data(writer, bytes + start);
     put_section(bytes, 3, "DATA", start, size);
 
-    uint32_t version = 1;
+    uint32_t version = 2;
     uint64_t total = start + size;
     memcpy(bytes, "CXRM", 4);
     memcpy(bytes + 4, &version, 4);
@@ -206,18 +237,54 @@ uint8_t *cxrm_finish(struct cxrm_writer *writer, size_t *length) {
     return bytes;
 }
 
+/* The heads of the network that ships: a branch of two operators for the lungs' fine tensor, of one each for its coarse one
+ * and for the opacities, and what the class head reads. `fine` has twice the side of `coarse`. */
+static void put_heads(struct cxrm_writer *writer, uint32_t fine, uint32_t coarse, uint32_t last) {
+    uint32_t lungs = cxrm_pointwise(writer, fine, 16, CXR_NO_TENSOR);
+    uint32_t lungs_coarse = cxrm_pointwise(writer, coarse, 24, CXR_NO_TENSOR);
+    lungs = cxrm_depthwise(writer, lungs, 1);
+    last = cxrm_pointwise(writer, last, 24, CXR_NO_TENSOR);
+    uint32_t opacities = cxrm_pointwise(writer, coarse, 40, CXR_NO_TENSOR); /* the features are not the last tensor */
+    cxrm_head(writer, last);
+    cxrm_map(writer, CXR_MAP_LUNGS, lungs, lungs_coarse);
+    cxrm_map(writer, CXR_MAP_OPACITIES, opacities, CXR_NO_TENSOR);
+}
+
+void cxrm_small(struct cxrm_writer *writer) {
+    cxrm_begin(writer, 32, 7);
+    uint32_t t = cxrm_stem(writer, 16);
+    uint32_t narrow = cxrm_pointwise(writer, t, 8, CXR_NO_TENSOR);
+    t = cxrm_pointwise(writer, narrow, 48, CXR_NO_TENSOR);
+    t = cxrm_depthwise(writer, t, 1);
+    uint32_t fine = t = cxrm_pointwise(writer, t, 8, narrow);
+    t = cxrm_pointwise(writer, t, 48, CXR_NO_TENSOR);
+    t = cxrm_depthwise(writer, t, 2);
+    t = cxrm_pointwise(writer, t, 24, CXR_NO_TENSOR);
+    put_heads(writer, fine, t, t);
+}
+
 uint8_t *cxrm_small_model(size_t *length) {
     struct cxrm_writer writer;
-    cxrm_begin(&writer, 33, 7);
-    uint32_t t = cxrm_stem(&writer, 16);
-    uint32_t narrow = cxrm_pointwise(&writer, t, 8, CXR_NO_RESIDUAL);
-    t = cxrm_pointwise(&writer, narrow, 48, CXR_NO_RESIDUAL);
-    t = cxrm_depthwise(&writer, t, 1);
-    t = cxrm_pointwise(&writer, t, 8, narrow);
-    t = cxrm_pointwise(&writer, t, 48, CXR_NO_RESIDUAL);
-    t = cxrm_depthwise(&writer, t, 2);
-    t = cxrm_pointwise(&writer, t, 24, CXR_NO_RESIDUAL);
-    cxrm_head(&writer, t);
+    cxrm_small(&writer);
+    return cxrm_finish(&writer, length);
+}
+
+uint8_t *cxrm_random_model(uint32_t seed, size_t *length) {
+    struct cxrm_writer writer;
+    cxrm_begin(&writer, 32 * (1 + seed % 3), seed * 2654435761u + 1);
+    uint32_t t = cxrm_stem(&writer, 8 + 8 * (draw(&writer) % 4)), fine = 0;
+    for (uint32_t level = 0; level < 2; level++) {
+        for (uint32_t block = 1 + draw(&writer) % 3; block > 0; block--) {
+            uint32_t input = t, channels = writer.tensors[t].channels;
+            t = cxrm_pointwise(&writer, t, 8 + 8 * (draw(&writer) % 12), CXR_NO_TENSOR);
+            t = cxrm_depthwise(&writer, t, 1);
+            t = cxrm_pointwise(&writer, t, channels, draw(&writer) % 2 ? input : CXR_NO_TENSOR);
+        }
+        if (level == 0) fine = t, t = cxrm_depthwise(&writer, t, 2);
+    }
+    uint32_t coarse = t;
+    if (draw(&writer) % 2) t = cxrm_depthwise(&writer, t, 2); /* the class head's grid is its own */
+    put_heads(&writer, fine, coarse, t);
     return cxrm_finish(&writer, length);
 }
 
@@ -228,15 +295,19 @@ uint8_t *cxrm_mobilenet_v2(size_t *length) {
                                          {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
     struct cxrm_writer writer;
     cxrm_begin(&writer, 224, 7);
-    uint32_t t = cxrm_stem(&writer, 32);
+    uint32_t t = cxrm_stem(&writer, 32), fine = 0, coarse = 0;
     for (size_t s = 0; s < sizeof stages / sizeof *stages; s++)
         for (uint32_t block = 0; block < stages[s][2]; block++) {
-            uint32_t input = t, channels = writer.tensors[t].channels, residual = block ? input : CXR_NO_RESIDUAL;
-            if (stages[s][0] > 1) t = cxrm_pointwise(&writer, t, channels * stages[s][0], CXR_NO_RESIDUAL);
+            uint32_t input = t, channels = writer.tensors[t].channels, residual = block ? input : CXR_NO_TENSOR;
+            if (stages[s][0] > 1) t = cxrm_pointwise(&writer, t, channels * stages[s][0], CXR_NO_TENSOR);
             t = cxrm_depthwise(&writer, t, block ? 1 : stages[s][3]);
             t = cxrm_pointwise(&writer, t, stages[s][1], residual);
+            if (stages[s][1] == 32) fine = t;
+            if (stages[s][1] == 96) coarse = t;
         }
-    t = cxrm_pointwise(&writer, t, 1280, CXR_NO_RESIDUAL);
+    t = cxrm_pointwise(&writer, t, 1280, CXR_NO_TENSOR);
     cxrm_head(&writer, t);
+    cxrm_map(&writer, CXR_MAP_LUNGS, fine, CXR_NO_TENSOR);
+    cxrm_map(&writer, CXR_MAP_OPACITIES, coarse, CXR_NO_TENSOR);
     return cxrm_finish(&writer, length);
 }

@@ -23,14 +23,26 @@ uint32_t cxrm_pointwise(struct cxrm_writer *writer, uint32_t input, uint32_t cha
 uint32_t cxrm_depthwise(struct cxrm_writer *writer, uint32_t input, uint32_t stride);
 void cxrm_head(struct cxrm_writer *writer, uint32_t input);
 
+/* Appends the next map of the file, lungs or opacities; coarse may be CXR_NO_TENSOR. */
+void cxrm_map(struct cxrm_writer *writer, uint32_t which, uint32_t fine, uint32_t coarse);
+
 /* The bytes of the file, 64-byte aligned and the caller's to free; releases the writer's own memory. */
 uint8_t *cxrm_finish(struct cxrm_writer *writer, size_t *length);
+
+/* Overwrites the one f32 of a metadata key. */
+void cxrm_set_meta(uint8_t *bytes, size_t length, const char *key, float value);
 
 /* Rewrites the checksum after a change, so that the checks behind it are reached. */
 void cxrm_reseal(uint8_t *bytes, size_t length);
 
-/* A few operators of each kind on 33 x 33 pixels; and MobileNetV2 1.0 on 224 x 224. */
+/* A few operators of each kind with three branches, on 32 x 32 pixels: before it is closed, and as a file. */
+void cxrm_small(struct cxrm_writer *writer);
 uint8_t *cxrm_small_model(size_t *length);
+
+/* A network of random depth and width with the same three branches. */
+uint8_t *cxrm_random_model(uint32_t seed, size_t *length);
+
+/* MobileNetV2 1.0 on 224 x 224, with maps but no branches: the network that its peers run in the benchmark. */
 uint8_t *cxrm_mobilenet_v2(size_t *length);
 
 #endif

@@ -81,13 +81,22 @@ static void check_tensor(struct engine *engine, unsigned index, const char *expe
 
 static void check_outputs(struct engine *engine, const char *line) {
     struct cxr_result result = {0};
-    cxr_head_run(&engine->head, cxr_graph_output(&engine->graph, engine->graph.step_count - 1), &result);
+    cxr_head_run(&engine->head, cxr_graph_features(&engine->graph), &result);
     unsigned expected[5]; /* four logits and the gate's */
     assert_int_equal(sscanf(line, "%x %x %x %x %x", &expected[0], &expected[1], &expected[2], &expected[3], &expected[4]), 5);
     assert_memory_equal(result.logits, expected, 4 * sizeof *expected);
     float gate;
     memcpy(&gate, &expected[4], sizeof gate);
     assert_true(result.gate_score == (float)(1 / (1 + cxr_exp(-(double)gate))));
+}
+
+static void check_map(const struct engine *engine, const char *name, const char *expected) {
+    const uint32_t which = strcmp(name, "lungs") == 0 ? CXR_MAP_LUNGS : CXR_MAP_OPACITIES;
+    const size_t side = engine->graph.maps[which].head.side;
+    char hex[65];
+    if (which == CXR_MAP_OPACITIES) assert_string_equal(name, "opacities");
+    hex_digest(cxr_graph_map(&engine->graph, which), side * side * sizeof(float), hex);
+    assert_string_equal(hex, expected);
 }
 
 static void test_engine(void **state) {
@@ -97,8 +106,8 @@ static void test_engine(void **state) {
     open_engine(engine);
     FILE *golden = fopen(GOLDEN "engine.txt", "r");
     if (!golden) fail_msg("cannot open " GOLDEN "engine.txt");
-    char line[512], word[128], hex[65];
-    unsigned index, tensors = 0, images = 0;
+    char line[512], word[128], name[128], hex[65];
+    unsigned index, tensors = 0, images = 0, maps = 0;
     while (fgets(line, sizeof line, golden)) {
         if (sscanf(line, "model %127s", word) == 1) {
             hex_digest(engine->bytes, engine->length, hex);
@@ -109,6 +118,9 @@ static void test_engine(void **state) {
         } else if (sscanf(line, "tensor %u %127s", &index, word) == 2) {
             check_tensor(engine, index, word);
             tensors++;
+        } else if (sscanf(line, "map %127s %127s", name, word) == 2) {
+            check_map(engine, name, word);
+            maps++;
         } else if (strncmp(line, "outputs ", 8) == 0) {
             check_outputs(engine, line + 8);
         }
@@ -116,6 +128,7 @@ static void test_engine(void **state) {
     assert_int_equal(fclose(golden), 0);
     assert_true(images >= 3);
     assert_int_equal(tensors, images * engine->graph.step_count);
+    assert_int_equal(maps, images * CXR_MAPS);
     free(engine->graph.arena);
     free(engine->bytes);
     free(engine);

@@ -1,5 +1,4 @@
-/* test_model.c - model_file, graph, head and the facade: good files run and give the same bits with both tables;
- * damaged and malicious ones give a status, never a crash. */
+/* test_model.c - graph, head and the facade: good files run and give the same bits with both tables. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,44 +12,6 @@
 #include "cxrm_writer.h"
 #include "graph.h"
 #include "head.h"
-#include "orientation.h"
-#include "sha256.h"
-
-/* ---- sha256 ---------------------------------------------------------------------------------------- */
-
-static void check_digest(const char *text, const char *hex) {
-    uint8_t digest[32];
-    cxr_sha256(text, strlen(text), digest);
-    for (size_t i = 0; i < 32; i++) {
-        static const char digits[] = "0123456789abcdef";
-        assert_int_equal(hex[2 * i], digits[digest[i] >> 4]);
-        assert_int_equal(hex[2 * i + 1], digits[digest[i] & 15]);
-    }
-}
-
-static void test_sha256(void **state) { /* FIPS 180-2, appendix B, and the empty message */
-    (void)state;
-    check_digest("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    check_digest("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    check_digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-                 "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-}
-
-/* The digest of all and of all behind the first block, for every length around the ends of blocks. */
-static void test_sha256_with_tail(void **state) {
-    (void)state;
-    uint8_t bytes[300], digest[32], tail_digest[32], expected[32];
-    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 7);
-    for (size_t length = 64; length <= sizeof bytes; length++) {
-        cxr_sha256_with_tail(bytes, length, digest, tail_digest);
-        cxr_sha256(bytes, length, expected);
-        assert_memory_equal(digest, expected, sizeof digest);
-        cxr_sha256(bytes + 64, length - 64, expected);
-        assert_memory_equal(tail_digest, expected, sizeof tail_digest);
-    }
-}
-
-/* ---- good files ------------------------------------------------------------------------------------ */
 
 /* A model file, opened and planned for one table. */
 struct loaded {
@@ -83,8 +44,26 @@ static void fill_input(const struct cxr_graph *graph) {
         input[i] = (uint8_t)(i * 2654435761u >> 24);
 }
 
+/* Whether all cells of some map are alike, as where random weights let nothing pass. */
+static int check_same_maps(const struct cxr_graph *a, const struct cxr_graph *b) {
+    int is_flat = 0;
+    for (uint32_t m = 0; m < CXR_MAPS; m++) {
+        const size_t side = a->maps[m].head.side;
+        const float *values = cxr_graph_map(a, m);
+        float least = 1, most = 0;
+        assert_memory_equal(values, cxr_graph_map(b, m), side * side * sizeof *values);
+        for (size_t i = 0; i < side * side; i++) {
+            assert_true(values[i] >= 0 && values[i] <= 1);
+            if (values[i] < least) least = values[i];
+            if (values[i] > most) most = values[i];
+        }
+        if (most - least < 0.001f) is_flat = 1;
+    }
+    return is_flat;
+}
+
 /* Both tables, step by step: the arena reuses places, so each step is compared as soon as it has run. */
-static void check_same_bits(uint8_t *bytes, size_t length) {
+static int check_same_bits(uint8_t *bytes, size_t length) {
     struct loaded *ref = load(bytes, length, &cxr_kernels_ref), *simd = load(bytes, length, &cxr_kernels_simd);
     fill_input(&ref->graph);
     fill_input(&simd->graph);
@@ -101,27 +80,61 @@ static void check_same_bits(uint8_t *bytes, size_t length) {
     assert_true(varied > 1000); /* the values are not all saturated: the comparison means something */
 
     struct cxr_result a = {0}, b = {0};
-    const uint32_t last = ref->graph.step_count - 1;
-    cxr_head_run(&ref->head, cxr_graph_output(&ref->graph, last), &a);
-    cxr_head_run(&simd->head, cxr_graph_output(&simd->graph, last), &b);
+    cxr_head_run(&ref->head, cxr_graph_features(&ref->graph), &a);
+    cxr_head_run(&simd->head, cxr_graph_features(&simd->graph), &b);
     assert_memory_equal(&a, &b, sizeof a);
+    const int is_flat = check_same_maps(&ref->graph, &simd->graph);
     unload(ref);
     unload(simd);
     free(bytes);
+    return is_flat;
 }
 
 static void test_same_bits_small(void **state) {
     (void)state;
     size_t length;
     uint8_t *bytes = cxrm_small_model(&length);
-    check_same_bits(bytes, length);
+    assert_false(check_same_bits(bytes, length));
 }
 
 static void test_same_bits_mobilenet(void **state) {
     (void)state;
     size_t length;
     uint8_t *bytes = cxrm_mobilenet_v2(&length);
-    check_same_bits(bytes, length);
+    assert_false(check_same_bits(bytes, length));
+}
+
+/* Networks of random shape; and memory that is used again gives what memory of its own for each tensor gives. */
+static void test_random_networks(void **state) {
+    (void)state;
+    int flat = 0;
+    for (uint32_t seed = 1; seed <= 24; seed++) {
+        size_t length;
+        uint8_t *bytes = cxrm_random_model(seed, &length);
+        struct loaded *shared = load(bytes, length, &cxr_kernels_simd), *apart = load(bytes, length, &cxr_kernels_ref);
+        size_t room = apart->graph.arena_bytes;
+        for (uint32_t t = 0; t <= apart->graph.step_count; t++) {
+            apart->graph.slots[t].offset = room;
+            room += (apart->graph.slots[t].bytes + 63) / 64 * 64;
+        }
+        assert_true(shared->graph.arena_bytes < room);
+        free(apart->graph.arena);
+        uint8_t *arena = aligned_alloc(64, room);
+        assert_non_null(arena);
+        cxr_graph_bind(&apart->graph, arena);
+        fill_input(&shared->graph);
+        fill_input(&apart->graph);
+        cxr_graph_run(&shared->graph);
+        cxr_graph_run(&apart->graph);
+        const struct cxr_head *head = &shared->head;
+        assert_memory_equal(cxr_graph_features(&shared->graph), cxr_graph_features(&apart->graph),
+                            (size_t)head->cells * head->channels);
+        check_same_maps(&shared->graph, &apart->graph);
+        unload(shared);
+        unload(apart);
+        flat += check_same_bits(bytes, length);
+    }
+    assert_true(flat < 4);
 }
 
 /* Which kernel step 1 gets for its first four weights that meet. */
@@ -151,32 +164,6 @@ static void test_light_weights(void **state) {
     assert_ptr_equal(kernel_for(&table, (const int8_t[]){0, -128, -128, 3}), &table.pointwise);
 }
 
-/* Mean of the activation map plus the bias is the logit; probabilities are a distribution. */
-static void test_head(void **state) {
-    (void)state;
-    size_t length;
-    uint8_t *bytes = cxrm_small_model(&length);
-    struct loaded *l = load(bytes, length, &cxr_kernels_simd);
-    fill_input(&l->graph);
-    cxr_graph_run(&l->graph);
-    const uint8_t *map = cxr_graph_output(&l->graph, l->graph.step_count - 1);
-    struct cxr_result result = {0};
-    cxr_head_run(&l->head, map, &result);
-    double total = 0;
-    for (uint32_t k = 0; k < 4; k++) {
-        assert_int_equal(l->head.cells, 81);
-        double mean = 0;
-        for (size_t i = 0; i < 81; i++) mean += (double)cxr_head_activation(&l->head, map, i, k) / 81;
-        double difference = mean + (double)l->head.bias[k] - (double)result.logits[k];
-        assert_true(difference < 1e-4 && difference > -1e-4);
-        total += (double)result.probabilities[k];
-    }
-    assert_true(total > 0.999999 && total < 1.000001);
-    assert_true(result.gate_score >= 0 && result.gate_score <= 1);
-    unload(l);
-    free(bytes);
-}
-
 /* Calibrated probabilities and verdicts for logits that are put in by hand, through the bias. */
 static void test_verdicts(void **state) {
     (void)state;
@@ -204,230 +191,6 @@ static void test_verdicts(void **state) {
     assert_int_equal(result.verdict, CXR_VERDICT_UNCERTAIN);
 }
 
-/* ---- righting -------------------------------------------------------------------------------------- */
-
-static void test_turns(void **state) {
-    (void)state;
-    static const uint8_t plane[4] = {1, 2, 3, 4};
-    static const uint8_t turned[CXR_ORIENT_COUNT][4] = {
-        {1, 2, 3, 4}, {254, 253, 252, 251}, {4, 3, 2, 1}, {3, 1, 4, 2}, {2, 4, 1, 3}};
-    for (int turn = 0; turn < CXR_ORIENT_COUNT; turn++) {
-        uint8_t out[4];
-        cxr_orient_plane(plane, 2, (enum cxr_orientation)turn, out);
-        assert_memory_equal(out, turned[turn], 4);
-    }
-}
-
-/* Overwrites the one f32 of a metadata key. */
-static void set_meta(uint8_t *bytes, size_t length, const char *key, float value) {
-    size_t key_length = strlen(key), at = 160;
-    while (memcmp(bytes + at, key, key_length) != 0) assert_true(++at + key_length < length);
-    memcpy(bytes + at + (key_length + 3) / 4 * 4, &value, sizeof value);
-    cxrm_reseal(bytes, length);
-}
-
-#define SIDE 33u
-
-/* Classifies a plane of the small model's own size, which the resize passes through. */
-static struct cxr_result classify_plane(struct cxr_model *model, const uint8_t *plane) {
-    uint16_t pixels[SIDE * SIDE];
-    for (size_t i = 0; i < SIDE * SIDE; i++) pixels[i] = plane[i];
-    struct cxr_gray16 image = {.pixels = pixels, .width = SIDE, .height = SIDE, .bits = 8, .slope = 1,
-                               .window = CXR_WINDOW_LINEAR_EXACT, .centre = 127.5, .width_of_window = 255};
-    struct cxr_result result;
-    assert_int_equal(cxr_classify_gray16(model, &image, &result), CXR_OK);
-    return result;
-}
-
-/* A refused film takes the turn whose gate score is best, and answers as that turned film does; the map comes back
- * in the frame of the film as it lay. */
-static void test_righting(void **state) {
-    (void)state;
-    size_t length;
-    uint8_t *strict = cxrm_small_model(&length), *open = cxrm_small_model(&length);
-    set_meta(strict, length, "gate.threshold", 1.5f);
-    set_meta(strict, length, "gate.righting", 0.0f);
-    set_meta(open, length, "gate.threshold", 0.0f);
-    struct cxr_model *righting, *accepting;
-    assert_int_equal(cxr_model_load(strict, length, &righting), CXR_OK);
-    assert_int_equal(cxr_model_load(open, length, &accepting), CXR_OK);
-
-    uint8_t first[SIDE * SIDE], plane[SIDE * SIDE], turned[SIDE * SIDE];
-    for (size_t i = 0; i < sizeof first; i++) first[i] = (uint8_t)(i * 2654435761u >> 24);
-    unsigned taken = 0;
-    for (int start = 0; start < CXR_ORIENT_COUNT; start++) {
-        cxr_orient_plane(first, SIDE, (enum cxr_orientation)start, plane);
-        int best = 0;
-        float best_score = -1;
-        for (int turn = 1; turn < CXR_ORIENT_COUNT; turn++) {
-            cxr_orient_plane(plane, SIDE, (enum cxr_orientation)turn, turned);
-            struct cxr_result result = classify_plane(accepting, turned);
-            if (result.gate_score >= best_score) best = turn, best_score = result.gate_score;
-        }
-        struct cxr_result got = classify_plane(righting, plane);
-        cxr_orient_plane(plane, SIDE, (enum cxr_orientation)best, turned);
-        struct cxr_result expected = classify_plane(accepting, turned);
-        assert_memory_equal(got.logits, expected.logits, sizeof got.logits);
-        assert_int_equal(got.warnings & (CXR_WARN_INVERTED | CXR_WARN_ROTATED),
-                         best == CXR_ORIENT_INVERT ? CXR_WARN_INVERTED : CXR_WARN_ROTATED);
-
-        float map[81], upright[81];
-        assert_int_equal(cxr_heatmap(righting, 1, map, NULL), CXR_OK);
-        assert_int_equal(cxr_heatmap(accepting, 1, upright, NULL), CXR_OK);
-        for (size_t i = 0; i < 81; i++)
-            assert_memory_equal(&map[i], &upright[cxr_oriented_index(i / 9, i % 9, 9, (enum cxr_orientation)best)], sizeof *map);
-        taken |= 1u << best;
-    }
-    assert_int_equal(taken, 0x1e); /* every turn */
-    cxr_model_free(righting);
-    cxr_model_free(accepting);
-    free(strict);
-    free(open);
-}
-
-/* Where no turn passes either, the film stays refused as it came. */
-static void test_refused(void **state) {
-    (void)state;
-    size_t length;
-    uint8_t *strict = cxrm_small_model(&length), *open = cxrm_small_model(&length);
-    set_meta(strict, length, "gate.threshold", 1.5f);
-    set_meta(strict, length, "gate.righting", 1.5f);
-    set_meta(open, length, "gate.threshold", 0.0f);
-    struct cxr_model *refusing, *accepting;
-    assert_int_equal(cxr_model_load(strict, length, &refusing), CXR_OK);
-    assert_int_equal(cxr_model_load(open, length, &accepting), CXR_OK);
-    uint8_t plane[SIDE * SIDE];
-    for (size_t i = 0; i < sizeof plane; i++) plane[i] = (uint8_t)(i * 2654435761u >> 24);
-    struct cxr_result refused = classify_plane(refusing, plane), accepted = classify_plane(accepting, plane);
-    assert_int_equal(refused.verdict, CXR_VERDICT_NOT_CHEST_XRAY);
-    assert_int_equal(refused.warnings & (CXR_WARN_INVERTED | CXR_WARN_ROTATED), 0);
-    assert_memory_equal(refused.logits, accepted.logits, sizeof refused.logits);
-    float map[81];
-    assert_int_equal(cxr_heatmap(refusing, 3, map, NULL), CXR_OK);
-    assert_int_equal(cxr_heatmap(refusing, 4, map, NULL), CXR_E_ARGUMENT);
-    assert_int_equal(cxr_classify(refusing, "no image", 8, &refused), CXR_E_IMAGE_FORMAT); /* has no map, */
-    assert_int_equal(cxr_heatmap(refusing, 3, map, NULL), CXR_E_ARGUMENT);                 /* nor another's */
-    cxr_model_free(refusing);
-    cxr_model_free(accepting);
-    free(strict);
-    free(open);
-}
-
-/* ---- bad files ------------------------------------------------------------------------------------- */
-
-/* The status of a whole load through the public door. */
-static enum cxr_status try_load(const uint8_t *bytes, size_t length) {
-    struct cxr_model *model = NULL;
-    enum cxr_status status = cxr_model_load(bytes, length, &model);
-    assert_true((status == CXR_OK) == (model != NULL));
-    cxr_model_free(model);
-    return status;
-}
-
-static void test_truncated(void **state) {
-    (void)state;
-    size_t length;
-    uint8_t *bytes = cxrm_small_model(&length);
-    assert_int_equal(try_load(bytes, length), CXR_OK);
-    for (size_t n = 0; n < length; n++) {
-        uint8_t *part = aligned_alloc(64, (n + 64) / 64 * 64); /* its own block, so that a sanitizer sees its end */
-        assert_non_null(part);
-        memcpy(part, bytes, n);
-        enum cxr_status status = try_load(part, n);
-        assert_int_equal(status, n < 8 ? CXR_E_MODEL_FORMAT : CXR_E_MODEL_TRUNCATED);
-        free(part);
-    }
-    assert_int_equal(cxr_model_load(bytes + 1, length - 1, &(struct cxr_model *){NULL}), CXR_E_ARGUMENT);
-    free(bytes);
-}
-
-static void test_flipped(void **state) {
-    (void)state;
-    size_t length;
-    uint8_t *bytes = cxrm_small_model(&length);
-    for (size_t i = 0; i < length; i++) {
-        uint8_t flip = (uint8_t)(1u << (i % 8));
-        bytes[i] ^= flip;
-        enum cxr_status status = try_load(bytes, length);
-        assert_int_equal(status, i < 4    ? CXR_E_MODEL_FORMAT
-                                 : i < 8  ? CXR_E_MODEL_VERSION
-                                 : i < 16 ? CXR_E_MODEL_TRUNCATED
-                                          : CXR_E_MODEL_CHECKSUM);
-        bytes[i] ^= flip;
-    }
-    free(bytes);
-}
-
-/* Whoever says to know the file's digest is believed: no checksum is computed, everything else is checked. */
-static void test_known(void **state) {
-    (void)state;
-    size_t length;
-    uint8_t *bytes = cxrm_small_model(&length);
-    const uint8_t known[32] = {1, 2, 3};
-    struct cxr_model *model = NULL;
-    struct cxr_model_info info;
-    bytes[30] ^= 1; /* of the checksum */
-    assert_int_equal(cxr_model_load(bytes, length, &model), CXR_E_MODEL_CHECKSUM);
-    assert_int_equal(cxr_model_load_known(bytes, length, known, &model), CXR_OK);
-    cxr_model_info(model, &info);
-    assert_memory_equal(info.sha256, known, sizeof known);
-    cxr_model_free(model);
-    assert_int_equal(cxr_model_load_known(bytes, length - 1, known, &model), CXR_E_MODEL_TRUNCATED);
-    bytes[64] ^= 1; /* of the first section's tag */
-    assert_int_equal(cxr_model_load_known(bytes, length, known, &model), CXR_E_MODEL_INVALID);
-    free(bytes);
-}
-
-/* A liar with a right checksum: every word of the tables takes every nasty value. */
-static void test_malicious(void **state) {
-    (void)state;
-    static const uint32_t nasty[] = {0, 1, 7, 63, 64, 0x7f800000, 0x7fc00000, 0x7fffffff, 0x80000000, 0xffffffc0, 0xffffffff};
-    size_t length, accepted = 0, refused = 0;
-    uint8_t *bytes = cxrm_small_model(&length);
-    struct cxr_model_file file;
-    assert_int_equal(cxr_model_file_open(bytes, length, NULL, &file), CXR_OK);
-    size_t tables_end = (size_t)(file.data - bytes);
-    for (size_t at = 64; at + 4 <= tables_end; at += 4)
-        for (size_t i = 0; i < sizeof nasty / sizeof *nasty; i++) {
-            uint32_t saved;
-            memcpy(&saved, bytes + at, 4);
-            memcpy(bytes + at, &nasty[i], 4);
-            cxrm_reseal(bytes, length);
-            enum cxr_status status = try_load(bytes, length);
-            assert_true(status == CXR_OK || status == CXR_E_MODEL_INVALID || status == CXR_E_MEMORY);
-            status == CXR_OK ? accepted++ : refused++;
-            memcpy(bytes + at, &saved, 4);
-        }
-    assert_true(refused > 1000 && accepted > 100);
-    free(bytes);
-}
-
-/* What the kernels need not look for: clamps other than 0 and 127, and residuals of windows. */
-static void test_unsupported(void **state) {
-    (void)state;
-    enum { OP_BYTES = 64, RESIDUAL = 12, LO = 32, HI = 36 };
-    size_t length;
-    uint8_t *bytes = cxrm_small_model(&length);
-    struct cxr_model_file file;
-    assert_int_equal(cxr_model_file_open(bytes, length, NULL, &file), CXR_OK);
-    uint32_t depthwise = 0; /* one whose output may take its input as a residual */
-    while (cxr_model_file_op(&file, depthwise).opcode != CXR_OP_DEPTHWISE ||
-           cxr_model_file_op(&file, depthwise).stride != 1) depthwise++;
-    const uint32_t changes[][3] = {{depthwise, LO, 1}, {depthwise, HI, 126}, {1, HI, 128},
-                                   {depthwise, RESIDUAL, cxr_model_file_op(&file, depthwise).input}};
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        uint8_t *word = (uint8_t *)(uintptr_t)file.ops + changes[i][0] * OP_BYTES + changes[i][1], saved[4];
-        memcpy(saved, word, 4);
-        memcpy(word, &changes[i][2], 4);
-        cxrm_reseal(bytes, length);
-        assert_int_equal(try_load(bytes, length), CXR_E_MODEL_INVALID);
-        memcpy(word, saved, 4);
-    }
-    cxrm_reseal(bytes, length);
-    assert_int_equal(try_load(bytes, length), CXR_OK);
-    free(bytes);
-}
-
 static void test_sentences(void **state) {
     (void)state;
     static const enum cxr_status all[] = {
@@ -445,12 +208,8 @@ static void test_sentences(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256),    cmocka_unit_test(test_sha256_with_tail),
-        cmocka_unit_test(test_same_bits_small), cmocka_unit_test(test_same_bits_mobilenet),
-        cmocka_unit_test(test_head),      cmocka_unit_test(test_verdicts),        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_flipped),   cmocka_unit_test(test_known),           cmocka_unit_test(test_malicious),
-        cmocka_unit_test(test_sentences), cmocka_unit_test(test_light_weights),   cmocka_unit_test(test_unsupported),
-        cmocka_unit_test(test_turns),     cmocka_unit_test(test_righting),        cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_bits_small), cmocka_unit_test(test_same_bits_mobilenet),
+                                       cmocka_unit_test(test_random_networks), cmocka_unit_test(test_light_weights),
+                                       cmocka_unit_test(test_verdicts),        cmocka_unit_test(test_sentences)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

@@ -33,13 +33,23 @@ static void run(struct cxr_model *model) {
     struct cxr_gray16 image = {.pixels = pixels, .width = 32, .height = 32, .bits = 16, .slope = 1};
     struct cxr_result result;
     struct cxr_model_info info;
-    float bias;
+    struct cxr_finding findings[CXR_MAX_FINDINGS];
+    uint32_t count;
     cxr_model_info(model, &info);
     if (info.macs > 50000000) return; /* lawful but slow */
     if (cxr_classify_gray16(model, &image, &result) != CXR_OK) abort();
-    float *map = malloc(sizeof *map * info.map_width * info.map_height);
-    if (!map || cxr_heatmap(model, 0, map, &bias) != CXR_OK) abort();
-    free(map);
+    for (uint32_t m = 0; m < CXR_MAPS; m++) {
+        float *map = malloc(sizeof *map * info.maps[m].width * info.maps[m].height);
+        if (!map || cxr_map(model, m, map) != CXR_OK) abort();
+        free(map);
+    }
+    if (cxr_findings(model, findings, CXR_MAX_FINDINGS, &count) != CXR_OK || count > CXR_MAX_FINDINGS) abort();
+    for (uint32_t i = 0; i < count; i++) {
+        const struct cxr_finding *f = &findings[i];
+        if (!(f->x >= 0 && f->width > 0 && f->x + f->width < 1.001f && f->y >= 0 && f->height > 0 && f->y + f->height < 1.001f))
+            abort();
+        if (f->side > CXR_SIDE_BOTH || f->zone > CXR_ZONE_LOWER || (i > 0 && f->strength > findings[i - 1].strength)) abort();
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
