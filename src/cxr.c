@@ -205,16 +205,23 @@ static void weigh_evidence(struct cxr_model *model, struct cxr_result *result) {
 /* Gray image -> result; the image stays the caller's. */
 static enum cxr_status classify_image(struct cxr_model *model, const struct cxr_image *image,
                                       struct cxr_result *result) {
+    struct cxr_preprocessed facts;
     double start = now(model);
-    enum cxr_status status = cxr_preprocess(image, model->graph.input.width, model->graph.input.height, model->square,
-                                            &result->warnings);
+    enum cxr_status status =
+        cxr_preprocess(image, model->graph.input.width, model->graph.input.height, model->square, &facts);
     if (status != CXR_OK) return status;
     double ready = now(model);
     result->image_format = (uint32_t)image->format;
-    result->image_width = result->frame_width = image->width;
-    result->image_height = result->frame_height = image->height;
+    result->image_width = image->width;
+    result->image_height = image->height;
+    result->frame_x = facts.frame.x;
+    result->frame_y = facts.frame.y;
+    result->frame_width = facts.frame.width;
+    result->frame_height = facts.frame.height;
+    result->warnings = facts.warnings;
     run_upright(model, result);
     weigh_evidence(model, result);
+    if (facts.is_low_range && result->verdict >= 0) result->verdict = CXR_VERDICT_UNCERTAIN;
     result->network_ms = now(model) - ready;
     result->preprocess_ms = ready - start;
     model->has_result = 1;

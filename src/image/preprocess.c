@@ -60,26 +60,27 @@ struct scratch {
     double *exact; /* [most taps]: also the start of the block */
     int32_t *sums; /* [width]: of the vertical pass */
     int16_t *row;  /* [width, and zeros for the last taps]: their result, Q7 */
-    int16_t *ring; /* 16-bit images: [y.taps][width]: the latest rows as Q7; row y is at y % y.taps */
+    int16_t *ring; /* [y.taps][width]: the latest rows, stretched: Q7, or bytes for 8-bit images; row y is at y % y.taps */
     size_t ready;  /* rows before this one were put into the ring */
 };
 
-static int scratch_open(struct scratch *s, const struct cxr_image *image, uint32_t width, uint32_t height) {
-    size_t x_taps = s->x.taps = taps_of(image->width, width), y_taps = s->y.taps = taps_of(image->height, height);
-    size_t most = x_taps > y_taps ? x_taps : y_taps, row = image->width + x_taps;
-    size_t words = image->width + (size_t)width + height, ring = image->u16 ? y_taps * image->width : 0;
+/* For a frame of these sides. */
+static int scratch_open(struct scratch *s, const struct cxr_frame *frame, uint32_t width, uint32_t height) {
+    size_t x_taps = s->x.taps = taps_of(frame->width, width), y_taps = s->y.taps = taps_of(frame->height, height);
+    size_t most = x_taps > y_taps ? x_taps : y_taps, row = frame->width + x_taps;
+    size_t words = frame->width + (size_t)width + height, ring = y_taps * frame->width;
     s->exact = calloc(1, 8 * most + 4 * words + 2 * (row + ring + x_taps * width + y_taps * height));
     if (!s->exact) return 0;
     s->sums = (int32_t *)(s->exact + most);
-    s->x.first = (uint32_t *)(s->sums + image->width);
+    s->x.first = (uint32_t *)(s->sums + frame->width);
     s->y.first = s->x.first + width;
     s->row = (int16_t *)(s->y.first + height);
     s->ring = s->row + row;
     s->x.weights = s->ring + ring;
     s->y.weights = s->x.weights + x_taps * width;
     s->ready = 0;
-    for (uint32_t i = 0; i < width; i++) make_weights(&s->x, i, image->width, width, s->exact);
-    for (uint32_t i = 0; i < height; i++) make_weights(&s->y, i, image->height, height, s->exact);
+    for (uint32_t i = 0; i < width; i++) make_weights(&s->x, i, frame->width, width, s->exact);
+    for (uint32_t i = 0; i < height; i++) make_weights(&s->y, i, frame->height, height, s->exact);
     return 1;
 }
 
@@ -158,33 +159,31 @@ static void sums_to_row(const int32_t *restrict sums, int16_t *restrict row, siz
     }
 }
 
-/* Row y of a 16-bit image as Q7. Rows are asked for in rising windows of y.taps. */
-static const int16_t *q7_row(struct scratch *s, const struct cxr_image *image, size_t y) {
-    const size_t width = image->width;
+/* Stretches rows of the frame into the ring, up to row y; rows are asked for in rising windows of y.taps. */
+static void stretch_rows(struct scratch *s, const struct cxr_image *image, const struct cxr_canonical *canonical, size_t y) {
+    const struct cxr_frame *frame = &canonical->frame;
     for (; s->ready <= y; s->ready++) {
-        const uint16_t *restrict from = image->u16 + s->ready * width;
-        int16_t *restrict to = s->ring + s->ready % s->y.taps * width;
-        for (size_t x = 0; x < width; x++) {
-            uint32_t t = 32640u * from[x] + 32767u;
-            to[x] = (int16_t)((t + 1 + (t >> 16)) >> 16); /* t / 65535 */
-        }
+        const size_t from = (frame->y + s->ready) * image->width + frame->x, to = s->ready % s->y.taps * frame->width;
+        if (image->u8) cxr_canonical_stretch_u8(canonical, image->u8 + from, (uint8_t *)s->ring + to, frame->width);
+        else cxr_canonical_stretch_u16(canonical, image->u16 + from, s->ring + to, frame->width);
     }
-    return s->ring + y % s->y.taps * width;
 }
 
 /* The vertical pass for output row i, into s->row. */
-static void squeeze_rows(struct scratch *s, const struct cxr_image *image, uint32_t i) {
+static void resample_rows(struct scratch *s, const struct cxr_image *image, const struct cxr_canonical *canonical,
+                          uint32_t i) {
     const int16_t *weights = s->y.weights + i * s->y.taps;
-    const size_t width = image->width;
+    const size_t width = canonical->frame.width;
     memset(s->sums, 0, sizeof *s->sums * width);
     for (size_t tap = 0; tap < s->y.taps; tap += ROWS) {
         const uint8_t *u8[ROWS];
         const int16_t *q7[ROWS];
         for (size_t k = 0; k < ROWS; k++) {
             size_t y = s->y.first[i] + tap + k;
-            if (y >= image->height) y = image->height - 1; /* its weight is 0 */
-            if (image->u8) u8[k] = image->u8 + y * width;
-            else q7[k] = q7_row(s, image, y);
+            if (y >= canonical->frame.height) y = canonical->frame.height - 1; /* its weight is 0 */
+            stretch_rows(s, image, canonical, y);
+            q7[k] = s->ring + y % s->y.taps * width;
+            u8[k] = (const uint8_t *)s->ring + y % s->y.taps * width;
         }
         if (image->u8) add_rows_u8(s->sums, u8, weights + tap, width);
         else add_rows_q7(s->sums, q7, weights + tap, width);
@@ -193,7 +192,7 @@ static void squeeze_rows(struct scratch *s, const struct cxr_image *image, uint3
 }
 
 /* The horizontal pass, from s->row. */
-static void squeeze_columns(const struct scratch *s, uint32_t width, uint8_t *out) {
+static void resample_columns(const struct scratch *s, uint32_t width, uint8_t *out) {
     for (uint32_t i = 0; i < width; i++) {
         int32_t v = (dot(s->row + s->x.first[i], s->x.weights + i * s->x.taps, s->x.taps) + (1 << 20)) >> 21;
         out[i] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
@@ -221,36 +220,32 @@ static int has_heavy_borders(const uint8_t *out, uint32_t width, uint32_t height
     return 5 * (uint64_t)(height - rows) * (width - columns) < 4 * (uint64_t)width * height;
 }
 
-/* Whether all but a hundredth of the samples at either end lie within a tenth of the range. */
-static int has_low_contrast(const uint8_t *out, size_t count) {
-    size_t histogram[256] = {0}, below = 0, above = 0;
-    for (size_t i = 0; i < count; i++) histogram[out[i]]++;
-    int low = 0, high = 255;
-    while ((below += histogram[low]) <= count / 100) low++;
-    while ((above += histogram[high]) <= count / 100) high--;
-    return high - low < 26;
-}
-
-static uint32_t warnings_for(const struct cxr_image *image, uint32_t width, uint32_t height, const uint8_t *out) {
-    uint32_t longer = image->width > image->height ? image->width : image->height;
-    uint32_t shorter = image->width > image->height ? image->height : image->width, bits = 0;
-    if (image->width < width || image->height < height) bits |= CXR_WARN_LOW_RESOLUTION;
+static uint32_t warnings_for(const struct cxr_image *image, const struct cxr_canonical *canonical, uint32_t width,
+                             uint32_t height, const uint8_t *out) {
+    const struct cxr_frame *frame = &canonical->frame;
+    uint32_t longer = frame->width > frame->height ? frame->width : frame->height;
+    uint32_t shorter = frame->width > frame->height ? frame->height : frame->width, bits = 0;
+    if (frame->width < width || frame->height < height) bits |= CXR_WARN_LOW_RESOLUTION;
     if (has_heavy_borders(out, width, height)) bits |= CXR_WARN_HEAVY_BORDERS;
-    if (has_low_contrast(out, (size_t)width * height)) bits |= CXR_WARN_LOW_CONTRAST;
+    if (canonical->is_low_contrast) bits |= CXR_WARN_LOW_CONTRAST;
     if (2 * (uint64_t)longer > 3 * (uint64_t)shorter) bits |= CXR_WARN_ASPECT;
     if (image->is_colour) bits |= CXR_WARN_COLOUR;
     return bits;
 }
 
 enum cxr_status cxr_preprocess(const struct cxr_image *image, uint32_t width, uint32_t height, uint8_t *out,
-                               uint32_t *warnings) {
+                               struct cxr_preprocessed *facts) {
+    struct cxr_canonical canonical;
     struct scratch scratch;
-    if (!scratch_open(&scratch, image, width, height)) return CXR_E_MEMORY;
+    const enum cxr_status status = cxr_canonical_find(image, &canonical);
+    if (status != CXR_OK) return status;
+    if (!scratch_open(&scratch, &canonical.frame, width, height)) return CXR_E_MEMORY;
     for (uint32_t i = 0; i < height; i++) {
-        squeeze_rows(&scratch, image, i);
-        squeeze_columns(&scratch, width, out + (size_t)i * width);
+        resample_rows(&scratch, image, &canonical, i);
+        resample_columns(&scratch, width, out + (size_t)i * width);
     }
     free(scratch.exact);
-    *warnings = warnings_for(image, width, height, out);
+    *facts = (struct cxr_preprocessed){.frame = canonical.frame, .is_low_range = canonical.is_low_range,
+                                       .warnings = warnings_for(image, &canonical, width, height, out)};
     return CXR_OK;
 }

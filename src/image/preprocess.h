@@ -3,12 +3,18 @@
 #ifndef CXR_PREPROCESS_H
 #define CXR_PREPROCESS_H
 
-#include "image.h"
+#include "canonical.h"
 
-/* Resizes to out[height][width] (u8), stretching a frame of another shape, by antialiased bicubic
- * interpolation (Keys, a = -0.5), and reports enum cxr_warning bits that the pixels deserve.
- * Errors: CXR_E_MEMORY. */
+/* What was found in an image on the way. */
+struct cxr_preprocessed {
+    struct cxr_frame frame; /* the part of the image that the tensor shows */
+    uint32_t warnings;      /* bits of enum cxr_warning that the pixels deserve */
+    int is_low_range;       /* too few gray levels to judge by */
+};
+
+/* Makes the canonical image: out[height][width] (u8) shows the frame, its levels stretched, whatever its shape, by
+ * antialiased bicubic interpolation (Keys, a = -0.5). Errors: CXR_E_MEMORY; then *facts is untouched. */
 enum cxr_status cxr_preprocess(const struct cxr_image *image, uint32_t width, uint32_t height, uint8_t *out,
-                               uint32_t *warnings);
+                               struct cxr_preprocessed *facts);
 
 #endif

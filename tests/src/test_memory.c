@@ -34,6 +34,7 @@ static void test_free_(void *memory) {
 #define aligned_alloc test_aligned_alloc_
 #define free test_free_
 #include "../../src/cxr.c"
+#include "../../src/image/canonical.c"
 #include "../../src/image/image.c"
 #include "../../src/image/jpeg.c"
 #include "../../src/image/png.c"

@@ -1,5 +1,5 @@
 /* test_preprocess.c - window, inversion and padding by the formulas of DICOM PS3.3; the resize against one in f64, on odd
- * sizes; the warnings. tests/src/test_golden.c compares the resize with its Python twin. */
+ * sizes; one radiograph drawn in many ways; the warnings. tests/src/test_golden.c compares the resize with its Python twin. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "image/preprocess.h"
+#include "seeds.h"
 #include "window.h"
 
 static uint32_t random_state = 1;
@@ -149,8 +150,18 @@ static void naive_axis(const double *from, size_t n, size_t from_step, double *t
     }
 }
 
-static double level_of(const struct cxr_image *image, size_t i) {
-    return image->u16 ? image->u16[i] / 257.0 : (double)image->u8[i];
+/* Nothing is cut of noise. */
+static void check_whole(const struct cxr_preprocessed *facts, const struct cxr_image *image) {
+    assert_true(facts->frame.x == 0 && facts->frame.y == 0);
+    assert_true(facts->frame.width == image->width && facts->frame.height == image->height);
+    assert_false(facts->is_low_range);
+}
+
+/* A pixel's level between the ends of the canonical image, 0..255; of 8 bits rounded. */
+static double level_of(const struct cxr_image *image, const struct cxr_canonical *canonical, size_t i) {
+    const double v = image->u16 ? image->u16[i] : image->u8[i];
+    const double level = 255 * (v - canonical->low) / canonical->range;
+    return level < 0 ? 0 : level > 255 ? 255 : image->u16 ? level : floor(level + 0.5);
 }
 
 static void check_resize(const struct cxr_image *image, uint32_t width, uint32_t height) {
@@ -158,11 +169,14 @@ static void check_resize(const struct cxr_image *image, uint32_t width, uint32_t
     double *levels = take(sizeof *levels * count), *narrow = take(sizeof *narrow * from_width * height);
     double *want = take(sizeof *want * width * height);
     uint8_t *out = take((size_t)width * height);
-    uint32_t warnings;
-    for (size_t i = 0; i < count; i++) levels[i] = level_of(image, i);
+    struct cxr_preprocessed facts;
+    struct cxr_canonical canonical;
+    assert_int_equal(cxr_canonical_find(image, &canonical), CXR_OK);
+    for (size_t i = 0; i < count; i++) levels[i] = level_of(image, &canonical, i);
     for (size_t x = 0; x < from_width; x++) naive_axis(levels + x, from_height, from_width, narrow + x, height, from_width);
     for (size_t y = 0; y < height; y++) naive_axis(narrow + y * from_width, from_width, 1, want + y * width, width, 1);
-    assert_int_equal(cxr_preprocess(image, width, height, out, &warnings), CXR_OK);
+    assert_int_equal(cxr_preprocess(image, width, height, out, &facts), CXR_OK);
+    check_whole(&facts, image);
     for (size_t i = 0; i < (size_t)width * height; i++)
         if (fabs(out[i] - want[i]) > 1)
             fail_msg("%zu x %zu to %u x %u, at %zu: %u, not %g", from_width, from_height, width, height, i, out[i], want[i]);
@@ -199,49 +213,176 @@ static void test_resize(void **state) {
         }
 }
 
-/* A frame of the network's size comes through as it is, a plain one stays plain, and 16 bits that hold 8 are the same. */
+/* Makes enough of an image black and white for its levels to be stretched no further. */
+static void add_extremes(struct cxr_image *image) {
+    const uint32_t white = image->u16 ? 65535 : 255;
+    for (size_t i = 0; i < (size_t)image->width * image->height; i += 50) {
+        const uint32_t v = i % 100 ? white : 0;
+        if (image->u16) image->u16[i] = (uint16_t)v;
+        else image->u8[i] = (uint8_t)v;
+    }
+}
+
+/* A frame of the network's size and of all levels comes through as it is, and 16 bits that hold 8 are the same. */
 static void test_resize_exact(void **state) {
     (void)state;
     static uint8_t out[224 * 224], deep_out[224 * 224];
-    uint32_t warnings;
+    struct cxr_preprocessed facts;
     struct cxr_image same = noise(224, 224, 0, 0);
-    assert_int_equal(cxr_preprocess(&same, 224, 224, out, &warnings), CXR_OK);
+    add_extremes(&same);
+    assert_int_equal(cxr_preprocess(&same, 224, 224, out, &facts), CXR_OK);
     assert_memory_equal(out, same.u8, sizeof out);
     cxr_image_free(&same);
     static const uint32_t sizes[][2] = {{32, 16384}, {16384, 33}, {301, 257}, {97, 1000}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         struct cxr_image image = noise(sizes[s][0], sizes[s][1], 0, 0), deep = noise(sizes[s][0], sizes[s][1], 1, 0);
         const size_t count = (size_t)image.width * image.height;
+        add_extremes(&image);
         for (size_t i = 0; i < count; i++) deep.u16[i] = (uint16_t)(image.u8[i] * 257);
-        assert_int_equal(cxr_preprocess(&image, 224, 224, out, &warnings), CXR_OK);
-        assert_int_equal(cxr_preprocess(&deep, 224, 224, deep_out, &warnings), CXR_OK);
+        assert_int_equal(cxr_preprocess(&image, 224, 224, out, &facts), CXR_OK);
+        assert_int_equal(cxr_preprocess(&deep, 224, 224, deep_out, &facts), CXR_OK);
         assert_memory_equal(out, deep_out, sizeof out);
-        for (int level = 0; level < 256; level += 51) {
-            memset(image.u8, level, count);
-            assert_int_equal(cxr_preprocess(&image, 224, 224, out, &warnings), CXR_OK);
-            for (size_t i = 0; i < sizeof out; i++) assert_int_equal(out[i], level);
-        }
         cxr_image_free(&image);
         cxr_image_free(&deep);
     }
 }
 
+/* ---- one radiograph, drawn in many ways -------------------------------------------------------------- */
+
+enum { INPUT = 192 };
+
+/* The generated chest of the golden images, 192 x 192. */
+static struct cxr_image phantom(void) {
+    size_t length;
+    uint8_t *bytes = read_file("tests/golden/phantom.png", &length);
+    struct cxr_image image;
+    assert_int_equal(cxr_image_decode(bytes, length, &image), CXR_OK);
+    assert_non_null(image.u8);
+    free(bytes);
+    return image;
+}
+
+/* A level, 0..255, redrawn. */
+typedef uint32_t redraw(uint32_t level);
+static uint32_t quarter(uint32_t level) { return level / 4; }
+static uint32_t eighth(uint32_t level) { return level / 8; }
+static uint32_t upper_quarter(uint32_t level) { return 192 + level / 4; }
+static uint32_t twelve_bits(uint32_t level) { return level * 16; }
+static uint32_t fourteen_bits(uint32_t level) { return level * 64; }
+
+/* Its canonical image and that of the phantom differ by no more than this. */
+static void check_redrawn(const struct cxr_image *image, double tolerance, const char *what) {
+    static uint8_t want[INPUT * INPUT], got[INPUT * INPUT];
+    struct cxr_preprocessed facts;
+    struct cxr_image plain = phantom();
+    assert_int_equal(cxr_preprocess(&plain, INPUT, INPUT, want, &facts), CXR_OK);
+    assert_int_equal(facts.frame.width * facts.frame.height, INPUT * INPUT); /* nothing is cut of it */
+    assert_int_equal(cxr_preprocess(image, INPUT, INPUT, got, &facts), CXR_OK);
+    assert_false(facts.is_low_range);
+    for (size_t i = 0; i < sizeof got; i++)
+        if (fabs((double)got[i] - want[i]) > tolerance) fail_msg("%s, at %zu: %u, not %u", what, i, got[i], want[i]);
+    cxr_image_free(&plain);
+}
+
+/* Parts of the range, and 12 or 14 bits in 16, as PNGs hold them: off by what the missing levels cost. */
+static void test_ranges(void **state) {
+    (void)state;
+    static const struct {
+        redraw *redraw;
+        double tolerance; /* half a step at the pixel and at either end */
+        int deep;
+        const char *what;
+    } ways[] = {{quarter, 6, 0, "a quarter of the range"},      {eighth, 12, 0, "an eighth of the range"},
+                {upper_quarter, 6, 0, "the upper quarter"},     {twelve_bits, 1, 1, "12 bits in 16"},
+                {fourteen_bits, 1, 1, "14 bits in 16"}};
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+        struct cxr_image plain = phantom(), image = noise(INPUT, INPUT, ways[w].deep, 0);
+        for (size_t i = 0; i < INPUT * INPUT; i++) {
+            const uint32_t v = ways[w].redraw(plain.u8[i]);
+            if (ways[w].deep) image.u16[i] = (uint16_t)v;
+            else image.u8[i] = (uint8_t)v;
+        }
+        check_redrawn(&image, ways[w].tolerance, ways[w].what);
+        cxr_image_free(&image);
+        cxr_image_free(&plain);
+    }
+}
+
+/* Decoded pixels of 12 bits without a window: a dead pixel or a marker of 65,535 changes nothing, nor does a border of
+ * padding, whatever its value. */
+static void test_hot_pixel_and_padding(void **state) {
+    (void)state;
+    enum { EDGE = 24, WIDE = INPUT + 2 * EDGE };
+    static uint16_t pixels[INPUT * INPUT], wide[WIDE * WIDE];
+    struct cxr_image plain = phantom(), image;
+    for (size_t i = 0; i < INPUT * INPUT; i++) pixels[i] = (uint16_t)(plain.u8[i] * 16 + 3);
+    struct cxr_gray16 source = {.pixels = pixels, .width = INPUT, .height = INPUT, .bits = 16, .slope = 1};
+    for (size_t dead = 0; dead < 60; dead++) {
+        pixels[100 * INPUT + dead] = dead % 2 ? 65535 : 0;
+        plain.u8[100 * INPUT + dead] = dead % 2 ? 255 : 0;
+    }
+    assert_int_equal(cxr_window_gray16(&source, &image), CXR_OK);
+    static uint8_t want[INPUT * INPUT], got[INPUT * INPUT];
+    struct cxr_preprocessed facts;
+    assert_int_equal(cxr_preprocess(&plain, INPUT, INPUT, want, &facts), CXR_OK);
+    assert_int_equal(cxr_preprocess(&image, INPUT, INPUT, got, &facts), CXR_OK);
+    for (size_t i = 0; i < sizeof got; i++) assert_in_range(got[i] + 1 - want[i], 0, 2);
+    cxr_image_free(&image);
+
+    for (int32_t padding = -1; padding <= 1; padding++) { /* 65535 as some write it, within the range, beyond it */
+        const uint16_t value = padding < 0 ? 65535 : padding ? 60000 : 1000;
+        for (size_t i = 0; i < WIDE * WIDE; i++) wide[i] = value;
+        for (size_t y = 0; y < INPUT; y++)
+            for (size_t x = 0; x < INPUT; x++) wide[(y + EDGE) * WIDE + x + EDGE] = (uint16_t)(plain.u8[y * INPUT + x] * 16 + 3);
+        source = (struct cxr_gray16){.pixels = wide, .width = WIDE, .height = WIDE, .bits = 16, .slope = 1, .has_padding = 1,
+                                     .padding = padding < 0 ? -1 : value};
+        assert_int_equal(cxr_window_gray16(&source, &image), CXR_OK);
+        assert_int_equal(cxr_preprocess(&image, INPUT, INPUT, got, &facts), CXR_OK);
+        assert_true(facts.frame.x == EDGE && facts.frame.y == EDGE && facts.frame.width == INPUT && facts.frame.height == INPUT);
+        for (size_t i = 0; i < sizeof got; i++) assert_in_range(got[i] + 1 - want[i], 0, 2);
+        cxr_image_free(&image);
+    }
+    cxr_image_free(&plain);
+}
+
+/* A file from the field, where it is at hand: 14 bits written unscaled give what 16 bits give. */
+static void test_case_14_bits(void **state) {
+    (void)state;
+    static const char *const names[] = {CASES "/png16-with-14-bit-values.png", CASES "/png16-with-16-bit-values.png"};
+    static uint8_t out[2][INPUT * INPUT];
+    need(CASES);
+    for (size_t i = 0; i < 2; i++) {
+        size_t length;
+        uint8_t *bytes = read_file(names[i], &length);
+        struct cxr_image image;
+        struct cxr_preprocessed facts;
+        assert_int_equal(cxr_image_decode(bytes, length, &image), CXR_OK);
+        assert_int_equal(cxr_preprocess(&image, INPUT, INPUT, out[i], &facts), CXR_OK);
+        assert_int_equal(facts.warnings, 0);
+        cxr_image_free(&image);
+        free(bytes);
+    }
+    for (size_t i = 0; i < sizeof out[0]; i++) assert_in_range(out[0][i] + 1 - out[1][i], 0, 2);
+}
+
 /* ---- warnings -------------------------------------------------------------------------------------- */
 
-static uint32_t warnings_of(uint32_t width, uint32_t height, uint32_t border, uint32_t range, uint32_t is_colour) {
+/* Noise of some levels within a border of its lowest one. */
+static uint32_t warnings_of(uint32_t width, uint32_t height, uint32_t border, uint32_t levels, uint32_t is_colour) {
     static uint8_t out[224 * 224];
     struct cxr_image image = noise(width, height, 0, 0);
-    uint32_t warnings = 0;
+    struct cxr_preprocessed facts;
     image.is_colour = is_colour;
     for (uint32_t y = 0; y < height; y++)
         for (uint32_t x = 0; x < width; x++) {
             uint8_t *v = &image.u8[(size_t)y * width + x];
-            int inside = x >= border && y >= border && x < width - border && y < height - border;
-            *v = inside ? (uint8_t)(60 + *v % range) : 3;
+            const int inside = x >= border && y >= border && x < width - border && y < height - border;
+            *v = inside ? (uint8_t)(60 + *v % levels) : 60;
         }
-    assert_int_equal(cxr_preprocess(&image, 224, 224, out, &warnings), CXR_OK);
+    assert_int_equal(cxr_preprocess(&image, 224, 224, out, &facts), CXR_OK);
+    assert_int_equal(facts.is_low_range, levels <= 12);
     cxr_image_free(&image);
-    return warnings;
+    return facts.warnings;
 }
 
 static void test_warnings(void **state) {
@@ -251,23 +392,26 @@ static void test_warnings(void **state) {
     assert_int_equal(warnings_of(400, 223, 0, 190, 0), CXR_WARN_LOW_RESOLUTION | CXR_WARN_ASPECT);
     assert_int_equal(warnings_of(336, 224, 0, 190, 0), 0); /* 3:2 is still all right */
     assert_int_equal(warnings_of(337, 224, 0, 190, 0), CXR_WARN_ASPECT);
-    assert_int_equal(warnings_of(224, 224, 5, 190, 0), 0);
-    assert_int_equal(warnings_of(224, 224, 20, 190, 0), CXR_WARN_HEAVY_BORDERS);
-    assert_int_equal(warnings_of(224, 224, 0, 20, 0), CXR_WARN_LOW_CONTRAST);
     assert_int_equal(warnings_of(224, 224, 0, 190, 1), CXR_WARN_COLOUR);
-    assert_int_equal(warnings_of(224, 224, 0, 1, 0), CXR_WARN_LOW_CONTRAST | CXR_WARN_HEAVY_BORDERS); /* one colour all over */
-    static uint8_t out[224 * 224];
-    struct cxr_image bands = noise(224, 224, 0, 0); /* so close in gray that the borders overlap */
-    for (uint32_t i = 0; i < 224 * 224; i++) bands.u8[i] = i / 224 < 60 ? 0 : i / 224 < 164 ? 4 : 12;
-    uint32_t warnings;
-    assert_int_equal(cxr_preprocess(&bands, 224, 224, out, &warnings), CXR_OK);
-    assert_int_equal(warnings, CXR_WARN_LOW_CONTRAST | CXR_WARN_HEAVY_BORDERS);
-    cxr_image_free(&bands);
+    /* The sides that count are those of the frame. */
+    assert_int_equal(warnings_of(264, 264, 20, 190, 0), 0);
+    assert_int_equal(warnings_of(263, 264, 20, 190, 0), CXR_WARN_LOW_RESOLUTION);
+    assert_int_equal(warnings_of(400, 264, 20, 190, 0), CXR_WARN_ASPECT);
+    /* Borders that may not be cut, since too little would be left, are warned of. */
+    assert_int_equal(warnings_of(1000, 1000, 370, 190, 0), 0);
+    assert_int_equal(warnings_of(1000, 1000, 420, 190, 0), CXR_WARN_HEAVY_BORDERS);
+    /* Few levels; fewer than are enlarged to the whole range. */
+    assert_int_equal(warnings_of(224, 224, 0, 27, 0), 0);
+    assert_int_equal(warnings_of(224, 224, 0, 26, 0), CXR_WARN_LOW_CONTRAST);
+    assert_int_equal(warnings_of(224, 224, 0, 12, 0), CXR_WARN_LOW_CONTRAST);
+    assert_int_equal(warnings_of(224, 224, 0, 1, 0), CXR_WARN_LOW_CONTRAST | CXR_WARN_HEAVY_BORDERS); /* one level */
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_windows), cmocka_unit_test(test_full_range),
                                        cmocka_unit_test(test_window_arguments), cmocka_unit_test(test_resize),
-                                       cmocka_unit_test(test_resize_exact), cmocka_unit_test(test_warnings)};
+                                       cmocka_unit_test(test_resize_exact), cmocka_unit_test(test_ranges),
+                                       cmocka_unit_test(test_hot_pixel_and_padding), cmocka_unit_test(test_case_14_bits),
+                                       cmocka_unit_test(test_warnings)};
     return cmocka_run_group_tests_name("preprocess", tests, NULL, NULL);
 }

@@ -30,12 +30,17 @@ static void seal_chunks(uint8_t *bytes, size_t length) {
 /* What every image must keep to, whatever it came from. */
 static void check_image(struct cxr_image *image) {
     static uint8_t tensor[SIDE * SIDE];
-    uint32_t warnings;
+    struct cxr_preprocessed facts;
     const size_t count = (size_t)image->width * image->height;
     if (image->width < CXR_MIN_SIDE || image->height < CXR_MIN_SIDE) abort();
     if (image->width > CXR_MAX_SIDE || image->height > CXR_MAX_SIDE || count > CXR_MAX_PIXELS) abort();
     if (!image->u8 == !image->u16) abort();
-    if (cxr_preprocess(image, SIDE, SIDE, tensor, &warnings) != CXR_OK) abort();
+    if (cxr_preprocess(image, SIDE, SIDE, tensor, &facts) != CXR_OK) abort();
+    const struct cxr_frame *frame = &facts.frame;
+    if (frame->x > image->width || frame->width > image->width - frame->x) abort();
+    if (frame->y > image->height || frame->height > image->height - frame->y) abort();
+    if (frame->width < CXR_MIN_SIDE || 4 * (size_t)frame->width < image->width) abort();
+    if (frame->height < CXR_MIN_SIDE || 4 * (size_t)frame->height < image->height) abort();
     cxr_image_free(image);
 }
 
