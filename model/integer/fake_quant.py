@@ -8,6 +8,7 @@ at some. This is cross-layer equalisation.
 """
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from data import INPUT
-from integer import BIAS_LIMIT, DEPTHWISE, INPUT_SCALE, POINTWISE, STEM, TOP, Convolution, IntegerNet, Tensor
-from net import Net, layers
+from dataset.preprocess import INPUT
+from integer.reference import (BIAS_LIMIT, DEPTHWISE, INPUT_SCALE, POINTWISE, STEM, TOP, Convolution, IntegerNet, MapHead,
+                               Tensor)
+from network.mobilenet import COARSE_BLOCK, FINE_BLOCK, Net, Outputs, layers
 
 WEIGHT_TOP = 127
 LIGHT = 258  # CXR_LIGHT
@@ -34,16 +36,31 @@ class Step:
     residual: int  # tensor number, or -1
 
 
-def topology(net: Net) -> list[Step]:
-    """The convolutions in order of execution."""
-    steps = [Step(STEM, 2, True, 0, -1)]
+@dataclass(frozen=True)
+class Topology:
+    """The convolutions in order of execution, and the tensors that the heads read."""
+    steps: list[Step]
+    features: int
+    lungs_fine: int
+    lungs_coarse: int
+    opacities: int
+
+
+def topology(net: Net) -> Topology:
+    """The backbone's convolutions, then those of the maps' heads, in the order of mobilenet.layers."""
+    steps, ends = [Step(STEM, 2, True, 0, -1)], []
     for block in net.blocks:
         source = len(steps)
         if block.expand is not None:
             steps.append(Step(POINTWISE, 1, True, len(steps), -1))
         steps.append(Step(DEPTHWISE, block.depthwise.conv.stride[0], True, len(steps), -1))
         steps.append(Step(POINTWISE, 1, False, len(steps), source if block.residual else -1))
-    return steps + [Step(POINTWISE, 1, True, len(steps), -1)]
+        ends.append(len(steps))
+    steps.append(Step(POINTWISE, 1, True, len(steps), -1))
+    features = len(steps)
+    steps += [Step(POINTWISE, 1, True, ends[FINE_BLOCK], -1), Step(DEPTHWISE, 1, True, features + 1, -1),
+              Step(POINTWISE, 1, True, ends[COARSE_BLOCK], -1), Step(POINTWISE, 1, True, ends[COARSE_BLOCK], -1)]
+    return Topology(steps, features, features + 2, features + 3, features + 4)
 
 
 class _RoundWeight(torch.autograd.Function):
@@ -155,18 +172,28 @@ class QuantNet(nn.Module):
 
     def __init__(self, net: Net):
         super().__init__()
-        self.steps = topology(net)
+        self.topology = topology(net)
+        self.steps = self.topology.steps
         self.convolutions = nn.ModuleList(QuantConv(layer, step) for layer, step in zip(layers(net), self.steps))
-        self.head = nn.Linear(net.head.in_features, net.head.out_features)
-        self.head.load_state_dict(net.head.state_dict())
-        self.register_buffer("feature_scale", torch.ones(net.head.in_features))
+        self.head = copy.deepcopy(net.head)
+        self.to_fine, self.to_coarse = copy.deepcopy(net.lungs.to_fine), copy.deepcopy(net.lungs.to_coarse)
+        self.to_map = copy.deepcopy(net.opacities.to_map)
+        for i, step in enumerate(self.steps, 1):  # scales of the tensors that a head reads: it takes them up at no loss
+            if i in self.read_by_heads():
+                self.register_buffer(f"scale_{i}", torch.ones(len(self.convolutions[i - 1].gain)))
+
+    def read_by_heads(self) -> tuple[int, ...]:
+        """Tensors that a float head reads."""
+        t = self.topology
+        return t.features, t.lungs_fine, t.lungs_coarse, t.opacities
 
     def rounding(self, on: bool) -> None:
+        """Turns rounding of weights and activations on or off."""
         for conv in self.convolutions:
             conv.rounding = on
 
     def tensors(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """The input in grey levels and every convolution's output."""
+        """The input in gray levels and every convolution's output."""
         values = [x * 255]
         for conv in self.convolutions:
             residual = values[conv.step.residual] if conv.step.residual >= 0 else None
@@ -174,20 +201,23 @@ class QuantNet(nn.Module):
         return values
 
     @torch.autocast("cpu", enabled=False)  # bfloat16 would round the rounded weights once more
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        keep = {c.step.residual for c in self.convolutions}
+    def forward(self, x: torch.Tensor) -> Outputs:
+        last_use = {n: i for i, conv in enumerate(self.convolutions) for n in (conv.step.input, conv.step.residual)}
         values: dict[int, torch.Tensor] = {0: x * 255}
         for i, conv in enumerate(self.convolutions):
-            residual = values.pop(conv.step.residual) if conv.step.residual >= 0 else None
-            source = values[conv.step.input]
-            if conv.step.input not in keep:
-                del values[conv.step.input]
-            values[i + 1] = conv(source, residual)
-        return self.logits_of(values[len(self.convolutions)])
+            residual = values[conv.step.residual] if conv.step.residual >= 0 else None
+            values[i + 1] = conv(values[conv.step.input], residual)
+            for n in (conv.step.input, conv.step.residual):
+                if last_use[n] == i and n not in self.read_by_heads():
+                    values.pop(n, None)
+        return self.outputs_of(values)
 
-    def logits_of(self, last: torch.Tensor) -> torch.Tensor:
-        """From the last convolution's output."""
-        return self.head(last.mean(dim=(2, 3)) * self.feature_scale)
+    def outputs_of(self, values) -> Outputs:
+        """From the tensors that the heads read; `values` is indexed by tensor number."""
+        features, fine, coarse, opacities = (values[i] * getattr(self, f"scale_{i}").reshape(1, -1, 1, 1)
+                                             for i in self.read_by_heads())
+        enlarged = F.interpolate(self.to_coarse(coarse), scale_factor=2, mode="bilinear", align_corners=False)
+        return Outputs(self.head(features.mean(dim=(2, 3))), (enlarged + self.to_fine(fine))[:, 0], self.to_map(opacities)[:, 0])
 
     def set_scale(self, tensor: int, scale: torch.Tensor, zero_point: int) -> None:
         """Sets the scale of a tensor at its producer and at all its readers."""
@@ -196,13 +226,13 @@ class QuantNet(nn.Module):
         for conv in self.convolutions:
             if conv.step.input == tensor:
                 conv.scale_in.copy_(scale)
-        if tensor == len(self.convolutions):
-            self.feature_scale.copy_(scale)
+        if tensor in self.read_by_heads():
+            getattr(self, f"scale_{tensor}").copy_(scale)
 
 
 @torch.no_grad()
 def to_integer(net: QuantNet) -> IntegerNet:
-    """The integer network that the quantised one imitates."""
+    """The integer network that the fake-quantised one stands for."""
     tensors, convolutions = [Tensor(INPUT, INPUT, 1, INPUT_SCALE, 0)], []
     for i, conv in enumerate(net.convolutions):
         step, source = conv.step, tensors[conv.step.input]
@@ -220,8 +250,17 @@ def to_integer(net: QuantNet) -> IntegerNet:
             scale.flatten().numpy().astype(np.float32)))
         tensors.append(Tensor(source.height // step.stride, source.width // step.stride, len(weight),
                               float(np.float32(conv.scale_out.max())), int(conv.zero_point)))
-    # The last map's channels have scales of their own: the file's scale is their largest, the rest is in the head.
-    relative = (net.feature_scale / net.feature_scale.max()).numpy()
-    head = net.head.weight.numpy().T * relative[:, None]
-    return IntegerNet(tensors, convolutions, np.ascontiguousarray(head, np.float32),
-                      net.head.bias.numpy().astype(np.float32))
+    t = net.topology
+
+    def folded(weight: torch.Tensor, tensor: int) -> np.ndarray:
+        """Weights [outputs, channels] of a head, for channels with scales of their own: the file's scale of the tensor is
+        their largest, the rest goes into the weights."""
+        scale = getattr(net, f"scale_{tensor}")
+        return np.ascontiguousarray((weight.flatten(1) * (scale / scale.max())).numpy(), np.float32)
+
+    maps = [MapHead(t.lungs_fine, t.lungs_coarse, folded(net.to_fine.weight, t.lungs_fine)[0],
+                    folded(net.to_coarse.weight, t.lungs_coarse)[0], np.float32(net.to_fine.bias.item())),
+            MapHead(t.opacities, -1, folded(net.to_map.weight, t.opacities)[0], np.empty(0, np.float32),
+                    np.float32(net.to_map.bias.item()))]
+    return IntegerNet(tensors, convolutions, np.ascontiguousarray(folded(net.head.weight, t.features).T),
+                      net.head.bias.numpy().astype(np.float32), t.features, maps)

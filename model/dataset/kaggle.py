@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data import FOLDERS, UNREADABLE, DataError, read_image, replacing
+from dataset.preprocess import read_plain
+from dataset.records import FOLDERS
+from files import UNREADABLE, DataError, replacing
 
 TEST, VAL = 12, 8  # of a hundred clusters; the others train
 HASH_SIDE = 64
@@ -121,7 +123,7 @@ def prepare(root: str, cache_dir: str) -> str:
         try:
             with Image.open(path) as image:
                 sizes[image.size] += 1
-            hashes.append(perceptual_hash(read_image(str(path))))
+            hashes.append(perceptual_hash(read_plain(str(path))))
             kept.append((name, path.relative_to(root).as_posix()))
         except UNREADABLE:
             unread.append((name, path.relative_to(root).as_posix()))

@@ -1,4 +1,4 @@
-"""The training loop with its callbacks, for the float network (train.py) and the quantised one (quantise.py).
+"""The training loop with its checkpoints, for the float network (train.py) and the fake-quantised one (quantise.py).
 
 Every epoch ends with a checkpoint written whole or not at all, so a kill loses at most one epoch; starting
 again with the same --out resumes. The learning rate follows the *progress* from 0 to 1, and at the end of each
@@ -7,9 +7,9 @@ machine; the plan is part of the checkpoint. A plan in epochs is kept as given.
 """
 from __future__ import annotations
 
+import argparse
 import copy
 import csv
-import hashlib
 import io
 import math
 import os
@@ -24,16 +24,24 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from augment import HARD
-from batches import BATCH, Batch, Batches, as_batches
-from data import (INPUT, OPACITY, PUBLISHED, DataError, Record, check_classes, file_digest, load_or_explain,
-                  read_films, read_negatives, replacing, run_in_sentences)
-from net import CLASSES
-from origin import Origin
+from dataset.batches import BATCH, Batch, Batches, as_batches
+from dataset.images import Images, Sets
+from dataset.records import CACHE, CLASSES, COVID, NORMAL, OPACITY, PUBLISHED, labels_of
+from files import DataError, file_digest, replacing, run_in_sentences
+from network.mobilenet import Outputs
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184",
              "MALLOC_TOP_PAD_": "268435456", "GOMP_SPINCOUNT": "0"}
-WARM_UP, WEIGHT_DECAY, CLIP = 0.06, 0.03, 5.0
+WARM_UP, WEIGHT_DECAY, CLIP = 0.06, 0.03, 1.0
+NEW_RATE = 3.0  # of the maps' heads, beside 1 of the backbone
+
+
+@dataclass
+class Origin:
+    """Where a training starts."""
+    path: str = ""   # none: random numbers
+    model: str = ""  # id, version and SHA-256 of the model file that the chain of trainings came by last, if any
+    seen: str = ""   # fingerprints of other data that the weights have seen, with commas between
 
 
 @dataclass
@@ -41,11 +49,9 @@ class Recipe:
     """What differs between the two trainings."""
     peak: float                   # learning rate
     ema_decay: float
-    loss: Callable[[torch.Tensor, Batch], torch.Tensor]
-    evaluate: Callable[[torch.nn.Module], dict[str, float]]  # figures of the averaged network on val
-    reach: float = 0.0            # of `climb`; 0: plain steps
-    hard: float = HARD            # share of films that also go through what fights shortcuts
-    prepare: Callable[[Batch], Batch] = lambda batch: batch  # done once to each batch
+    loss: Callable[[Outputs, Batch], torch.Tensor]
+    evaluate: Callable[[torch.nn.Module], dict[str, float]]  # figures of the averaged network on val, with `score`
+    before_step: Callable[[torch.nn.Module, int], None] = lambda net, step: None
 
 
 @dataclass
@@ -70,24 +76,6 @@ class Plan:
     finished: bool = False
 
 
-@dataclass
-class Sets:
-    """The images in memory."""
-    films: np.ndarray
-    records: list[Record]
-    negatives: np.ndarray
-    negative_records: list[Record]
-
-    def fingerprint(self) -> str:
-        """SHA-256 of which image is which class in which split; a model file has that of its training as training.data."""
-        lines = sorted(f"{r.id},{r.label},{r.split}" for r in self.records + self.negative_records)
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-    def pixels(self) -> str:
-        """SHA-256 of the films themselves: others may have come under the old names."""
-        return hashlib.sha256(np.ascontiguousarray(self.films)).hexdigest()
-
-
 def run_program(main: Callable[[], None]) -> None:
     """Runs `main` with malloc kept from returning memory, as page faults cost a third of the time: the program starts
     again for that."""
@@ -96,18 +84,21 @@ def run_program(main: Callable[[], None]) -> None:
     run_in_sentences(main)
 
 
-def load_sets(data: str, cache: str, quick: bool = False) -> Sets:
-    """Films of all splits and negatives; with `quick` a slice of them."""
-    records, negatives = read_films(data, cache), read_negatives(data)
-    if quick:
-        rng = np.random.default_rng(0)
-        shuffled = [records[i] for i in rng.permutation(len(records))]
-        records = [r for split, count in (("train", 800), ("val", 160), ("test", 160))
-                   for r in [s for s in shuffled if s.split == split][:count]]
-        negatives = [negatives[i] for i in rng.permutation(len(negatives))[:150]]
-    films, kept = load_or_explain(records, cache)
-    check_classes(kept)
-    return Sets(films, kept, *load_or_explain(negatives, cache))
+def common_arguments(description: str, out: str, minutes: float) -> argparse.ArgumentParser:
+    """What both trainings take."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", required=True, help="data set folder")
+    parser.add_argument("--out", default=out, help="checkpoints and curves")
+    parser.add_argument("--cache", default=CACHE, help="decoded images")
+    parser.add_argument("--minutes", type=float, default=minutes, help="time for all epochs")
+    parser.add_argument("--epochs", type=int, help="in place of --minutes")
+    parser.add_argument("--steps", type=int, help="batches in an epoch (default: one pass over the images)")
+    parser.add_argument("--patience", type=int, default=10, help="epochs without a better score before stopping")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--restart", action="store_true", help="ignore the checkpoint in --out")
+    parser.add_argument("--quick", action="store_true", help="a slice of the data, in three minutes")
+    return parser
 
 
 @lru_cache(maxsize=1)
@@ -129,25 +120,13 @@ def learning_rate(progress: float, peak: float) -> float:
 
 
 def optimiser_for(net: torch.nn.Module, peak: float) -> torch.optim.Optimizer:
-    """AdamW; biases and normalisation are not decayed."""
-    learnt = [p for p in net.parameters() if p.requires_grad]
-    decayed = [p for p in learnt if p.ndim > 1]
-    others = [p for p in learnt if p.ndim <= 1]
-    return torch.optim.AdamW([{"params": decayed, "weight_decay": WEIGHT_DECAY},
-                              {"params": others, "weight_decay": 0.0}], lr=peak)
-
-
-@torch.no_grad()
-def climb(parameters: list[torch.nn.Parameter], reach: float) -> list[torch.Tensor]:
-    """Moves the weights to where the loss is about highest within reach, each in proportion to its size; returns them as
-    they were. Gradients from there lead to flat minima, where rounding, too, costs nothing ("ASAM" of Kwon et al., 2021)."""
-    before = [p.clone() for p in parameters]
-    sizes = [p.abs() if p.ndim > 1 else torch.ones(()) for p in parameters]
-    uphill = [s * p.grad for s, p in zip(sizes, parameters)]
-    length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(u) for u in uphill])).clamp_min(1e-12)
-    for p, s, u in zip(parameters, sizes, uphill):
-        p.add_(s * u * (reach / length))
-    return before
+    """AdamW; biases and normalisation are not decayed; the maps' heads, which start from nothing, have a rate of their own."""
+    groups: dict[tuple[bool, bool], list] = {}
+    for name, p in net.named_parameters():
+        if p.requires_grad:
+            groups.setdefault((p.ndim > 1, name.startswith(("lungs.", "opacities."))), []).append(p)
+    return torch.optim.AdamW([{"params": params, "weight_decay": WEIGHT_DECAY if decayed else 0.0, "factor": NEW_RATE if new else 1.0}
+                              for (decayed, new), params in groups.items()], lr=peak)
 
 
 @torch.no_grad()
@@ -162,33 +141,74 @@ def update_average(average: torch.nn.Module, net: torch.nn.Module, step: int, lo
 
 
 @torch.no_grad()
-def logits_of(net: torch.nn.Module, images: np.ndarray) -> np.ndarray:
-    """Logits of plain images, in evaluation mode and in float32: bfloat16 would name one film in 250 otherwise."""
+def outputs_of(net: torch.nn.Module, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits and both maps of plain images, in evaluation mode and in float32: bfloat16 would change one answer in 250."""
     net.eval()
-    parts = [net(x.contiguous(memory_format=torch.channels_last)).numpy() for x in as_batches(images)]
-    return np.concatenate(parts) if parts else np.empty((0, CLASSES + 1), np.float32)
+    parts = [net(x.contiguous(memory_format=torch.channels_last)) for x in as_batches(pixels)]
+    return tuple(np.concatenate([getattr(p, name).numpy() for p in parts]) for name in Outputs._fields)
 
 
-def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The least over one scale of the logits, which calibration will find."""
-    x, y = torch.from_numpy(logits), torch.from_numpy(labels)
-    return min(F.cross_entropy(x * scale, y).item() for scale in np.geomspace(0.5, 2, 41))
+def log_loss(logits: np.ndarray, labels: np.ndarray, scale: float) -> float:
+    return F.cross_entropy(torch.from_numpy(logits) * scale, torch.from_numpy(labels)).item()
 
 
-def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Accuracy as it is, re-weighted to the published class shares, F1 of the hardest class, log loss, false refusals."""
+def auc(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Area under the ROC curve, by ranks; ties count by half."""
+    _, at, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[at]
+    n = positive.sum()
+    return float((ranks[positive].sum() - n * (n + 1) / 2) / max(1, n * (len(scores) - n)))
+
+
+def pointing(opacities: np.ndarray, images: Images) -> float:
+    """Share of boxed images whose largest opacity cell has its centre in a box (the "pointing game")."""
+    hits = count = 0
+    cells = opacities.shape[-1]
+    for values, frame, record in zip(opacities, images.frames, images.records):
+        if not record.boxes:
+            continue
+        row, column = np.unravel_index(values.argmax(), values.shape)
+        x, y = frame[0] + frame[2] * (column + 0.5) / cells, frame[1] + frame[3] * (row + 0.5) / cells
+        hits += any(left <= x <= left + w and top <= y <= top + h for left, top, w, h in record.boxes)
+        count += 1
+    return hits / max(1, count)
+
+
+def class_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Accuracy as it is, re-weighted to the published class shares, F1 of the hardest class, false refusals."""
     predicted = logits[:, :CLASSES].argmax(1)
     recall = np.array([(predicted[labels == c] == c).mean() for c in range(CLASSES)])
     hits = ((predicted == OPACITY) & (labels == OPACITY)).sum()
     f1 = 2 * hits / max(1, (predicted == OPACITY).sum() + (labels == OPACITY).sum())
     return {"accuracy": float((predicted == labels).mean()), "reweighted": float(recall @ PUBLISHED),
-            "opacity_f1": float(f1), "log_loss": log_loss(logits[:, :CLASSES], labels),
-            "refused": float((logits[:, CLASSES] < 0).mean())}
+            "opacity_f1": float(f1), "refused": float((logits[:, CLASSES] < 0).mean())}
 
 
-def score_of(result: dict[str, float]) -> float:
-    """What checkpoints are chosen by: of a thousand films, accuracy is too coarse to tell them apart."""
-    return -result["log_loss"]
+def scores(net: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]], classes: Images, siim: Images) -> dict[str, float]:
+    """Figures on validation images of both collections. `score`, which checkpoints are chosen by, is the mean of both
+    collections' negative log loss at the one scale of the logits that suits them best: accuracy is too coarse to tell
+    checkpoints apart, and one collection alone would be won by knowing the source."""
+    kept = np.array([i for i, r in enumerate(classes.records) if not r.contradicts])
+    clear = np.array([i for i, r in enumerate(siim.records) if r.reading in ("typical", "negative")], np.int64)
+    logits, _, _ = net(classes.pixels[kept])
+    labels = labels_of(classes.records)[kept]
+    result = class_figures(logits, labels)
+    if not len(clear):
+        return {**result, "score": -min(log_loss(logits[:, :CLASSES], labels, s) for s in np.geomspace(0.5, 2, 41))}
+    other, _, opacities = net(siim.pixels)
+    truth = labels_of(siim.records)[clear]
+    losses = [(log_loss(logits[:, :CLASSES], labels, s), log_loss(other[clear, :CLASSES], truth, s))
+              for s in np.geomspace(0.5, 2, 41)]
+    own, theirs = min(losses, key=sum)
+    p = F.softmax(torch.from_numpy(other[clear, :CLASSES]), 1).numpy()
+    boxed = np.array([bool(r.boxes) for r in siim.records])
+    clean = np.array([r.boxes == () for r in siim.records])
+    largest = opacities.max((1, 2))
+    return {**result, "log_loss": own, "siim_log_loss": theirs, "contrast_auc": auc(1 - p[:, NORMAL], truth == COVID),
+            "negative_covid": float((p.argmax(1) == COVID)[truth == NORMAL].mean()),
+            "typical_covid": float((p.argmax(1) == COVID)[truth == COVID].mean()),
+            "opacity_auc": auc(largest[boxed | clean], boxed[boxed | clean]), "pointing": pointing(opacities, siim),
+            "score": -(own + theirs) / 2}
 
 
 def save_atomically(state: object, path: Path) -> None:
@@ -214,7 +234,7 @@ def write_curves(history: list[dict], out: Path) -> None:
     epochs = [h["epoch"] for h in history]
     axes[0].plot(epochs, [float(h["loss"]) for h in history])
     axes[0].set(xlabel="epoch", ylabel="training loss")
-    for key in ("accuracy", "reweighted", "opacity_f1"):
+    for key in [k for k in ("accuracy", "reweighted", "opacity_f1", "contrast_auc", "pointing") if k in history[0]]:
         axes[1].plot(epochs, [float(h[key]) for h in history], label=key)
     axes[1].set(xlabel="epoch", title="validation (averaged weights)")
     axes[1].legend()
@@ -226,13 +246,12 @@ def write_curves(history: list[dict], out: Path) -> None:
 class Fit:
     """One training: networks, optimiser, plan and output folder."""
 
-    def __init__(self, net: torch.nn.Module, recipe: Recipe, budget: Budget, sets: Sets, out: str, seed: int,
+    def __init__(self, net: torch.nn.Module, recipe: Recipe, budget: Budget, sets: Sets, batches: Batches, out: str, seed: int,
                  restart: bool, origin: Origin):
         """`origin` is where the network comes from: with data and seed it tells which training a checkpoint is of."""
-        self.recipe, self.budget, self.sets, self.seed = recipe, budget, sets, seed
-        self.past = {"data": sets.fingerprint(), "start": origin.model, "seen": origin.seen, "teachers": len(origin.teachers)}
-        digests = [file_digest(path) for path in (origin.path or os.devnull, *origin.teachers)]
-        self.identity = [self.past["data"], sets.pixels(), *digests, seed, recipe.peak, recipe.reach, recipe.hard]
+        self.recipe, self.budget, self.batches, self.seed = recipe, budget, batches, seed
+        self.past = {"data": sets.fingerprint(), "start": origin.model, "seen": origin.seen}
+        self.identity = [self.past["data"], sets.digest(), file_digest(origin.path or os.devnull), seed, recipe.peak, batches.hard]
         self.out, self.plan = Path(out), Plan()
         self.out.mkdir(parents=True, exist_ok=True)
         self.net = net.to(memory_format=torch.channels_last)
@@ -262,16 +281,15 @@ class Fit:
         if plan.finished:
             print(f"finished before: {self.out / 'best.pt'} (--restart to train again)", flush=True)
             return self.out / "best.pt"
-        batches = Batches(self.sets.films, self.sets.records, self.sets.negatives, self.sets.negative_records, INPUT,
-                          self.seed, self.recipe.hard)
+        batches = self.batches
         steps = self.budget.steps or batches.steps()
         self._replan(0.0 if self.budget.epochs else self._measure(batches, steps))
         print(f"{plan.left} epochs of {steps} steps", flush=True)
         if plan.epoch == 0:
-            self._keep_best(self.average, score_of(self.recipe.evaluate(self.average)))
+            self._keep_best(self.average, self.recipe.evaluate(self.average)["score"])
         while plan.left > 0:
             self._epoch(batches, steps)
-            if plan.best_epoch and plan.epoch - plan.best_epoch >= self.budget.patience:  # the start is not waited for
+            if plan.best_epoch and plan.epoch - plan.best_epoch >= self.budget.patience:  # an untrained start does not count
                 print(f"stopped early: no better validation score for {self.budget.patience} epochs", flush=True)
                 plan.left = 0
         self._blend()
@@ -287,7 +305,7 @@ class Fit:
             save_atomically({"average": net.state_dict(), "plan": asdict(self.plan), **self.past}, self.out / "best.pt")
 
     def _blend(self) -> None:
-        """Takes the mean of the last weights and the best, or the first, where validation likes it better than either.
+        """Takes the mean of the last weights and the best, or the first, where it scores better than either.
 
         The way back to the first is that of Wortsman et al., "Robust fine-tuning of zero-shot models" (2022).
         """
@@ -298,7 +316,7 @@ class Fit:
         for name, other in others.items():
             blend = copy.deepcopy(self.average)
             blend.load_state_dict({k: (v + other[k]) / 2 if v.dtype.is_floating_point else v for k, v in last.items()})
-            score = score_of(self.recipe.evaluate(blend))
+            score = self.recipe.evaluate(blend)["score"]
             print(f"mean of {name} and last: {score:.4f}", flush=True)
             self._keep_best(blend, score)
 
@@ -324,28 +342,13 @@ class Fit:
 
     def _step(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
         """Returns the loss before the step."""
-        learnt = [p for p in net.parameters() if p.requires_grad]
-        batch = self.recipe.prepare(batch)
-        if not self.recipe.reach:
-            loss = self._backward(net, optimiser, batch)
-        else:
-            loss = self._backward(net, optimiser, Batch(*(part[::2] for part in batch)))  # half shows the way well enough
-            before = climb(learnt, self.recipe.reach)
-            self._backward(net, optimiser, batch)
-            with torch.no_grad():
-                for p, value in zip(learnt, before):
-                    p.copy_(value)
-        torch.nn.utils.clip_grad_norm_(learnt, CLIP)
-        optimiser.step()
-        return loss
-
-    def _backward(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
-        """Fills in the gradients; returns the loss."""
         with mixed_precision():
-            logits = net(batch.images.contiguous(memory_format=torch.channels_last))
-        loss = self.recipe.loss(logits.float(), batch)
+            outputs = net(batch.images.contiguous(memory_format=torch.channels_last))
+        loss = self.recipe.loss(outputs, batch)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        torch.nn.utils.clip_grad_norm_([p for p in net.parameters() if p.requires_grad], CLIP)
+        optimiser.step()
         return loss.item()
 
     def _train(self, batches: Batches, steps: int) -> float:
@@ -355,7 +358,8 @@ class Fit:
         advance = (1 - plan.progress) / (plan.left * steps)
         for i, batch in enumerate(batches.epoch(plan.epoch, steps), 1):
             for group in self.optimiser.param_groups:
-                group["lr"] = learning_rate(plan.progress, self.recipe.peak)
+                group["lr"] = group["factor"] * learning_rate(plan.progress, self.recipe.peak)
+            self.recipe.before_step(self.net, plan.epoch * steps + i)
             total += self._step(self.net, self.optimiser, batch)
             update_average(self.average, self.net, plan.epoch * steps + i, self.recipe.ema_decay)
             plan.progress += advance
@@ -379,7 +383,7 @@ class Fit:
         plan.history.append(row)
         print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
         self._replan(seconds)
-        self._keep_best(self.average, score_of(result))
+        self._keep_best(self.average, result["score"])
         self._save()
         write_curves(plan.history, self.out)
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from batches import as_batches
-from integer import POINTWISE, TOP
-from net import CLASSES
-from quantnet import PRODUCT_LIMIT, WEIGHT_TOP, QuantNet, largest_sum, weight_scale
+from dataset.batches import as_batches
+from dataset.records import CLASSES
+from integer.fake_quant import PRODUCT_LIMIT, WEIGHT_TOP, QuantNet, largest_sum, weight_scale
+from integer.reference import POINTWISE, TOP
+from network.mobilenet import Outputs
 
 LADDER = torch.arange(-11, 5) / 4  # in octaves: scales beside the one that just holds the largest value
 WEAKEST = 0.02                     # a channel's first scale is at least this part of the tensor's largest
@@ -50,6 +51,17 @@ def groups_of(net: QuantNet) -> list[list[int]]:
     return list(groups.values())
 
 
+def _random_sum(outputs: Outputs, generator: torch.Generator) -> torch.Tensor:
+    """All outputs added up with random signs, so that one gradient speaks for all of them. A map's cells together count as
+    much as the class logits: each by the root of a cell's share."""
+    logits = outputs.logits[:, :CLASSES]
+    total = torch.zeros(())
+    for values in (logits - logits.mean(1, keepdim=True), outputs.lungs, outputs.opacities):
+        signs = torch.randint(2, values.shape, generator=generator) * 2 - 1
+        total = total + (values * signs).sum() * (CLASSES / values[0].numel()) ** 0.5
+    return total
+
+
 @torch.no_grad()
 def first_scales(net: QuantNet, images: np.ndarray) -> list[Shared]:
     """The finest scales that clamp nothing of what the tensors hold on `images`."""
@@ -75,10 +87,7 @@ def measure(net: QuantNet, images: np.ndarray, groups: list[Shared]) -> Effects:
                      [torch.zeros(c.weight.shape[:2]) for c in net.convolutions])
     for x in as_batches(images, count=16):
         values = net.tensors(x.requires_grad_())
-        logits = net.logits_of(values[-1])[:, :CLASSES]
-        logits = logits - logits.mean(1, keepdim=True)
-        signs = torch.randint(2, logits.shape, generator=generator) * 2 - 1
-        gradients = torch.autograd.grad((logits * signs).sum(), values[1:])
+        gradients = torch.autograd.grad(_random_sum(net.outputs_of(values), generator), values[1:])
         with torch.no_grad():
             for i, (conv, value, gradient) in enumerate(zip(net.convolutions, values[1:], gradients)):
                 group = places[i + 1]

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data import DataError
-from net import Folded
+from files import DataError
+from network.mobilenet import Folded
 
 CONV_2D, DEPTHWISE_CONV_2D = 3, 4  # BuiltinOperator values of the TensorFlow Lite schema
 DTYPES = {0: np.float32, 2: np.int32, 3: np.uint8, 4: np.int64, 9: np.int8}

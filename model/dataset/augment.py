@@ -1,8 +1,8 @@
-"""Random changes to whole batches of films, and images that are not upright frontal films made from films.
+"""Random changes to whole batches of chest X-rays, and images that are not upright frontal ones made from them.
 
-They are chosen against shortcuts: borders, corner marks, contrast and sharpness tell a film's source, which
-tells its class; so borders are drawn, cut and filled at random, corners erased, and everything that a source
-does to grey levels or sharpness is varied for every class alike.
+They are chosen against shortcuts: borders, corner marks, contrast, sharpness and what lies around the lungs tell an
+image's source, which tells its class. So borders are drawn, cut and filled at random, corners erased, everything outside
+the lungs blurred, exchanged or erased, and gray levels and sharpness varied for every class alike.
 """
 from __future__ import annotations
 
@@ -15,22 +15,64 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 
 MADE_KINDS = ("upside-down", "sideways", "inverted", "crop", "noise", "blank", "shuffled")
+HARD = 0.3      # share of images that strong augmentation covers, erases and degrades; for all, the network underfits
+OUTSIDE = 0.35  # share of images whose surroundings of the lungs are changed
 
 
-HARD = 0.3  # share of films that also go through what fights shortcuts; for all of them, the network underfits
+def augment(x: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator,
+            hard: float = HARD) -> tuple[torch.Tensor, torch.Tensor]:
+    """Augments a float batch N x 1 x S x S in [0, 1]; `targets` N x C x T x T, maps over the same frames, move with it."""
+    theta, fill = _affine(len(x), rng)
+    grid = F.affine_grid(theta, x.shape, align_corners=False)
+    moved = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    outside = (grid.abs() > 1).any(dim=3).unsqueeze(1)
+    x = _levels(torch.where(outside & (fill >= 0), fill, moved), rng)
+    targets = F.grid_sample(targets, F.affine_grid(theta, targets.shape, align_corners=False), mode="bilinear",
+                            padding_mode="zeros", align_corners=False)
+    return _some(x, rng, hard, _hard).clamp_(0, 1), targets
 
 
-def augment(x: torch.Tensor, rng: np.random.Generator, hard: float = HARD) -> tuple[torch.Tensor, torch.Tensor]:
-    """Augments a float batch N x 1 x S x S in [0, 1]: for a network in training, and without what fights shortcuts, for
-    its teachers."""
-    plain = _levels(_geometry(x, rng), rng)
-    return _some(plain.clone(), rng, hard, _hard).clamp_(0, 1), plain
+def change_outside(x: torch.Tensor, lungs: torch.Tensor, rng: np.random.Generator, share: float = OUTSIDE) -> torch.Tensor:
+    """Blurs, exchanges with another image's or erases what lies outside the lungs (`lungs`: N x 1 x T x T, 0..1) of a share
+    of the batch: a class must not be readable there. Images without lungs to be seen stay as they are."""
+    n, size = len(x), x.shape[-1]
+    inside = _inside(lungs, size)
+    blurred = F.interpolate(F.interpolate(x, size=size // 12, mode="bilinear", antialias=True), size=size, mode="bilinear",
+                            align_corners=False)
+    partners = torch.from_numpy(rng.permutation(n))
+    # The partner's own lungs are blurred away: only its surroundings are taken.
+    theirs = inside[partners] * blurred[partners] + (1 - inside[partners]) * x[partners]
+    level = _tensor(rng.random(n)).expand_as(x)
+    kind = _tensor(rng.choice(3, n, p=(0.3, 0.5, 0.2)))
+    ground = torch.where(kind == 0, blurred, torch.where(kind == 1, theirs, level))
+    chosen = torch.from_numpy(rng.random(n) < share) & (lungs.mean(dim=(1, 2, 3)) > 0.08)
+    return torch.where(chosen.reshape(-1, 1, 1, 1), inside * x + (1 - inside) * ground, x)
+
+
+def erase_lungs(x: torch.Tensor, lungs: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Replaces the lungs by one level, a blur or all of a central box: what is left says nothing of the class."""
+    n, size = len(x), x.shape[-1]
+    inside = _inside(lungs, size)
+    box = torch.zeros_like(x)
+    top, bottom, left, right = (round(v * size) for v in (0.12, 0.88, 0.10, 0.90))
+    box[..., top:bottom, left:right] = 1
+    where = torch.where(_tensor(rng.random(n)) < 0.5, torch.maximum(inside, box), inside)
+    blurred = F.interpolate(F.interpolate(x, size=3, mode="area"), size=size, mode="bilinear", align_corners=False)
+    level = torch.where(_tensor(rng.random(n)) < 0.5, x.mean(dim=(2, 3), keepdim=True), _tensor(rng.random(n)))
+    ground = torch.where(_tensor(rng.random(n)) < 0.3, blurred, level.expand_as(x))
+    return where * ground + (1 - where) * x
+
+
+def _inside(lungs: torch.Tensor, size: int) -> torch.Tensor:
+    """A soft mask at the images' size, a cell wider than the lungs."""
+    wide = F.max_pool2d(lungs, 3, 1, 1)
+    return F.interpolate(wide, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
 
 
 def _hard(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Covers, erases and degrades."""
     x = _erase(_bars(x, rng), rng)
-    for share, change in ((0.20, _blur), (0.30, _resample), (0.35, _noise), (0.10, _equalise), (0.18, _jpeg)):
+    for share, change in ((0.20, _blur), (0.30, _resample), (0.35, _noise), (0.10, _equalise), (0.25, _jpeg)):
         x = _some(x, rng, share, change)
     return x
 
@@ -47,9 +89,9 @@ def _some(x: torch.Tensor, rng: np.random.Generator, probability: float, change)
     return x
 
 
-def _geometry(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Rotation, anisotropic scale, shift, flip; now and then a tight crop; what lies outside is filled at random."""
-    n = len(x)
+def _affine(n: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotation, anisotropic scale, shift, flip, now and then a tight crop, as N x 2 x 3; and the level N x 1 x 1 x 1 that
+    fills what lies outside (-1: the edge is repeated)."""
     angle = rng.uniform(-10, 10, n) * math.pi / 180
     scale_x, scale_y = rng.uniform(0.9, 1.12, (2, n))  # below 1 magnifies
     tight = rng.random(n) < 0.1
@@ -60,16 +102,13 @@ def _geometry(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     cos, sin = np.cos(angle), np.sin(angle)
     theta = np.stack([np.stack([flip * zoom * scale_x * cos, -zoom * scale_y * sin, shift_x], 1),
                       np.stack([flip * zoom * scale_x * sin, zoom * scale_y * cos, shift_y], 1)], 1)
-    grid = F.affine_grid(torch.from_numpy(theta.astype(np.float32)), x.shape, align_corners=False)
-    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    outside = (grid.abs() > 1).any(dim=3).unsqueeze(1)
-    mode = rng.random(n)  # half black, a quarter some grey, the rest replicated
-    fill = _tensor(np.where(mode < 0.5, 0, rng.random(n)))
-    return torch.where(outside & (_tensor(mode) < 0.75), fill, x)
+    mode = rng.random(n)  # half black, a quarter some gray, the rest repeated
+    fill = np.where(mode < 0.5, 0, np.where(mode < 0.75, rng.random(n), -1))
+    return torch.from_numpy(theta.astype(np.float32)), _tensor(fill)
 
 
 def _bars(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Covers random widths at the four sides of some films: no border may be trusted."""
+    """Covers random widths at the four sides of some images: no border may be trusted."""
     n, size = len(x), x.shape[-1]
     widths = rng.uniform(0, 0.12, (4, n)) * (rng.random((4, n)) < 0.6) * (rng.random(n) < 0.5)
     at = (torch.arange(size, dtype=torch.float32) + 0.5) / size
@@ -95,12 +134,12 @@ def _erase(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def _levels(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Gamma, contrast and brightness."""
+    """Gamma, and the little that contrast and brightness vary after the percentile window."""
     n = len(x)
-    gamma = np.where(rng.random(n) < 0.5, np.exp(rng.uniform(math.log(0.6), math.log(1.6), n)), 1)
+    gamma = np.where(rng.random(n) < 0.6, np.exp(rng.uniform(math.log(0.42), math.log(2.4), n)), 1)
     x = x.clamp(0, 1).pow(_tensor(gamma))
-    contrast = np.where(rng.random(n) < 0.5, rng.uniform(0.65, 1.35, n), 1)
-    brightness = np.where(rng.random(n) < 0.5, rng.uniform(-0.12, 0.12, n), 0)
+    contrast = np.where(rng.random(n) < 0.5, rng.uniform(0.75, 1.25, n), 1)
+    brightness = np.where(rng.random(n) < 0.5, rng.uniform(-0.1, 0.1, n), 0)
     mean = x.mean(dim=(2, 3), keepdim=True)
     return ((x - mean) * _tensor(contrast) + mean + _tensor(brightness)).clamp_(0, 1)
 
@@ -115,7 +154,7 @@ def _blur(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def _resample(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Down and up again: the resolution must not tell the class, nor a film from other things."""
+    """Down and up again: the resolution must not tell the class, nor a chest X-ray from other things."""
     size = x.shape[-1]
     small = F.interpolate(x, size=int(rng.uniform(56, 150) / 224 * size), mode="bilinear", antialias=True)
     return F.interpolate(small, size=size, mode=("bilinear", "bicubic")[rng.integers(2)], align_corners=False)
@@ -145,35 +184,35 @@ def _jpeg(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return _each(x, change)
 
 
-def make_negatives(films: torch.Tensor, kinds: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-    """Turns each film (N x 1 x S x S in [0, 1]) into the kind of non-film that `kinds` names by index."""
-    return torch.stack([_MAKERS[MADE_KINDS[kind]](film, rng) for film, kind in zip(films, kinds)])
+def make_negatives(images: torch.Tensor, kinds: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    """Turns each chest X-ray (N x 1 x S x S in [0, 1]) into the kind of other image that `kinds` names by index."""
+    return torch.stack([_MAKERS[MADE_KINDS[kind]](image, rng) for image, kind in zip(images, kinds)])
 
 
-def _upside_down(film: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    return film.flip(1) if rng.random() < 0.5 else film.rot90(2, (1, 2))
+def _upside_down(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    return image.flip(1) if rng.random() < 0.5 else image.rot90(2, (1, 2))
 
 
-def _sideways(film: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    return film.rot90(1 if rng.random() < 0.5 else 3, (1, 2))
+def _sideways(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    return image.rot90(1 if rng.random() < 0.5 else 3, (1, 2))
 
 
-def _inverted(film: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    return 1 - film
+def _inverted(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    return 1 - image
 
 
-def _crop(film: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+def _crop(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """At most 40% of each side: too little to judge a chest by."""
-    size = film.shape[-1]
+    size = image.shape[-1]
     height, width = (rng.uniform(0.15, 0.4, 2) * size).astype(int)
     top, left = rng.integers(size - height), rng.integers(size - width)
-    part = film[:, top:top + height, left:left + width].unsqueeze(0)
+    part = image[:, top:top + height, left:left + width].unsqueeze(0)
     return F.interpolate(part, size=(size, size), mode="bilinear", align_corners=False)[0]
 
 
-def _noise_field(film: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+def _noise_field(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """White noise, blurred noise, or 1/f noise, of any contrast."""
-    size = film.shape[-1]
+    size = image.shape[-1]
     field = rng.standard_normal((size, size))
     slope = rng.choice([0.0, 1.0, 1.5, 2.0, 3.0])
     if slope:
@@ -184,26 +223,26 @@ def _noise_field(film: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return torch.from_numpy(field.astype(np.float32)).unsqueeze(0).clamp(0, 1)
 
 
-def _blank(film: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+def _blank(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """One level, a gradient, stripes or a few boxes."""
-    size = film.shape[-1]
+    size = image.shape[-1]
     y, x = np.meshgrid(np.linspace(-1, 1, size), np.linspace(-1, 1, size), indexing="ij")
     angle, kind = rng.uniform(0, 2 * math.pi), rng.integers(5)
     along = x * math.cos(angle) + y * math.sin(angle)
     shape = (np.zeros_like(x), along, np.sin(along * rng.uniform(3, 60)), np.hypot(x, y),
              np.maximum(abs(x) < rng.uniform(0.1, 1), abs(y) < rng.uniform(0.1, 1)) * 1.0)[kind]
-    image = rng.random() + rng.uniform(-0.6, 0.6) * shape
-    return torch.from_numpy(image.astype(np.float32)).unsqueeze(0).clamp(0, 1)
+    levels = rng.random() + rng.uniform(-0.6, 0.6) * shape
+    return torch.from_numpy(levels.astype(np.float32)).unsqueeze(0).clamp(0, 1)
 
 
-def _shuffled(film: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """The film's tiles in another order, so that its texture alone does not pass."""
-    size = film.shape[-1]
+def _shuffled(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """The image's tiles in another order, so that its texture alone does not pass."""
+    size = image.shape[-1]
     tiles = int(rng.choice([2, 4, 8]))
     side = size // tiles
-    parts = film[0, :side * tiles, :side * tiles].reshape(tiles, side, tiles, side).permute(0, 2, 1, 3)
+    parts = image[0, :side * tiles, :side * tiles].reshape(tiles, side, tiles, side).permute(0, 2, 1, 3)
     order = rng.permutation(tiles * tiles)
-    if tiles == 2:  # a permutation of four may be the film itself
+    if tiles == 2:  # a permutation of four may be the image itself
         order = np.array([3, 2, 1, 0])
     parts = parts.reshape(tiles * tiles, side, side)[torch.from_numpy(order)]
     mixed = parts.reshape(tiles, tiles, side, side).permute(0, 2, 1, 3).reshape(1, 1, side * tiles, side * tiles)

@@ -1,4 +1,4 @@
-"""Writes and reads the .cxrm model file; the format stands in src/README.md."""
+"""Writes and reads the .cxrm model file; the format stands in src/README.md. Version 1, which had no maps, is still read."""
 from __future__ import annotations
 
 import hashlib
@@ -9,11 +9,11 @@ from typing import Union
 import numpy as np
 import torch
 
-from data import DataError
-from integer import POINTWISE, TOP, Convolution, IntegerNet, Tensor
-from net import Folded
+from files import DataError
+from integer.reference import POINTWISE, TOP, Convolution, IntegerNet, MapHead, Tensor
+from network.mobilenet import Folded, Net
 
-VERSION, ALIGNMENT, HEADER, HEAD = 1, 64, 64, 4
+VERSION, ALIGNMENT, HEADER, HEAD, MAP = 2, 64, 64, 4, 5
 NONE = 0xFFFFFFFF
 Meta = dict[str, Union[str, np.ndarray]]
 
@@ -74,8 +74,13 @@ def write(net: IntegerNet, meta: Meta) -> bytes:
     channels, outputs = net.head_weight.shape
     weight, bias = np.zeros((channels, 8), "<f4"), np.zeros(8, "<f4")
     weight[:, :outputs], bias[:outputs] = net.head_weight, net.head_bias
-    last = len(net.tensors) - 1
-    ops += struct.pack("<16I", HEAD, last, last, NONE, 0, 1, 0, 0, 0, TOP, 0, 0, data.add(weight), data.add(bias), 0, 0)
+    ops += struct.pack("<16I", HEAD, net.features, net.features, NONE, 0, 1, 0, 0, 0, TOP, 0, 0, data.add(weight),
+                       data.add(bias), 0, 0)
+    for which, head in enumerate(net.maps):
+        with_coarse = head.coarse >= 0
+        ops += struct.pack("<16I", MAP, head.fine, head.coarse if with_coarse else NONE, NONE, which, 1, 0, 0, 0, TOP, 0, 0,
+                           data.add(head.fine_weight.astype("<f4")), data.add(np.array([head.bias], "<f4")),
+                           data.add(head.coarse_weight.astype("<f4")) if with_coarse else 0, 0)
     tensors = b"".join(struct.pack("<IIIfiI", t.height, t.width, t.channels, t.scale, t.zero_point, 2 if i else 1)
                        for i, t in enumerate(net.tensors))
     return _assemble((b"META", _meta_bytes(meta)), (b"TENS", tensors), (b"OPER", bytes(ops)),
@@ -97,24 +102,30 @@ def read(path: str) -> tuple[IntegerNet, Meta]:
     """The network and metadata of a file that this project wrote."""
     data = Path(path).read_bytes()
     magic, version, size, _, digest, _ = struct.unpack_from("<4sIQQ32sQ", data.ljust(HEADER, b"\0"))
-    if magic != b"CXRM" or version != VERSION or size != len(data) or hashlib.sha256(data[64:]).digest() != digest:
-        raise DataError(f"{path} is not a sound .cxrm file of version {VERSION}.")
+    if magic != b"CXRM" or version not in (1, VERSION) or size != len(data) or hashlib.sha256(data[64:]).digest() != digest:
+        raise DataError(f"{path} is not a sound .cxrm file of version 1 or {VERSION}.")
     section = {}
     for i in range(4):
         tag, _, offset, length = struct.unpack_from("<4sIQQ", data, 64 + 24 * i)
         section[tag] = data[offset:offset + length]
     tensors = [Tensor(*struct.unpack_from("<IIIfi", section[b"TENS"], at))
                for at in range(0, len(section[b"TENS"]), 24)]
-    convolutions = []
-    for at in range(0, len(section[b"OPER"]) - 64, 64):
-        convolutions.append(_read_convolution(struct.unpack_from("<16I", section[b"OPER"], at), tensors,
-                                              section[b"DATA"]))
-    head = struct.unpack_from("<16I", section[b"OPER"], len(section[b"OPER"]) - 64)
-    channels, meta = tensors[-1].channels, _read_meta(section[b"META"])
+    records = [struct.unpack_from("<16I", section[b"OPER"], at) for at in range(0, len(section[b"OPER"]), 64)]
+    convolutions = [_read_convolution(r, tensors, section[b"DATA"]) for r in records if r[0] not in (HEAD, MAP)]
+    head = next(r for r in records if r[0] == HEAD)
+    channels, meta = tensors[head[1]].channels, _read_meta(section[b"META"])
     outputs = len(str(meta["classes"]).split("\n")) + 1
     weight = np.frombuffer(section[b"DATA"], "<f4", channels * 8, head[12]).reshape(channels, 8)[:, :outputs].copy()
     bias = np.frombuffer(section[b"DATA"], "<f4", 8, head[13])[:outputs].copy()
-    return IntegerNet(tensors, convolutions, weight, bias), meta
+    maps = [_read_map(r, tensors, section[b"DATA"]) for r in records if r[0] == MAP]
+    return IntegerNet(tensors, convolutions, weight, bias, head[1], maps), meta
+
+
+def _read_map(record: tuple, tensors: list[Tensor], data: bytes) -> MapHead:
+    fine, coarse = record[1], -1 if record[2] == NONE else record[2]
+    return MapHead(fine, coarse, np.frombuffer(data, "<f4", tensors[fine].channels, record[12]).copy(),
+                   np.frombuffer(data, "<f4", tensors[coarse].channels if coarse >= 0 else 0, record[14]).copy(),
+                   np.frombuffer(data, "<f4", 1, record[13])[0])
 
 
 def _read_convolution(record: tuple, tensors: list[Tensor], data: bytes) -> Convolution:
@@ -157,7 +168,17 @@ def read_convolutions(path: str) -> list[Folded]:
     return result
 
 
-def read_head(path: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight [outputs, channels] and bias of the linear layer, which takes the last map in real numbers."""
+@torch.no_grad()
+def read_heads(path: str, target: Net) -> None:
+    """Copies the affine layers of classes and maps, which take their tensors in real numbers, into a network. A file of
+    version 1 has no maps: their heads stay as they are."""
     net, _ = read(path)
-    return torch.from_numpy(np.ascontiguousarray(net.head_weight.T)), torch.from_numpy(net.head_bias)
+    target.head.weight.copy_(torch.from_numpy(np.ascontiguousarray(net.head_weight.T)))
+    target.head.bias.copy_(torch.from_numpy(net.head_bias))
+    if net.maps:
+        lungs, opacities = net.maps
+        target.lungs.to_fine.weight.copy_(torch.from_numpy(lungs.fine_weight).reshape(1, -1, 1, 1))
+        target.lungs.to_fine.bias.fill_(float(lungs.bias))
+        target.lungs.to_coarse.weight.copy_(torch.from_numpy(lungs.coarse_weight).reshape(1, -1, 1, 1))
+        target.opacities.to_map.weight.copy_(torch.from_numpy(opacities.fine_weight).reshape(1, -1, 1, 1))
+        target.opacities.to_map.bias.fill_(float(opacities.bias))

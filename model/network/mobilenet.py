@@ -1,4 +1,4 @@
-"""The network: MobileNetV2 1.0 with plain ReLU, one gray input, one linear layer of five outputs.
+"""The network: MobileNetV2 1.0 with plain ReLU, one gray input; five outputs and two maps from one pass.
 
 Its shape is a contract with the C engine. Shared by training, quantisation, export and evaluation.
 """
@@ -11,15 +11,25 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from data import DataError
+from dataset.records import CLASSES
+from files import DataError
 
 # (expansion, output channels, repeats, stride of the first), as in the MobileNetV2 paper.
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 STEM_CHANNELS = 32
 FEATURES = 1280
-CLASSES = 4
-OUTPUTS = CLASSES + 1  # the last output is the gate: "this is an upright frontal chest film"
+OUTPUTS = CLASSES + 1  # the last output is the gate: "this is an upright frontal chest X-ray"
+FINE_BLOCK, FINE_CHANNELS = 5, 32      # the last block at stride 8
+COARSE_BLOCK, COARSE_CHANNELS = 12, 96  # the last block at stride 16
+LUNGS_HIDDEN, OPACITIES_HIDDEN = 64, 128
 BN_EPS = 1e-3
+
+
+class Outputs(NamedTuple):
+    """What one pass gives, all as logits."""
+    logits: torch.Tensor     # N x OUTPUTS: normal, covid-19, viral-pneumonia, lung-opacity, gate
+    lungs: torch.Tensor      # N x H/8 x W/8
+    opacities: torch.Tensor  # N x H/16 x W/16
 
 
 class ConvBN(nn.Module):
@@ -61,16 +71,50 @@ class Block(nn.Module):
         return x + y if self.residual else y
 
 
+class LungsHead(nn.Module):
+    """Where the lungs are: a map of stride 8, and one of stride 16 enlarged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = ConvBN(FINE_CHANNELS, LUNGS_HIDDEN, 1)
+        self.depthwise = ConvBN(LUNGS_HIDDEN, LUNGS_HIDDEN, 3, groups=LUNGS_HIDDEN)
+        self.coarse = ConvBN(COARSE_CHANNELS, LUNGS_HIDDEN, 1)
+        self.to_fine = nn.Conv2d(LUNGS_HIDDEN, 1, 1)
+        self.to_coarse = nn.Conv2d(LUNGS_HIDDEN, 1, 1, bias=False)
+        for layer in (self.to_fine, self.to_coarse):
+            nn.init.zeros_(layer.weight)
+
+    def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        logits = self.to_coarse(self.coarse(coarse)).float()
+        logits = F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
+        return (logits + self.to_fine(self.depthwise(self.fine(fine))).float())[:, 0]
+
+
+class OpacitiesHead(nn.Module):
+    """Where something lies that a radiologist would outline."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = ConvBN(COARSE_CHANNELS, OPACITIES_HIDDEN, 1)
+        self.to_map = nn.Conv2d(OPACITIES_HIDDEN, 1, 1)
+        nn.init.zeros_(self.to_map.weight)
+        nn.init.constant_(self.to_map.bias, -3.0)  # most cells are clear
+
+    def forward(self, coarse: torch.Tensor) -> torch.Tensor:
+        return self.to_map(self.hidden(coarse))[:, 0]
+
+
 class Net(nn.Module):
-    """1xHxW gray in [0, 1] -> five logits: normal, covid-19, viral-pneumonia, lung-opacity, gate.
+    """1xHxW gray in [0, 1] -> Outputs.
 
     With `fixed` the normalisations keep their statistics while training: a network that starts from good ones
-    learns as well and half as fast again.
+    learns as well and half as fast again. `reach` scales the gradient that the maps send into the backbone: at first
+    their new layers know nothing and would damage it.
     """
 
     def __init__(self, dropout: float = 0.2, fixed: bool = False):
         super().__init__()
-        self.fixed = fixed
+        self.fixed, self.reach = fixed, 1.0
         self.stem = ConvBN(1, STEM_CHANNELS, 3, 2)
         blocks, channels = [], STEM_CHANNELS
         for expansion, outputs, repeats, stride in STAGES:
@@ -81,6 +125,8 @@ class Net(nn.Module):
         self.last = ConvBN(channels, FEATURES, 1)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(FEATURES, OUTPUTS)
+        self.lungs = LungsHead()
+        self.opacities = OpacitiesHead()
 
     def train(self, mode: bool = True) -> "Net":
         super().train(mode)
@@ -88,23 +134,39 @@ class Net(nn.Module):
             layer.bn.train(mode and not self.fixed)
         return self
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        """The last feature map, before pooling."""
-        return self.last(self.blocks(self.stem(x)))
+    def features(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The maps that the heads read: of stride 8, of stride 16, and the last one."""
+        x = self.stem(x)
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i == FINE_BLOCK:
+                fine = x
+            elif i == COARSE_BLOCK:
+                coarse = x
+        return fine, coarse, self.last(x)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pooled = self.features(x).mean(dim=(2, 3))
+    def forward(self, x: torch.Tensor) -> Outputs:
+        fine, coarse, last = self.features(x)
+        if torch.is_grad_enabled() and self.reach < 1:
+            fine, coarse = (self.reach * m + (1 - self.reach) * m.detach() for m in (fine, coarse))
+        lungs, opacities = self.lungs(fine, coarse), self.opacities(coarse)
         with torch.autocast("cpu", enabled=False):  # the head is small, and is float32 in the engine
-            return self.head(self.dropout(pooled.float()))
+            return Outputs(self.head(self.dropout(last.float().mean(dim=(2, 3)))), lungs.float(), opacities.float())
+
+
+def branch_keys(net: Net) -> set[str]:
+    """Names of the map heads' weights: networks from before 1.0 lack them."""
+    return {k for k in net.state_dict() if k.startswith(("lungs.", "opacities."))}
 
 
 def load_float(checkpoint: str) -> Net:
     """The averaged network of a checkpoint, for use."""
     net = Net(fixed=True)
     try:
-        net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
+        state = torch.load(checkpoint, map_location="cpu")["average"]
+        net.load_state_dict({**{k: net.state_dict()[k] for k in branch_keys(net) - state.keys()}, **state})
     except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError):
-        raise DataError(f"{checkpoint} is no sound checkpoint of the float network.") from None
+        raise DataError(f"{checkpoint} is not a sound checkpoint of the float network.") from None
     return net.to(memory_format=torch.channels_last).eval()
 
 
@@ -115,7 +177,7 @@ class Folded(NamedTuple):
 
 
 def layers(net: Net) -> list[ConvBN]:
-    """The 52 convolutions in order of execution."""
+    """The convolutions: 52 of the backbone in order of execution, then those of the maps' heads."""
     return [m for m in net.modules() if isinstance(m, ConvBN)]
 
 
@@ -150,7 +212,7 @@ def load_folded(net: Net, folded: Iterable[Folded], images: torch.Tensor) -> Non
 
     handles = [layer.conv.register_forward_hook(on_conv(layer)) for layer in layers(net)]
     for layer in layers(net):
-        layer.bn.train()  # or the convolution, and with it the hook, would be passed over
+        layer.bn.train()  # otherwise the convolution, and with it the hook, would not run
     net.features(images)
     net.train(net.training)
     for handle in handles:

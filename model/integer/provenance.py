@@ -1,0 +1,32 @@
+"""What the weights that a training starts from have seen: images of theirs may be in its test split, and flatter.
+
+Checkpoints and model files hand it on, from training to training.
+"""
+from __future__ import annotations
+
+import torch
+
+from files import file_digest
+from integer import cxrm
+from network.trainer import Origin
+
+UNKNOWN = "unknown"  # in place of a fingerprint
+
+
+def origin_of(path: str, data: str) -> Origin:
+    """Of a training that starts from the file `path`, on data of the fingerprint `data`."""
+    model, text = _past_of(path)
+    seen = set(text.split(",")) - {"", data}
+    return Origin(path, model, ",".join(sorted(seen)))
+
+
+def _past_of(path: str) -> tuple[str, str]:
+    """Model file that the weights come from, and all data that they have seen; ImageNet has no chest X-rays."""
+    if path.endswith(".cxrm"):
+        meta = cxrm.read(path)[1]
+        return (f"{meta['model.id']} {meta['model.version']} {file_digest(path)}",
+                f"{meta.get('training.data', UNKNOWN)},{meta.get('training.seen', '')}")
+    if path.endswith(".pt"):
+        state = torch.load(path, map_location="cpu")
+        return state.get("start", ""), f"{state.get('data', UNKNOWN)},{state.get('seen', '')}"
+    return "", ""
