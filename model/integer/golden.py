@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data import INPUT, SIZE, read_image
-from integer import IntegerNet
+from dataset.preprocess import INPUT, SIZE, canonical, read_gray
+from integer.reference import IntegerNet, sigmoid
+
+
+MAPS = ("lungs", "opacities")
 
 
 def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -59,18 +62,21 @@ def write_golden(net: IntegerNet, model_sha256: str, folder: Path) -> None:
     lines = [f"model {model_sha256}"]
     for name, image in engine_images().items():
         Image.fromarray(image).save(folder / name)
-        values = net.run(image[None])
+        values = net.run(canonical(image)[0][None])
         lines.append(f"image {name}")
         for index, value in enumerate(values[1:], 1):
             content = value[0].permute(1, 2, 0).contiguous().numpy().astype(np.uint8).tobytes()
             lines.append(f"tensor {index} {hashlib.sha256(content).hexdigest()}")
-        bits = net.head(values[-1])[0].astype("<f4").view("<u4")
+        bits = net.head(values[net.features])[0].astype("<f4").view("<u4")
         lines.append("outputs " + " ".join(f"{b:08x}" for b in bits))
+        for name, head in zip(MAPS, net.maps):
+            content = sigmoid(head.logits(net.tensors, values))[0].astype("<f4").tobytes()
+            lines.append(f"map {name} {hashlib.sha256(content).hexdigest()}")
     (folder / "engine.txt").write_text("\n".join(lines) + "\n")
     lines = []
     for name, image in preprocess_images().items():
         Image.fromarray(image).save(folder / name)
         expected = name.replace(".png", "-expected.png")
-        Image.fromarray(read_image(str(folder / name))).save(folder / expected)
+        Image.fromarray(canonical(read_gray(str(folder / name)))[0]).save(folder / expected)
         lines.append(f"{name} {expected}")
     (folder / "preprocess.txt").write_text("\n".join(lines) + "\n")
