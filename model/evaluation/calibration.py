@@ -15,9 +15,11 @@ SENSITIVITY = SPECIFICITY = 0.95
 FOLDS = 5
 
 
-def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool) -> tuple[float, np.ndarray]:
+def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool,
+                    weights: np.ndarray | None = None) -> tuple[float, np.ndarray]:
     """The inverse temperature and the class biases (their mean is 0) with the least negative log likelihood."""
     x, y = torch.from_numpy(logits).double(), torch.from_numpy(labels)
+    weight = torch.ones(len(y)) if weights is None else torch.from_numpy(weights)
     scale = torch.zeros((), dtype=torch.double, requires_grad=True)
     bias = torch.zeros(CLASSES, dtype=torch.double, requires_grad=with_bias)
     optimiser = torch.optim.LBFGS([scale, bias] if with_bias else [scale], max_iter=200,
@@ -27,7 +29,7 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool) -> 
         optimiser.zero_grad()
         # A weak pull to scale 1 and bias 0: a class has few validation images, and a faultless fit has no minimum.
         pull = 0.5 * (scale.square() + bias.square().sum()) / len(y)
-        loss = F.cross_entropy(x * scale.exp() + bias, y) + pull
+        loss = (weight * F.cross_entropy(x * scale.exp() + bias, y, reduction="none")).mean() + pull
         loss.backward()
         return loss
 
@@ -42,19 +44,20 @@ def probabilities(logits: np.ndarray, scale: float, bias: np.ndarray) -> np.ndar
     return z / z.sum(1, keepdims=True)
 
 
-def likelihood_loss(p: np.ndarray, labels: np.ndarray) -> float:
+def likelihood_loss(p: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Mean negative log likelihood."""
-    return float(-np.log(p[np.arange(len(p)), labels].clip(1e-12)).mean())
+    return float(np.average(-np.log(p[np.arange(len(p)), labels].clip(1e-12)), weights=weights))
 
 
-def cross_validated(logits: np.ndarray, labels: np.ndarray, with_bias: bool) -> float:
+def cross_validated(logits: np.ndarray, labels: np.ndarray, with_bias: bool, weights: np.ndarray | None = None) -> float:
     """Negative log likelihood on images that the fit did not see."""
     folds = min(FOLDS, len(labels))
     fold = np.random.default_rng(0).permutation(len(labels)) % folds
     losses = []
     for f in range(folds):
-        scale, bias = fit_calibration(logits[fold != f], labels[fold != f], with_bias)
-        losses.append(likelihood_loss(probabilities(logits[fold == f], scale, bias), labels[fold == f]))
+        seen, held = fold != f, fold == f
+        scale, bias = fit_calibration(logits[seen], labels[seen], with_bias, None if weights is None else weights[seen])
+        losses.append(likelihood_loss(probabilities(logits[held], scale, bias), labels[held], None if weights is None else weights[held]))
     return float(np.mean(losses))
 
 
