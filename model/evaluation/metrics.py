@@ -20,7 +20,7 @@ def rates(matrix: np.ndarray) -> dict[str, np.ndarray]:
 
 def bootstrap(labels: np.ndarray, predicted: np.ndarray, classes: int, shares: np.ndarray,
               times: int = 2000, seed: int = 0) -> dict[str, np.ndarray]:
-    """95% intervals [2, ...] of accuracy, re-weighted accuracy, macro F1 and the per-class rates; a resample without films
+    """95% intervals [2, ...] of accuracy, re-weighted accuracy, macro F1 and the per-class rates; a resample without images
     of a class says nothing of its recall and F1."""
     rng = np.random.default_rng(seed)
     cells = confusion(labels, predicted, classes).ravel()
@@ -72,3 +72,62 @@ def risk_coverage(p: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     right = (p.argmax(1) == labels)[order]
     count = np.arange(1, len(p) + 1)
     return count / len(p), np.cumsum(right) / count
+
+
+# ---- intervals by patient: images of one patient are not independent ----
+
+
+def patients_drawn(patients: list[str] | np.ndarray, times: int = 1000, seed: int = 0) -> np.ndarray:
+    """How often each image comes in bootstrap resamples of the patients, times x N."""
+    _, at = np.unique(np.asarray(patients), return_inverse=True)
+    count = at.max() + 1 if len(at) else 1
+    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), times)[:, at].astype(np.float64)
+
+
+def measured(value: float, samples: np.ndarray) -> dict[str, float]:
+    """A figure with its 95% interval; resamples in which it has no value do not count."""
+    known = samples[np.isfinite(samples)]
+    low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (value, value)
+    return {"value": float(value), "low": float(low), "high": float(high)}
+
+
+def share(hits: np.ndarray, among: np.ndarray, draws: np.ndarray) -> dict[str, float] | None:
+    """Share of `hits` in the images `among` (both bool), and how many these are; None where there are none."""
+    if not among.any():
+        return None
+    counts = draws[:, among].sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        samples = draws[:, among & hits].sum(1) / counts
+    return {**measured(hits[among].mean(), samples), "images": int(among.sum())}
+
+
+def area(scores: np.ndarray, positive: np.ndarray, draws: np.ndarray) -> dict[str, float] | None:
+    """Area under the ROC curve with its interval; None without images of both kinds. Ties count by half."""
+    if positive.all() or not positive.any():
+        return None
+    found, other = scores[positive], scores[~positive]
+    wins = (found[:, None] > other) + 0.5 * (found[:, None] == other)
+    of_found, of_other = draws[:, positive], draws[:, ~positive]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        samples = ((of_found @ wins) * of_other).sum(1) / (of_found.sum(1) * of_other.sum(1))
+    return measured(wins.mean(), samples)
+
+
+# ---- maps ----
+
+
+def dice(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Overlap of bool masks N x H x W, 0..1; 1 where both are empty."""
+    both, sizes = (found & wanted).sum((1, 2)), found.sum((1, 2)) + wanted.sum((1, 2))
+    return np.where(sizes > 0, 2 * both / np.maximum(sizes, 1), 1.0)
+
+
+def free_response(found: np.ndarray, false_marks: np.ndarray, clear_images: int, allowed: float) -> tuple[float, float]:
+    """Sensitivity at a number of false marks in each clear image, and the threshold above which marks count there.
+
+    `found`: the strongest mark within each box, -inf for none; `false_marks`: the strengths of all marks in clear images.
+    """
+    strongest = np.sort(false_marks)[::-1]
+    most = int(allowed * clear_images)
+    threshold = float(strongest[most]) if len(strongest) > most else -np.inf
+    return float((found > threshold).mean()) if len(found) else 0.0, threshold
