@@ -1,4 +1,4 @@
-"""Changes to films that ask what the network looks at (masks) and what it withstands (12 kinds, 5 strengths)."""
+"""Changes to images that ask what the network looks at (masks) and what it withstands (12 kinds, 5 strengths)."""
 from __future__ import annotations
 
 import io
@@ -7,62 +7,62 @@ from typing import Callable
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-Film = np.ndarray  # u8, square
-Change = Callable[[Film, np.random.Generator], Film]
+Gray = np.ndarray  # u8, square
+Change = Callable[[Gray, np.random.Generator], Gray]
 
 
 def _pil(change: Callable[[Image.Image], Image.Image]) -> Change:
-    return lambda film, rng: np.asarray(change(Image.fromarray(film)))
+    return lambda gray, rng: np.asarray(change(Image.fromarray(gray)))
 
 
-def _box(film: Film, top: float, bottom: float, left: float, right: float) -> tuple[slice, slice]:
-    n = len(film)
+def _box(gray: Gray, top: float, bottom: float, left: float, right: float) -> tuple[slice, slice]:
+    n = len(gray)
     return slice(round(top * n), round(bottom * n)), slice(round(left * n), round(right * n))
 
 
-LUNGS = (0.12, 0.88, 0.10, 0.90)  # a crude central box that holds the lungs of most films
+LUNGS = (0.12, 0.88, 0.10, 0.90)  # a crude central box that holds the lungs of most images
 
 
-def border_masked(film: Film, rng: np.random.Generator) -> Film:
-    out, inner = np.zeros_like(film), _box(film, 0.1, 0.9, 0.1, 0.9)
-    out[inner] = film[inner]
+def border_masked(gray: Gray, rng: np.random.Generator) -> Gray:
+    out, inner = np.zeros_like(gray), _box(gray, 0.1, 0.9, 0.1, 0.9)
+    out[inner] = gray[inner]
     return out
 
 
-def corners_erased(film: Film, rng: np.random.Generator) -> Film:
-    out = film.copy()
+def corners_erased(gray: Gray, rng: np.random.Generator) -> Gray:
+    out = gray.copy()
     for top in (0.0, 0.82):
         for left in (0.0, 0.78):
-            out[_box(film, top, top + 0.18, left, left + 0.22)] = 0
+            out[_box(gray, top, top + 0.18, left, left + 0.22)] = 0
     return out
 
 
-def lungs_removed(film: Film, rng: np.random.Generator) -> Film:
-    out = film.copy()
-    out[_box(film, *LUNGS)] = int(film.mean())
+def lungs_removed(gray: Gray, rng: np.random.Generator) -> Gray:
+    out = gray.copy()
+    out[_box(gray, *LUNGS)] = int(gray.mean())
     return out
 
 
-def lungs_only(film: Film, rng: np.random.Generator) -> Film:
-    out, box = np.zeros_like(film), _box(film, *LUNGS)
-    out[box] = film[box]
+def lungs_only(gray: Gray, rng: np.random.Generator) -> Gray:
+    out, box = np.zeros_like(gray), _box(gray, *LUNGS)
+    out[box] = gray[box]
     return out
 
 
-def _clip(values: np.ndarray) -> Film:
+def _clip(values: np.ndarray) -> Gray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _noise(sigma: float) -> Change:
-    return lambda film, rng: _clip(film + 255 * sigma * rng.standard_normal(film.shape))
+    return lambda gray, rng: _clip(gray + 255 * sigma * rng.standard_normal(gray.shape))
 
 
 def _speckle(sigma: float) -> Change:
-    return lambda film, rng: _clip(film * (1 + sigma * rng.standard_normal(film.shape)))
+    return lambda gray, rng: _clip(gray * (1 + sigma * rng.standard_normal(gray.shape)))
 
 
 def _gamma(power: float) -> Change:
-    return lambda film, rng: _clip(255 * (film / 255) ** power)
+    return lambda gray, rng: _clip(255 * (gray / 255) ** power)
 
 
 def _resample(side: int) -> Change:
@@ -78,15 +78,15 @@ def _jpeg(quality: int) -> Change:
 
 
 def _rotate(degrees: float) -> Change:
-    def change(film: Film, rng: np.random.Generator) -> Film:
+    def change(gray: Gray, rng: np.random.Generator) -> Gray:
         angle = degrees if rng.random() < 0.5 else -degrees
-        return np.asarray(Image.fromarray(film).rotate(angle, Image.BILINEAR))
+        return np.asarray(Image.fromarray(gray).rotate(angle, Image.BILINEAR))
     return change
 
 
 def _occlude(side: float) -> Change:
-    def change(film: Film, rng: np.random.Generator) -> Film:
-        out, n = film.copy(), len(film)
+    def change(gray: Gray, rng: np.random.Generator) -> Gray:
+        out, n = gray.copy(), len(gray)
         for _ in range(3):
             size = round(side * n)
             top, left = rng.integers(0, n - size, 2)
@@ -95,9 +95,9 @@ def _occlude(side: float) -> Change:
     return change
 
 
-LUNGS_REMOVED = "lungs' box removed"  # the card tells what is left then
+LUNGS_REMOVED = "lungs' box removed"  # the card says what is left then
 MASKS: dict[str, Change] = {
-    "full image": lambda film, rng: film,
+    "full image": lambda gray, rng: gray,
     "border masked (outer 10%)": border_masked,
     "corners and markers erased": corners_erased,
     "lungs' box only": lungs_only,

@@ -1,45 +1,52 @@
-"""Writes an evaluation as evaluation.json, evaluation.md and plots."""
+"""Writes an evaluation as evaluation.json, evaluation.md and plots; the figures of an earlier version stand beside it."""
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from dataset.records import CLASS_IDS
+from evaluation.engine import Answers
+from evaluation.plots import plot_calibration, plot_confusion, plot_curves
+from evaluation.redrawn import ANSWERED, FLIPPED, WRONG
 
-from data import CLASS_IDS, PUBLIC_FINGERPRINT  # noqa: E402
-from engine import Answers  # noqa: E402
-from metrics import pr_curve, risk_coverage, roc_curve  # noqa: E402
-
-# The training project this one grew from: one figure for all, F1 of at least this in each class.
-SEED_ACCURACY, SEED_F1 = 0.9396, 0.91
-OTHER_DATA = ("**The weights have learnt from other data or splits than these.** If any of these test films was among those "
-              "that they learnt from, as for the weights that ship most of the COVID-19 Radiography Database's were, the "
-              "figures flatter.")
-OTHER_DECODER = ("The changed films, the full image among them, were decoded and stretched to 224 pixels in Python and handed\n"
-                 "on as PNG; the films of the test split are files that the engine decodes by itself. So the full image's\n"
-                 "figures differ a little from those.")
-ONE_COLLECTION = "Between classes of one collection; view (AP or PA) and file path may still differ:"
+BASELINE = "baseline-0.9.0.json"
+OTHER_DATA = ("**The weights have learnt from other data or splits than these.** If any of these test images was among those "
+              "that they learnt from, the figures flatter.")
+DRAWN_HERE = ("The changed images, the full ones among them, were decoded in Python and handed on as PNG; the test split's are "
+              "files that the engine decodes by itself. So the figures of the full image differ a little from those above.")
+ONE_COLLECTION = "Between classes of one collection, where the view (AP or PA) and the patient's age may still differ:"
 
 
 def write(result: dict, answers: Answers, labels: np.ndarray, folder: Path) -> None:
+    """All files of the report; `answers` and `labels` are those of the test split."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "evaluation.json").write_text(json.dumps(_rounded(result), indent=1) + "\n")
-    (folder / "evaluation.md").write_text(markdown(result))
+    result = rounded(result)
+    (folder / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
+    (folder / "evaluation.md").write_text(markdown(result, baseline_of(result, folder)))
     plot_confusion(np.array(result["test"]["confusion"]), folder / "confusion.svg")
     plot_curves(answers.probabilities, labels, folder / "curves.svg")
     plot_calibration(result["test"]["reliability"], answers.probabilities, labels, folder / "calibration.svg")
 
 
-def _rounded(value):
+def baseline_of(result: dict, folder: Path) -> dict:
+    """The figures of version 0.9.0 on the same images, or nothing if they are of others."""
+    path = folder / BASELINE
+    baseline = json.loads(path.read_text()) if path.is_file() else {}
+    return baseline if baseline.get("data") == result["data"] else {}
+
+
+def rounded(value):
+    """Floats to five digits."""
     if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
+        return {k: rounded(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_rounded(v) for v in value]
+        return [rounded(v) for v in value]
     return round(value, 5) if isinstance(value, float) else value
+
+
+# ---- words and tables ----
 
 
 def table(header: list[str], rows: list[list]) -> str:
@@ -48,161 +55,282 @@ def table(header: list[str], rows: list[list]) -> str:
     return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]) + "\n"
 
 
-def _interval(v: dict[str, float]) -> str:
-    return f"{v['value']:.4f} ({v['low']:.4f} to {v['high']:.4f})"
-
-
-def decimal(value: float | None) -> str:
-    """A figure, or a dash where there was nothing to take it of."""
-    return "-" if value is None else f"{value:.4f}"
+def decimal(value: float | None, digits: int = 4) -> str:
+    """A figure, or a dash where there was nothing to measure."""
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """As a percentage, or a dash where there was nothing to take it of."""
+    """A percentage, or a dash where there was nothing to measure."""
     return "-" if value is None else f"{100 * value:.{digits}f}%"
 
 
+def interval(v: dict[str, float] | None, digits: int = 3) -> str:
+    """A figure with its 95% interval."""
+    return "-" if v is None else f"{v['value']:.{digits}f} ({v['low']:.{digits}f} to {v['high']:.{digits}f})"
+
+
+def percents(v: dict[str, float] | None) -> str:
+    """A share with its 95% interval."""
+    return "-" if v is None else f"{percent(v['value'])} ({percent(v['low'])} to {percent(v['high'])})"
+
+
+def at(tree: dict, *keys: str):
+    """What lies under these keys, or None."""
+    for key in keys:
+        tree = (tree or {}).get(key)
+    return tree
+
+
+def beside(rows: list[tuple], result: dict, baseline: dict) -> str:
+    """Rows (name, text of a figure, keys) of the same figures of both versions."""
+    header, parts = ["", "this version"], [result]
+    if baseline:
+        header, parts = [*header, baseline["version"]], [result, baseline]
+    return table(header, [[name, *(words(at(part, *keys)) for part in parts)] for name, words, keys in rows])
+
+
 def unread(rows: dict[object, dict]) -> str:
-    """What is to be added to a table of refusals if the engine could not read some of the images."""
+    """A sentence below a table of refusals if the engine could not read some of the images."""
     count = sum(row.get("unread", 0) for row in rows.values())
     return f"\n{count} further images could not be read.\n" if count else ""
 
 
-def markdown(result: dict) -> str:
+# ---- sections ----
+
+
+def markdown(result: dict, baseline: dict) -> str:
     """The whole report."""
-    parts = ["# Evaluation\n\nWritten by `model/evaluate.py` through the C engine. Classes are the argmax of the four "
-             "logits; the gate and `uncertain` are reported apart. Intervals are 95%, by bootstrap.\n",
-             "" if result["same_data"] else f"\n{OTHER_DATA}\n", _test_section(result), _groups_section(result),
-             _gate_section(result["gate"]), _robustness_section(result)]
+    parts = ["# Evaluation\n\nWritten by `model/evaluate.py` through the C engine. Intervals are 95%, by bootstrap; those of the "
+             "collections with known patients by patient. A verdict is what a user sees: a class, `uncertain`, or a refusal. The "
+             "most likely class is what the network's outputs say whatever the verdict.\n",
+             "" if result["same_data"] else f"\n{OTHER_DATA}\n"]
+    if "siim" in result:
+        parts.append(_siim_section(result, baseline))
+    if result["contrasts"]:
+        parts.append(f"\n{ONE_COLLECTION}\n\n" + contrasts_table(result["contrasts"]))
+    parts += [_redrawn_section(result["redrawn"], baseline), _maps_section(result["maps"])]
     if result["external"]:
-        parts.append(_external_section(result["external"], result["external_left_out"]))
+        parts.append(_external_section(result, baseline))
+    parts += [_test_section(result, baseline), _groups_section(result), _gate_section(result["gate"]),
+              _robustness_section(result, baseline)]
     return "".join(parts)
 
 
-def _test_section(result: dict) -> str:
-    t, f, d = result["test"], result["float"], result["test"]["doubt"]
-    rows = [["accuracy", _interval(t["accuracy"]), SEED_ACCURACY],
-            ["accuracy, re-weighted to the published class frequencies", _interval(t["reweighted_accuracy"]), "-"],
-            ["macro F1", _interval(t["macro_f1"]), "-"],
-            ["lowest F1 of a class", f"{min(c['f1']['value'] for c in t['classes'].values()):.4f}", f"{SEED_F1} or more"],
-            ["ECE (15 bins)", f"{t['ece']:.4f}", "-"],
-            ["ECE of films the gate accepts", decimal(d["ece_accepted"]), "-"],
-            ["films answered (accepted and not `uncertain`)", percent(d["answered"]), "-"],
-            ["accuracy of those answers", decimal(d["accuracy_answered"]), "-"],
-            ["accuracy of the surest 90% of accepted films", decimal(d["accuracy_at_90"]), "-"]]
+def siim_table(result: dict, baseline: dict) -> str:
+    """The honest measure: AUC and confident errors."""
+    rows = [(f"AUC, typical against negative, by {name}", interval, ("siim", "auc", key))
+            for name, key in (("1 - P(normal)", "not normal"), ("P(COVID-19)", "covid-19"), ("the strongest opacity", "largest opacity"))]
+    rows += [(f"Read as {name.replace('covid-19', 'COVID-19')}", percents, ("siim", "shares", name)) for name in result["siim"]["shares"]]
+    return beside(rows, result, baseline)
+
+
+def _siim_section(result: dict, baseline: dict) -> str:
+    siim = result["siim"]
+    header = ["reading", "images", *(f"verdict {v}" for v in siim["readings"]["typical"]["verdicts"]),
+              *(f"most likely {c}" for c in CLASS_IDS)]
+    rows = [[name, r["images"], *r["verdicts"].values(), *r["argmax"].values()] for name, r in siim["readings"].items()]
+    return (f"\n## Within one collection: SIIM-FISABIO-RSNA, {siim['images']} test images of {siim['patients']} patients\n\n"
+            "Radiologists read each image as typical, indeterminate or atypical for COVID-19, or as negative for pneumonia. All "
+            "come from the same hospitals, so knowing the source does not help.\n\n" + siim_table(result, baseline) + "\n"
+            + table(header, rows) + "\nExpected calibration error (15 bins), with typical taken for COVID-19 and negative for "
+            f"normal: {decimal(siim['ece']['typical and negative'])}; of the images that the gate accepts "
+            f"{decimal(siim['ece']['typical and negative, accepted'])}. With indeterminate and atypical taken for lung opacity: "
+            f"{decimal(siim['ece']['all readings'])}.\n")
+
+
+def contrasts_table(contrasts: dict) -> str:
+    """Classes of one collection against each other."""
+    return table(["contrast", "images", "AUC", "accuracy"],
+                 [[name, c["images"], decimal(c["auc"]), decimal(c["accuracy"])] for name, c in contrasts.items()])
+
+
+def redrawn_table(redrawn: dict, baseline: dict) -> str:
+    """The ways of drawing an image, one a row."""
+    before = baseline.get("redrawn")
+    header = ["drawn as", "answered", "wrong answers", "another answer", "holds"] + ([baseline["version"]] if before else [])
+    rows = [["unchanged", percent(redrawn["unchanged"]["answered"]), percent(redrawn["unchanged"]["wrong"]), "-", "-"]
+            + (["-"] if before else [])]
+    for name, w in redrawn["ways"].items():
+        row = [name, percent(w["answered"]), percent(w["wrong"]), percent(w["flipped"]), "yes" if w["holds"] else "**no**"]
+        rows.append(row + ([_held(at(before, "ways", name))] if before else []))
+    return table(header, rows)
+
+
+def _held(way: dict | None) -> str:
+    if way is None:
+        return "-"
+    return "yes" if way["holds"] else (f"no: answered {percent(way['answered'], 0)}, wrong {percent(way['wrong'], 0)}, "
+                                       f"another answer {percent(way['flipped'], 0)}")
+
+
+def _redrawn_section(redrawn: dict, baseline: dict) -> str:
+    return (f"\n## The same image, drawn in another way: {redrawn['images']} test images\n\n"
+            f"A way holds where at least {percent(ANSWERED, 0)} are answered, at most {percent(WRONG, 0)} of the answers are wrong, "
+            f"and at most {percent(FLIPPED, 0)} of the images that are answered both unchanged and redrawn get another class. "
+            f"{redrawn['hold']} of {len(redrawn['ways'])} hold"
+            + (f"; of version {baseline['version']}, {baseline['redrawn']['hold']}" if "redrawn" in baseline else "") + ".\n\n"
+            + redrawn_table(redrawn, baseline))
+
+
+def opacities_table(opacities: dict) -> str:
+    """The opacity map against radiologists' boxes, one collection a column."""
+    figures = [("images with boxes; boxes; clear images", lambda o: f"{o['boxed']}; {o['boxes']}; {o['clear']}"),
+               ("strongest cell of the map in a box (pointing game)", lambda o: percents(o["pointing"])),
+               ("the same among cells inside the lungs", lambda o: percents(o["pointing inside the lungs"])),
+               ("boxes found at half a false mark in each clear image", lambda o: percent(o["sensitivity at half a false mark"])),
+               ("AUC of the strongest opacity, boxed against clear", lambda o: interval(o["auc"]))]
+    return table(["", *opacities], [[name, *(words(o) for o in opacities.values())] for name, words in figures])
+
+
+def lungs_table(lungs: dict) -> str:
+    """The lungs' map against masks."""
+    return table(["masks", "images", "mean Dice", "a twentieth is below", "share of the mask found"],
+                 [[name, r["images"], decimal(r["dice"], 3), decimal(r["worst_twentieth"], 3), percent(r["covered"])]
+                  for name, r in lungs.items()])
+
+
+def _maps_section(maps: dict) -> str:
+    text = ""
+    if maps["opacities"]:
+        text += ("\n## Opacities\n\nAgainst boxes that radiologists drew. A mark is a local maximum of the map inside the lungs; it "
+                 "finds a box where its cell's centre lies in the box.\n\n" + opacities_table(maps["opacities"]))
+    if maps["lungs"]:
+        text += ("\n## Lungs\n\nThe network learned the masks of one convention (V7 Labs, \"darwin\"), which take in the heart. Masks "
+                 "of the other convention leave it out, so their Dice coefficient cannot reach 1; the share of them that is "
+                 "found can.\n\n" + lungs_table(maps["lungs"]))
+    return text
+
+
+def called_a_disease(result: dict, baseline: dict) -> str:
+    """Normal images of other hospitals whose verdict is a disease."""
+    rows = [(f"{name}: {label} ({row['images']})", percents, ("external", name, label, "called_a_disease"))
+            for name, labels in result["external"].items() for label, row in labels.items() if "called_a_disease" in row]
+    return beside(rows, result, baseline) if rows else ""
+
+
+def _external_section(result: dict, baseline: dict) -> str:
+    text = (f"\n## Other hospitals\n\nNo training used any of these; {result['external_left_out']} further images are left out, "
+            "which look like an image of the data set or come twice. The labels are the sets' own. Normal images whose verdict is "
+            "a disease:\n\n" + called_a_disease(result, baseline))
+    if "bacterial" in result:
+        r = result["bacterial"]
+        verdicts = ", ".join(f"{v} {n}" for v, n in r["verdicts"].items())
+        text += (f"\nChildren with bacterial pneumonia, none of the four classes (test split of the set that taught the "
+                 f"opacity map, {r['images']} images): {verdicts}.\n")
+    for name, labels in result["external"].items():
+        rows = [[label, r["images"], decimal(r.get("recall"), 3), *r["verdicts"].values(), *r["argmax"].values()]
+                for label, r in labels.items()]
+        header = ["label", "images", "most likely class right", *(f"verdict {v}" for v in next(iter(labels.values()))["verdicts"]),
+                  *(f"most likely {c}" for c in CLASS_IDS)]
+        text += f"\n### {name}\n\n" + table(header, rows) + unread(labels)
+    return text
+
+
+def test_table(result: dict, baseline: dict) -> str:
+    """Accuracy and the like on the four classes of mixed sources."""
+    rows = [("accuracy", percents, ("test", "accuracy")),
+            ("accuracy, re-weighted to the published class frequencies", percents, ("test", "reweighted_accuracy")),
+            ("macro F1", percents, ("test", "macro_f1"))]
+    rows += [(f"F1, {c}", percents, ("test", "classes", c, "f1")) for c in CLASS_IDS]
+    rows += [("accuracy with COVID-19 images that radiologists read as negative", percents, ("test_all", "accuracy")),
+             ("the same, re-weighted", percents, ("test_all", "reweighted_accuracy")),
+             ("expected calibration error (15 bins)", decimal, ("test", "ece")),
+             ("the same of images that the gate accepts", decimal, ("test", "doubt", "ece_accepted")),
+             ("images answered (accepted, not `uncertain`)", percent, ("test", "doubt", "answered")),
+             ("accuracy of those answers", percent, ("test", "doubt", "accuracy_answered")),
+             ("accuracy of the most confident 90% of accepted images", percent, ("test", "doubt", "accuracy_at_90"))]
+    return beside(rows, result, baseline)
+
+
+def _test_section(result: dict, baseline: dict) -> str:
+    t, f = result["test"], result["float"]
+    left_out = result["test_all"]["images"] - t["images"]
+    text = f"\n## Four classes of mixed sources: {t['images']} test images\n\n"
+    text += (f"Without {left_out} images labelled COVID-19 by a PCR test in which radiologists read clear lungs: no reader of images "
+             "can name those.\n\n" if left_out else "") + test_table(result, baseline)
     if f:
-        rows += [["float network's accuracy", f"{f['float_accuracy']:.4f}", "-"],
-                 ["agreement of engine and float network", percent(f["agreement"]), "-"]]
-    text = f"\n## Test split: {t['films']} films\n\n"
-    if result["data"] == PUBLIC_FINGERPRINT:
-        text += table(["", "this engine", "seed project"], rows)
-        text += ("\nThe seed project, from which this one grew, fine-tuned a pretrained network on the same four classes in a "
-                 "notebook. Its figures are its own, on 1,059 films of its own split; they are not from the same films.\n")
-    else:
-        text += table(["", "this engine"], [row[:2] for row in rows])
-    text += "\n" + table(["class", "films", "precision", "recall", "F1", "ROC AUC", "average precision"],
-                   [[name, c["films"], *(_interval(c[k]) for k in ("precision", "recall", "f1")),
-                     f"{c['roc_auc']:.4f}", f"{c['average_precision']:.4f}"] for name, c in t["classes"].items()])
-    text += "\nConfusion (rows: truth, columns: engine)\n\n"
+        text += (f"\nThe float network's accuracy is {percent(f['float_accuracy'])}; engine and float network agree on "
+                 f"{percent(f['agreement'])}.\n")
+    text += "\n" + table(["class", "images", "precision", "recall", "F1", "ROC AUC", "average precision"],
+                         [[name, c["images"], *(interval(c[k], 4) for k in ("precision", "recall", "f1")),
+                           decimal(c["roc_auc"]), decimal(c["average_precision"])] for name, c in t["classes"].items()])
+    text += "\nConfusion (rows: truth, columns: most likely class)\n\n"
     text += table(["", *CLASS_IDS], [[name, *row] for name, row in zip(CLASS_IDS, t["confusion"])])
+    if t["warnings"]:
+        text += "\nWarnings: " + ", ".join(f"{name} {percent(s)}" for name, s in t["warnings"].items()) + ".\n"
     return text + "\n![confusion](confusion.svg)\n![ROC and PR curves](curves.svg)\n![calibration](calibration.svg)\n"
 
 
 def _groups_section(result: dict) -> str:
     """By age group and source, and the most confident mistakes."""
-    rows = [[field.replace("_", " "), name, g["films"], f"{g['accuracy']:.4f}", percent(g["refused"])]
+    rows = [[field.replace("_", " "), name, g["images"], percent(g["accuracy"]), percent(g["refused"]), percent(g["uncertain"])]
             for field, groups in result["groups"].items() for name, g in groups.items()]
     mistakes = [[m["id"], m["source"], m["truth"], m["answer"], f"{m['probability']:.3f}", m["verdict"]]
                 for m in result["mistakes"]]
-    return ("\n## Groups\n\nSource and age group are guesses of the manifest; sex and origin are unknown.\n\n"
-            + table(["by", "group", "films", "accuracy", "refused"], rows)
+    return ("\n## Groups\n\nSource and age group are guesses of the manifest; sex and ethnicity are unknown.\n\n"
+            + table(["by", "group", "images", "accuracy", "refused", "uncertain"], rows)
             + "\n## Most confident mistakes\n\n"
-            + table(["film", "source", "truth", "answer", "probability", "verdict"], mistakes))
+            + table(["image", "source", "truth", "most likely class", "probability", "verdict"], mistakes))
 
 
 def gate_table(negatives: dict[str, dict]) -> str:
-    """What is done with images that are no upright frontal chest films."""
-    rows = [[kind, g["images"], "yes" if g["trained_on"] else "no", percent(g["refused"]), percent(g["righted"])]
+    """What the engine does with images that are not upright frontal chest X-rays."""
+    rows = [[kind, g["images"], "yes" if g["trained_on"] else "no", percent(g["refused"]), percent(g["turned"])]
             for kind, g in negatives.items()]
-    return table(["kind", "images", "kind in training", "refused", "righted and answered"], rows) + unread(negatives)
+    return table(["kind", "images", "kind in training", "refused", "turned upright and answered"], rows) + unread(negatives)
 
 
 def _gate_section(gate: dict) -> str:
-    return (f"\n## Gate\n\nOf the test films {percent(gate['films_refused'])} are refused, and "
-            f"{percent(gate['films_turned'])} are accepted only after a turn that they did not need. What is no "
-            "upright frontal chest film should be refused, or, if it is a turned or inverted film, righted.\n\n"
+    return (f"\n## The gate\n\nThe gate (out-of-distribution detector) refuses {percent(gate['images_refused'])} of the test images "
+            f"and accepts {percent(gate['images_turned'])} only after a turn that they did not need. Whatever is not a frontal "
+            "chest X-ray should be refused; one that lies on its side or is inverted should be put right.\n\n"
             + gate_table(gate["negatives"]))
 
 
-def _robustness_section(result: dict) -> str:
-    text = "\n## What it looks at\n\nThe test films with parts masked or changed.\n\n"
-    text += table(["films", "accuracy", "re-weighted", "mean AUC", "refused"],
-                   [[name, f"{m['accuracy']:.4f}", f"{m['reweighted_accuracy']:.4f}", f"{m['mean_auc']:.4f}",
-                     percent(m["refused"])] for name, m in result["masks"].items()])
-    text += f"\n{OTHER_DECODER}\n"
-    if result["contrasts"]:
-        text += f"\n{ONE_COLLECTION}\n\n"
-        text += table(["contrast", "films", "AUC", "accuracy"],
-                       [[n, c["films"], f"{c['auc']:.4f}", f"{c['accuracy']:.4f}"]
-                        for n, c in result["contrasts"].items()])
-    text += f"\n## Corruptions\n\nAccuracy on {result['corruption_films']} test films, by strength.\n\n"
-    rows = [[name, *(f"{s[str(i)]['accuracy']:.3f}" for i in range(1, 6))]
-            for name, s in result["corruptions"].items()]
+def masks_table(masks: dict, baseline: dict) -> str:
+    """Test images with parts taken away."""
+    before = baseline.get("masks")
+    rows = [[name, percent(m["accuracy"]), decimal(m["mean_auc"], 3), percent(m["refused"]), percent(m["answered"])]
+            + ([decimal(at(before, name, "mean_auc"), 3)] if before else []) for name, m in masks.items()]
+    return table(["images", "accuracy", "mean AUC", "refused", "answered"] + ([f"mean AUC, {baseline['version']}"] if before else []), rows)
+
+
+def _robustness_section(result: dict, baseline: dict) -> str:
+    text = ("\n## What it looks at\n\nThe test images with parts masked or changed. The engine cuts plain borders off, so a black "
+            "border is a crop to it.\n\n" + masks_table(result["masks"], baseline) + f"\n{DRAWN_HERE}\n")
+    text += f"\n## Corruptions\n\nAccuracy on {result['corruption_images']} test images, by strength.\n\n"
+    rows = [[name, *(decimal(s[str(i)]["accuracy"], 3) for i in range(1, 6))] for name, s in result["corruptions"].items()]
     means = [np.mean([s[str(i)]["accuracy"] for s in result["corruptions"].values()]) for i in range(1, 6)]
-    return text + table(["", "1", "2", "3", "4", "5"], rows + [["mean", *(f"{m:.3f}" for m in means)]])
+    return text + table(["", "1", "2", "3", "4", "5"], rows + [["mean", *(decimal(m, 3) for m in means)]])
 
 
-def _external_section(external: dict, left_out: int) -> str:
-    text = (f"\n## External sets, untouched\n\nNone of them was used for training, and {left_out} images of theirs are left out "
-            "that look like a film of the data set, or come twice. Their labels are their own. "
-            "`recall` and `as` go by the most likely class, whatever the verdict.\n")
-    for name, labels in external.items():
-        rows = [[label, r["images"], f"{r['recall']:.3f}" if "recall" in r else "-", *r["argmax"].values(),
-                 percent(r["refused"]), percent(r["uncertain"])] for label, r in labels.items()]
-        text += f"\n### {name}\n\n" + table(["label", "images", "recall", *(f"as {c}" for c in CLASS_IDS), "refused",
-                                              "uncertain"], rows) + unread(labels)
+# ---- explain.md ----
+
+
+def occlusion_table(occlusion: dict) -> str:
+    """What is left of a disease's verdict when parts of the lungs are covered."""
+    rows = [[name, o["measured"], ground, *(f"{f[place]['fall']:.3f}" for place in ("found", "random")),
+             *(percent(f[place]["verdict_kept"]) for place in ("found", "random"))]
+            for name, o in occlusion.items() for ground, f in o["grounds"].items()]
+    return table(["images", "measured", "covered by", "fall of 1 - P(normal): found opacities", "random places",
+                  "verdict kept: found opacities", "random places"], rows)
+
+
+def shuffled_words(shuffling: dict) -> str:
+    """How much of the map is left without its own weights."""
+    return (f"With the weights of its last layer shuffled, the map's rank correlation with itself is "
+            f"{shuffling['rank_correlation']:.2f}, and its strongest cell lies in a box in {percent(shuffling['pointing_shuffled'])} "
+            f"of {shuffling['images']} images in place of {percent(shuffling['pointing'])}.")
+
+
+def explanation(result: dict) -> str:
+    """explain.md."""
+    left_out = sum(o["left_out"] for o in result["occlusion"].values())
+    text = ("# The opacity map, measured\n\nWritten by `model/explain.py` on test images whose verdict is a disease, by the integer "
+            "reference, which has the engine's bits.\n\n## Does the verdict depend on what the map found?\n\nThe found opacities "
+            "are covered, and for comparison as many cells in random places of the lungs in which nothing was found. "
+            f"{left_out} images are left out, whose opacities leave no room for that.\n\n" + occlusion_table(result["occlusion"]))
+    if result["shuffling"]:
+        text += f"\n## Does the map depend on what it has learned?\n\n{shuffled_words(result['shuffling'])}\n"
     return text
-
-
-def plot_confusion(matrix: np.ndarray, path: Path) -> None:
-    figure, axis = plt.subplots(figsize=(5, 4.4))
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for i, j in np.ndindex(matrix.shape):
-        axis.text(j, i, matrix[i, j], ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
-    axis.set_xticks(range(len(CLASS_IDS)), CLASS_IDS, rotation=20)
-    axis.set_yticks(range(len(CLASS_IDS)), CLASS_IDS)
-    axis.set(xlabel="engine", ylabel="truth")
-    save_figure(figure, path)
-
-
-def plot_curves(p: np.ndarray, labels: np.ndarray, path: Path) -> None:
-    figure, (roc, pr) = plt.subplots(1, 2, figsize=(10, 4.2))
-    for c, name in enumerate(CLASS_IDS):
-        fpr, tpr, area = roc_curve(p[:, c], labels == c)
-        roc.plot(fpr, tpr, label=f"{name}: {area:.4f}")
-        recall, precision, area = pr_curve(p[:, c], labels == c)
-        pr.plot(recall, precision, label=f"{name}: {area:.4f}")
-    roc.set(xlabel="false-positive rate", ylabel="true-positive rate", title="ROC")
-    pr.set(xlabel="recall", ylabel="precision", title="precision and recall")
-    roc.legend()
-    pr.legend()
-    save_figure(figure, path)
-
-
-def plot_calibration(bins: list[dict], p: np.ndarray, labels: np.ndarray, path: Path) -> None:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
-    left.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    left.scatter([b["confidence"] for b in bins], [b["accuracy"] for b in bins],
-                 s=[8 + 120 * b["count"] / len(p) for b in bins])
-    left.set(xlabel="confidence", ylabel="accuracy", title="reliability (area: share of films)")
-    coverage, accuracy = risk_coverage(p, labels)
-    right.plot(coverage, accuracy)
-    right.set(xlabel="coverage", ylabel="accuracy", title="risk and coverage", ylim=(min(0.95, accuracy[-1] - 0.01), 1.001))
-    save_figure(figure, path)
-
-
-def save_figure(figure, path: Path) -> None:
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
