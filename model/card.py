@@ -3,250 +3,347 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-import cxrm
-import report
-from calibrate import CONFIDENCE, RISK
-from corruptions import LUNGS_REMOVED
-from data import CLASS_IDS, INPUT, PUBLIC_FINGERPRINT, DataError, file_digest, run_in_sentences
-from explain import after_shuffling
-from report import percent
+from dataset.corruptions import LUNGS_REMOVED
+from dataset.preprocess import INPUT
+from dataset.records import PUBLIC_FINGERPRINT
+from evaluation import report
+from evaluation.calibration import CONFIDENCE, RISK
+from evaluation.report import percent
+from files import DataError, file_digest, run_in_sentences
+from integer import cxrm
 
 MODEL = Path(__file__).parent
-NAMES = dict(zip(CLASS_IDS, ("Normal", "COVID-19", "Viral pneumonia", "Lung opacity")))
 
-# What is known of the films that the published model learned from; for others the file's notice stands.
-PUBLIC_DATA = """COVID-19 Radiography Database (T. Rahman, M. Chowdhury et al., Kaggle), with images of the RSNA Pneumonia Detection
-Challenge added to Lung opacity. The database collects from: RSNA and Kermany et al. (normals), Kermany et al. (viral
-pneumonia), RSNA (lung opacity), BIMCV-COVID19+, COVID-CXNet, ieee8023/covid-chestxray-dataset and others (COVID-19).
-Each source has its own terms, many for research only; none of the images is in this project. Splits are by the
-manifest's clusters of near-duplicates; a hash of our own finds some more pairs across splits (eda.md).
-The first weights were those of MobileNetV2 for ImageNet (google-coral/test_data, Apache-2.0); each version began from the
-one before."""
-PUBLIC_COUNTS = "Counts, sources and near-duplicates are in [reports/eda.md](reports/eda.md). "
-FAILURES = """ and described in
-[reports/failures.md](reports/failures.md)."""
-TEST_READ = """ `test` was read twice for version 0.3, between
-which only the risk that `uncertain` is set for was raised from 2% to 3%, and once for each version after it."""
-MIDDLE = """, and
-most evidence comes to lie in the middle, in all classes alike: starting from the centre does better than following it"""
-PUBLIC_SOURCES = """COVID-19 films, viral pneumonia films and normal films come from different hospitals, machines and ages. All viral
-pneumonias are children's. The border of an image alone tells child from adult, and with it much of the answer. A"""
+# What is known of the images that the published model learned from; for others the file's notice stands.
+PUBLIC_DATA = """| data | what for | terms |
+|---|---|---|
+| COVID-19 Radiography Database (T. Rahman, M. Chowdhury et al., Kaggle). It collects from RSNA and Kermany et al. (normal), Kermany et al. (viral pneumonia), RSNA (lung opacity), BIMCV-COVID19+, COVID-CXNet, ieee8023/covid-chestxray-dataset and others (COVID-19) | four classes | each source its own, many for research only |
+| SIIM-FISABIO-RSNA COVID-19 Detection (BIMCV-COVID19 and RSNA RICORD): readings and boxes of radiologists | classes within one collection, opacities | research, not commercial |
+| RSNA Pneumonia Detection Challenge (images of the NIH, boxes of RSNA and STR radiologists) | lung opacity, opacities | research and education |
+| Kermany et al., Cell 2018 (children) | viral and bacterial pneumonia, normal | CC BY 4.0 |
+| V7 Labs, lung masks of the "darwin" COVID-19 X-ray set | lungs | CC BY 4.0 |
+| photographs, documents, CT, MRI, lateral chest, hand and other images | the gate | each source its own |
+| MobileNetV2 for ImageNet (google-coral/test_data) | first weights | Apache-2.0 |
+
+None of the images is in this project. The classes of the database are labels of its sources: COVID-19 by a PCR test, others by a
+report or a reader. Radiologists read some of its COVID-19 images as clear ("negative for pneumonia"); those were not taught as
+COVID-19. Of SIIM, "typical" was taught as COVID-19, "negative" as normal, "indeterminate" and "atypical" mostly as lung opacity.
+Splits keep near-duplicates and the images of one patient together, as far as patients are known. Counts, sources and
+near-duplicates are in [reports/eda.md](reports/eda.md)."""
+PUBLIC_LIMITS = """- A child is not a class: every viral pneumonia in training is a child's, and bacterial pneumonia of children is none of the
+  classes.
+"""
+PUBLIC_SOURCES = """COVID-19, viral pneumonia and normal images come from different hospitals, machines and ages, and all viral pneumonias
+are children's. A"""
+SEEN_ONCE = " Each version reads `test` once, when everything is chosen."
 
 
-def interval(v: dict) -> str:
-    return f"{percent(v['value'])} ({percent(v['low'])} to {percent(v['high'])})"
-
-
-def table(header: list[str], rows: list[list]) -> str:
+def table(text: str) -> str:
     """A report's table, to stand within a line of the card."""
-    return report.table(header, rows).rstrip("\n")
+    return text.rstrip("\n")
 
 
-def figures(test: dict) -> str:
-    rows = [["accuracy", interval(test["accuracy"])],
-            ["accuracy at the published class frequencies", interval(test["reweighted_accuracy"])],
-            ["macro F1", interval(test["macro_f1"])]]
-    rows += [[f"F1, {NAMES[c]}", interval(f["f1"])] for c, f in test["classes"].items()]
-    rows += [["expected calibration error (15 bins)", f"{test['ece']:.4f}"],
-             ["films answered (accepted, not `uncertain`)", percent(test["doubt"]["answered"])],
-             ["accuracy of those answers", percent(test["doubt"]["accuracy_answered"])],
-             ["accuracy of the surest 90% of accepted films", percent(test["doubt"]["accuracy_at_90"])]]
-    return table(["", f"{test['films']} test films (95% interval)"], rows)
+def hundred(v: dict | float | None) -> str:
+    """A share as a count of a hundred images."""
+    return "an unknown number" if v is None else f"{100 * (v['value'] if isinstance(v, dict) else v):.0f}"
 
 
-def confounding(evaluation: dict) -> str:
-    masks, contrasts = evaluation["masks"], evaluation["contrasts"]
-    rows = [[name, percent(m["accuracy"]), f"{m['mean_auc']:.3f}"] for name, m in masks.items()]
-    text = table(["test films with", "accuracy", "mean AUC"], rows) + f"\n\n{report.OTHER_DECODER}"
-    if contrasts:
-        text += f"\n\n{report.ONE_COLLECTION}\n\n"
-        text += table(["contrast", "films", "AUC"], [[n, c["films"], f"{c['auc']:.3f}"] for n, c in contrasts.items()])
-    return text
+# ---- the honest measures ----
+
+
+def one_collection(evaluation: dict, baseline: dict) -> str:
+    if "siim" not in evaluation:
+        return "No collection with radiologists' readings of both kinds was at hand, so this was not measured.\n"
+    siim, shares = evaluation["siim"], evaluation["siim"]["shares"]
+    auc = siim["auc"]["not normal"]
+    return f"""COVID-19 images and normal images mostly come from different hospitals, so a network can score high by recognising the
+hospital. Within one collection it cannot. In SIIM-FISABIO-RSNA, radiologists read each image as typical, indeterminate or atypical
+for COVID-19, or as negative for pneumonia ({siim['images']} test images of {siim['patients']} patients; 95% intervals by patient). "Called"
+means that the user sees this verdict; what is only most likely may have been left open:
+
+{table(report.siim_table(evaluation, baseline))}
+
+In plain words: shown one typical and one negative image, the model ranks the typical one as less normal {hundred(auc)} times of 100.
+Of 100 images that radiologists read as negative, it calls {hundred(shares['negative, called covid-19'])} COVID-19. Of 100 typical ones it calls
+{hundred(shares['typical, called covid-19'])} COVID-19 and {hundred(shares['typical, called normal'])} normal; most others it leaves open. All four readings, verdict by verdict:
+[reports/evaluation.md](reports/evaluation.md).
+"""
+
+
+def sources(evaluation: dict) -> str:
+    if not evaluation["contrasts"]:
+        return ""
+    return f"\n{report.ONE_COLLECTION}\n\n{table(report.contrasts_table(evaluation['contrasts']))}\n"
+
+
+def redrawn(evaluation: dict, baseline: dict) -> str:
+    r = evaluation["redrawn"]
+    return f"""The same radiograph, saved with fewer gray levels, borders, text or as a small JPEG, must get the same answer. A way of drawing
+"holds" where at least {percent(report.ANSWERED, 0)} of the images are answered, at most {percent(report.WRONG, 0)} of the answers are wrong, and at most {percent(report.FLIPPED, 0)} of the images
+that are answered both times get another class. {r['hold']} of {len(r['ways'])} hold ({r['images']} test images{f"; of version {baseline['version']}, {baseline['redrawn']['hold']}" if "redrawn" in baseline else ""}):
+
+{table(report.redrawn_table(r, baseline))}
+"""
+
+
+def found(evaluation: dict, explain: dict) -> str:
+    maps, text = evaluation["maps"], ""
+    if maps["opacities"]:
+        text += f"""The opacity map marks what a radiologist might outline. It is coarse: a cell is a twelfth of the image wide. Against radiologists'
+boxes:
+
+{table(report.opacities_table(maps["opacities"]))}
+
+"""
+    if maps["lungs"]:
+        text += f"""The lungs' map was taught with masks that take in the heart; on masks that leave it out the overlap (Dice) cannot be whole:
+
+{table(report.lungs_table(maps["lungs"]))}
+
+"""
+    if any(o["grounds"] for o in explain["occlusion"].values()):
+        text += f"""Does the verdict depend on what was found? Covering the found opacities should take the verdict away, covering as much of the
+lungs elsewhere should not:
+
+{table(report.occlusion_table(explain["occlusion"]))}
+
+"""
+    if explain["shuffling"]:
+        text += report.shuffled_words(explain["shuffling"]) + "\n\n"
+    return text + """A disease is only named where the strongest opacity inside the lungs reaches a threshold; what lies outside the lungs counts for
+nothing. That an opacity was marked does not mean that it is one, and an unmarked lung is not a clear lung.
+"""
+
+
+# ---- other hospitals, mixed sources ----
+
+
+def elsewhere(evaluation: dict, baseline: dict) -> str:
+    if not evaluation["external"]:
+        return "No external set was at hand.\n"
+    everything = {(name, label): r for name, labels in evaluation["external"].items() for label, r in labels.items()}
+    rows = [[name, label, r["images"], percent(r.get("recall")), percent(r["refused"]), percent(r["uncertain"])]
+            for (name, label), r in everything.items()]
+    every = table(report.table(["set", "its label", "images", "most likely class right", "refused", "uncertain"], rows)
+                  + report.unread(everything))
+    return f"""None of these was used for training, and {evaluation['external_left_out']} of their images are left out, which look like an image of
+the data set or come twice. Their labels are their own, and some are noisy. Normal images whose verdict is a disease:
+
+{table(report.called_a_disease(evaluation, baseline))}
+
+Everything else by label; here a class is the most likely one, whatever the verdict, and a label without a figure is none of the
+four classes:
+
+{every}
+"""
 
 
 def shortcut(evaluation: dict) -> str:
     without = evaluation["masks"][LUNGS_REMOVED]
-    return (f"The row with the lungs' box removed is the shortcut, measured: its mean AUC of {without['mean_auc']:.3f}, where 0.5 "
-            f"says nothing, was not read in the lungs. The gate refuses {percent(without['refused'])} of these films.")
-
-
-def gate(evaluation: dict) -> str:
-    return report.gate_table(evaluation["gate"]["negatives"]).rstrip("\n")
-
-
-def gate_data(evaluation: dict) -> str:
-    """What trained the gate, and whether anything else tested it."""
-    unseen = any(not g["trained_on"] for g in evaluation["gate"]["negatives"].values())
-    return ("Images that are no frontal chest films trained the gate; others tested it, "
-            + ("some of them of kinds that training never saw." if unseen else "of the same kinds."))
-
-
-def external(evaluation: dict) -> str:
-    everything = {(name, label): r for name, labels in evaluation["external"].items() for label, r in labels.items()}
-    rows = [[name, label, r["images"], percent(r["recall"]) if "recall" in r else "-", percent(r["refused"]),
-             percent(r["uncertain"])] for (name, label), r in everything.items()]
-    return (table(["set", "its label", "images", "most likely class right", "refused", "uncertain"], rows)
-            + report.unread(everything).rstrip("\n"))
-
-
-def groups(evaluation: dict) -> str:
-    rows = [[group, g["films"], percent(g["accuracy"])] for of in evaluation["groups"].values() for group, g in of.items()
-            if list(of) != ["unknown"]]
-    return table(["group (guessed)", "test films", "accuracy"], rows)
+    return (f"The row with the lungs' box removed measures the shortcut: its mean AUC of {without['mean_auc']:.3f}, where 0.5 says nothing, was "
+            f"not read in the lungs.\nThe gate refuses {percent(without['refused'])} of these images.")
 
 
 def corruptions(evaluation: dict) -> str:
-    third = [kind["3"]["accuracy"] for kind in evaluation["corruptions"].values()]
-    worst = min(evaluation["corruptions"], key=lambda k: evaluation["corruptions"][k]["3"]["accuracy"])
-    return (f"Mean accuracy over {len(third)} corruptions at strength 3 of 5, of {evaluation['corruption_films']} test films: "
-            f"{percent(float(np.mean(third)))}; the worst is {worst} with {percent(min(third))}.")
+    third = {name: kind["3"]["accuracy"] for name, kind in evaluation["corruptions"].items()}
+    worst = min(third, key=third.get)
+    return (f"Mean accuracy over {len(third)} corruptions at strength 3 of 5, of {evaluation['corruption_images']} test images: "
+            f"{percent(float(np.mean(list(third.values()))))};\nthe worst is {worst} with {percent(third[worst])}. All strengths: "
+            "[reports/evaluation.md](reports/evaluation.md).")
 
 
-def explanation(explain: dict) -> str:
-    curves = explain["curves"]
-    shares, area = explain["shares"], explain["area_share"]
-    rows = [[NAMES[c], *(percent(shares[region][c], 0) for region in area)] for c in shares["border"]]
-    rows.append(["(evenly spread)", *(percent(share, 0) for share in area.values())])
-    return (table(["class answered", "positive evidence in the outer tenth", "outside the lungs' box", "in the middle ninth"], rows)
-            + f"\n\nBlurring away the map's strongest cells first leaves the "
-            f"answer a mean probability of {curves['deletion, map']:.2f} (random order {curves['deletion, random']:.2f}, centre "
-            f"first {curves['deletion, centre first']:.2f}: lower is better); putting them back first gives "
-            f"{curves['insertion, map']:.2f} ({curves['insertion, random']:.2f}, {curves['insertion, centre first']:.2f}: "
-            f"higher is better). Rank correlation with occlusion: {explain['occlusion_rank_correlation']:.2f}. "
-            f"{after_shuffling(explain)}")
+def gate(evaluation: dict) -> str:
+    """What trained the gate, whether anything else tested it, and what it refuses."""
+    unseen = any(not g["trained_on"] for g in evaluation["gate"]["negatives"].values())
+    return ("Images that are not frontal chest X-rays trained the gate (an out-of-distribution detector); others tested it, "
+            + ("some of them of kinds\nthat training never saw. " if unseen else "of the same kinds.\n")
+            + f"It refuses {percent(evaluation['gate']['images_refused'], 2)} of the test split's chest X-rays.\n\n"
+            + table(report.gate_table(evaluation["gate"]["negatives"])))
+
+
+def groups(evaluation: dict) -> str:
+    rows = [[group, g["images"], percent(g["accuracy"]), percent(g["refused"]), percent(g["uncertain"])]
+            for of in evaluation["groups"].values() for group, g in of.items() if list(of) != ["unknown"]]
+    return table(report.table(["group (guessed)", "test images", "accuracy", "refused", "uncertain"], rows))
+
+
+def doubts(calibration: dict, evaluation: dict) -> str:
+    """How sure it is, and when the verdict is `uncertain`."""
+    doubt, evidence = calibration["doubt"], calibration["evidence"]
+    errors = f"{report.decimal(evaluation['test']['doubt']['ece_accepted'], 3)} on the four classes"
+    if "siim" in evaluation:
+        errors += f", {report.decimal(evaluation['siim']['ece']['typical and negative, accepted'], 3)} on SIIM's typical and negative images"
+    text = (f"A temperature{' and class biases were' if calibration['with_bias'] else ' was'} fitted on `val`. Expected calibration error of "
+            f"accepted test images: {errors}.\nThe verdict is `uncertain` below a probability of {doubt['threshold']:.3f}, and where a disease is "
+            f"likely but the strongest opacity\ninside the lungs is below {evidence['threshold']:.3f}. ")
+    if not doubt["bounded"]:
+        return text + (f"No threshold kept the risk among the answers at {percent(RISK, 0)} with {percent(CONFIDENCE, 0)} confidence, so\n"
+                       "every accepted image is left open.")
+    return text + (f"The first threshold is at least the lowest for which the risk\namong the answers is at most {percent(RISK, 0)} with "
+                   f"{percent(CONFIDENCE, 0)} confidence, by Clopper-Pearson bounds tested from strict to lax on the validation\nimages. The "
+                   "bound holds for images drawn like those: the same sources in the same shares; and only nearly, since the same\nimages "
+                   "chose the weights and fitted the temperature. It says nothing about another hospital's images, and nothing about\na "
+                   "single patient.")
 
 
 def training(record: dict) -> str:
     runs = record["runs"]
     times = "; ".join(f"{name} network {run['minutes']:.0f} minutes, {run['epochs']} epochs" for name, run in runs.items())
-    minutes = sum(run["minutes"] for run in runs.values())
+    hours = sum(run["minutes"] for run in runs.values()) * record["cores"] / 60
     untrained = runs.get("quantised", {"best_epoch": 0})["best_epoch"] == 0
-    return (f"The last run: {times}; on {record['cores']} processor cores without a GPU, "
-            f"{minutes * record['cores'] / 60:.1f} core-hours. What the weights that it began from took is not counted. "
-            "Energy was not metered."
-            + (" What ships is the float network with scales chosen for it, which training through rounding did not better on "
-               "the validation films." if untrained else ""))
+    return (f"The last run: {times}; on {record['cores']} processor cores without a GPU, {hours:.1f} core-hours. The weights that it "
+            "began from are not\ncounted. Energy was not metered."
+            + (" What ships is the float network with scales chosen for it, which training through rounding did not better on\nthe "
+               "validation images." if untrained else ""))
 
 
-def elsewhere(evaluation: dict, ours: bool) -> str:
-    if not evaluation["external"]:
-        return "No external set was at hand."
-    choice = (" Only one choice looked at them: at the first risk chosen for `uncertain`, 2%, three of four viral pneumonias of\n"
-              "`kermany_test` were left open. All four are of sources that training films come from too." if ours else "")
-    return (f"None of these was used for training, and {evaluation['external_left_out']} of their images are left out, which look "
-            f"like a film of the\ndata set or come twice.{choice} Their labels are their own, and some are noisy. A class here is "
-            f"the most likely one, whatever\nthe verdict.\n\n{external(evaluation)}")
+def failures(folder: Path, version: str) -> str:
+    """Where the mistakes are listed, and described if somebody has looked at this version's."""
+    described = folder / "failures.md"
+    return ("The most confident mistakes are listed in [reports/evaluation.md](reports/evaluation.md)"
+            + (" and described in\n[reports/failures.md](reports/failures.md)." if described.is_file()
+               and f"Version {version}" in described.read_text() else "."))
 
 
-def doubts(doubt: dict) -> str:
-    if not doubt["bounded"]:
-        return (f"No threshold kept the risk among the\nanswers at {percent(RISK, 0)} with {percent(CONFIDENCE, 0)} "
-                "confidence, so the verdict on every film that is accepted is `uncertain`.")
-    return (f"An answer is given only at a probability of at least\n{doubt['threshold']:.3f}; below it the verdict is "
-            f"`uncertain`. The threshold is the lowest for which the risk among the\nanswers is at most {percent(RISK, 0)} with "
-            f"{percent(CONFIDENCE, 0)} confidence, by Clopper-Pearson bounds tested from strict to lax on the\nvalidation films "
-            f"(accuracy of answers there {percent(doubt['accuracy'])}, coverage {percent(doubt['coverage'])}). The bound holds for "
-            "films drawn like the\nvalidation films: the same sources in the same shares; and only nearly, since the same films "
-            "chose the weights and fitted\nthe temperature. It says nothing about another hospital's films, and nothing about a "
-            "single patient.")
+@dataclass
+class Facts:
+    """What the card is written from."""
+    evaluation: dict
+    explain: dict
+    record: dict    # training.json
+    baseline: dict  # figures of an earlier version on the same images, or nothing
+    meta: cxrm.Meta
+    path: Path      # of the model
+    reports: Path
+
+    @property
+    def ours(self) -> bool:
+        """Whether the published model's data trained it."""
+        return self.meta["training.data"] == PUBLIC_FINGERPRINT
 
 
-def card(evaluation: dict, explain: dict, record: dict, path: Path) -> str:
-    _, meta = cxrm.read(str(path))
-    digest = file_digest(path)
-    calibration = record["calibration"]
-    doubt = calibration["doubt"]
-    ours = meta["training.data"] == PUBLIC_FINGERPRINT
-    ours_tested = ours and evaluation["data"] == PUBLIC_FINGERPRINT
-    caution = "" if evaluation["same_data"] else f"\n{report.OTHER_DATA}\n"
+def head(facts: Facts) -> str:
+    meta = facts.meta
+    caution = "" if facts.evaluation["same_data"] else f"\n{report.OTHER_DATA}\n"
     return f"""# Model card: {meta['model.id']} {meta['model.version']}
 
-SHA-256 `{digest}`, {path.stat().st_size} bytes. Written by `model/card.py` from the reports beside it; do not edit.
+SHA-256 `{file_digest(facts.path)}`, {facts.path.stat().st_size} bytes. Written by `model/card.py` from the reports beside it; do not edit.
 
 **For research and education. Not a medical device.** It must not be used to diagnose, to triage, or to decide about
 anyone's care.
 
 ## What it is
 
-MobileNetV2 1.0 on one gray channel at {INPUT} x {INPUT}, global average pooling and one linear layer, in 8-bit weights and
-7-bit activations; five outputs: four classes and a gate ("this is an upright frontal chest film"). It runs on the
-user's device in a C engine that gives the same bits everywhere. Preprocessing: {meta['preprocess']}.
+MobileNetV2 1.0 on one gray channel at {INPUT} x {INPUT}, in 8-bit weights and 7-bit activations. From one pass it gives four classes (normal,
+COVID-19, viral pneumonia, lung opacity), a gate ("this is an upright frontal chest X-ray"), and two maps: where the lungs are, and
+where an opacity lies. It runs on the user's device in a C engine that gives the same bits everywhere. Preprocessing: {meta['preprocess']}.
 
 **Intended**: teaching, research on shortcut learning, calibration and on-device inference, comparison of methods.
-**Not intended**: any clinical use; lateral films, CT, photographs of films; screening; film of children judged as
+**Not intended**: any clinical use; lateral radiographs, CT, photographs of radiographs; screening; images of children judged as
 adults or the other way round; monitoring of a patient over time.
+{caution}"""
 
-## Data
 
-{PUBLIC_DATA if ours else meta['notice']}
+def honest(facts: Facts) -> str:
+    """What can not be won by recognising the source comes first."""
+    evaluation, baseline = facts.evaluation, facts.baseline
+    return f"""
+## Does it read the lungs, or recognise the hospital?
 
-{PUBLIC_COUNTS if ours else ''}Splits keep near-duplicates together. The
-database's layout names no patients, so two films of one may lie in two splits. Training on `train`, every choice of weights,
-calibration and thresholds on `val`.{TEST_READ if ours_tested else ''}
-{gate_data(evaluation)}
+{one_collection(evaluation, baseline)}{sources(evaluation)}
+## The same image, drawn in another way
 
-## How good it is on films of the same sources
-{caution}
-{figures(evaluation['test'])}
+{redrawn(evaluation, baseline)}
+## What it finds in the lungs
+
+{found(evaluation, facts.explain)}
+## Other hospitals
+
+{elsewhere(evaluation, baseline)}"""
+
+
+def cost(evaluation: dict, baseline: dict) -> str:
+    """What the contrast within one collection cost on mixed sources."""
+    if "siim" not in evaluation or "siim" not in baseline:
+        return ""
+    gain = 100 * (evaluation["test"]["accuracy"]["value"] - baseline["test"]["accuracy"]["value"])
+    now, then = (part["siim"]["auc"]["not normal"]["value"] for part in (evaluation, baseline))
+    return (f"\n\nAgainst version {baseline['version']} the accuracy here {'fell' if gain < 0 else 'rose'} by {abs(gain):.1f} points, while the AUC "
+            f"within one collection went from {then:.2f} to\n{now:.2f}. Where the two pulled apart, the second was chosen.")
+
+
+def mixed(facts: Facts) -> str:
+    evaluation, baseline = facts.evaluation, facts.baseline
+    left_out = evaluation["test_all"]["images"] - evaluation["test"]["images"]
+    unreadable = (f" {left_out} images labelled COVID-19 by a PCR test, in which\nradiologists read clear lungs, are left out except where "
+                  "said." if left_out else "")
+    return f"""
+## Four classes of mixed sources
+
+{PUBLIC_SOURCES if facts.ours else 'Where the images of one class come from other hospitals or machines than those of another, a'} network
+that recognises the source scores high here, so these figures flatter.{unreadable} {evaluation['test']['images']} test images; a class is the most likely
+one, whatever the verdict:
+
+{table(report.test_table(evaluation, baseline))}{cost(evaluation, baseline)}
 
 Confusion matrix, ROC, precision-recall, reliability and risk-coverage curves: [reports/evaluation.md](reports/evaluation.md).
 
-## Why those figures flatter: source is not disease
+What is left when parts of the image are taken away:
 
-{PUBLIC_SOURCES if ours else 'Where the films of one class come from other hospitals or machines than those of another, a'} network
-that reads the source instead of the lung scores high on such a test and fails elsewhere. What this one does when parts of
-the film are taken away:
-
-{confounding(evaluation)}
+{table(report.masks_table(evaluation['masks'], baseline))}
 
 {shortcut(evaluation)}
 
-## Films from elsewhere
-
-{elsewhere(evaluation, ours_tested)}
-
-## Robustness
-
-{corruptions(evaluation)} Table: [reports/evaluation.md](reports/evaluation.md).
+{corruptions(evaluation)}
 
 ## What it refuses
 
-Of the test films {percent(evaluation['gate']['films_refused'], 2)} are refused.
-
 {gate(evaluation)}
 
-## Calibration and doubt
+## Calibration and `uncertain`
 
-A temperature{' and class biases were' if calibration['with_bias'] else ' was'} fitted on `val`. {doubts(doubt)}
+{doubts(facts.record['calibration'], evaluation)}
 
 ## Who is in the data
 
-Sex, ethnicity, comorbidity and severity are unknown. Age is known only as child or adult, by a guess from the
-source. What could be measured:
+Sex, ethnicity, comorbidity and severity are unknown. Age is known only as child or adult, by a guess from the source. What could be
+measured:
 
 {groups(evaluation)}
 
 No claim of fairness between groups can be made from this.
+"""
 
-## Where it looks
 
-{explanation(explain)}
+def limits(facts: Facts) -> str:
+    tested = facts.ours and facts.evaluation["data"] == PUBLIC_FINGERPRINT
+    return f"""
+## Limits
 
-The map is exact: its mean plus the bias is the logit. But each of its cells, 32 pixels wide, sees the whole film{MIDDLE if ours else ""}.
-It points at no lesion. What it can show is evidence at the border, where a marker or a collimator is. What an answer
-depends on, the page's cover test measures: it reads the film again with one part after the other blurred away.
+{PUBLIC_LIMITS if facts.ours else ''}- Tuberculosis, nodules, effusions, pneumothorax and heart failure are none of the classes. An opacity of another kind gets the
+  nearest class or none.
+- The network reads {INPUT} x {INPUT} pixels: what is small or faint is not there for it.
+- COVID-19 without a visible opacity cannot be seen in a radiograph, by this model or by a radiologist.
+- Images of other hospitals, other machines and other years may behave in ways that none of these tests shows.
 
 ## Failures
 
-The most confident mistakes are listed in [reports/evaluation.md](reports/evaluation.md){FAILURES if ours_tested else "."}
+{failures(facts.reports, str(facts.meta['model.version']))}
+
+## Data and licences
+
+{PUBLIC_DATA if facts.ours else facts.meta['notice']}
+
+Training on `train`, every choice of weights, calibration and thresholds on `val`.{SEEN_ONCE if tested else ''}
 
 ## Training
 
-{training(record)} History: [reports/training.json](reports/training.json); what else was tried:
+{training(facts.record)} History: [reports/training.json](reports/training.json); what else was tried:
 [reports/tried.md](reports/tried.md). To retrain: `make train DATA=DIR`, then `make evaluate DATA=DIR`.
 
 The checklist for artificial intelligence in medical imaging (CLAIM 2024), filled in: [CLAIM.md](CLAIM.md).
@@ -267,7 +364,9 @@ def main() -> None:
         parts.append(json.loads(path.read_text()))
         if parts[-1].get("model") != digest:
             raise DataError(f"{path} is of another model than {args.model}: make evaluate DATA=DIR writes it anew.")
-    Path(args.out).write_text(card(*parts, Path(args.model)))
+    reports = Path(args.report)
+    facts = Facts(*parts, report.baseline_of(parts[0], reports), cxrm.read(args.model)[1], Path(args.model), reports)
+    Path(args.out).write_text(head(facts) + honest(facts) + mixed(facts) + limits(facts))
 
 
 if __name__ == "__main__":
