@@ -13,7 +13,7 @@ import numpy as np
 
 from dataset.images import Images, Sets, load_sets, negatives_of
 from dataset.records import CACHE, CLASS_IDS, CLASSES, COVID, NORMAL, labels_of
-from evaluation.calibration import BIAS_GAIN, cross_validated, doubt_threshold, fit_calibration, likelihood_loss, operating_points, probabilities
+from evaluation.calibration import cross_validated, doubt_threshold, fit_calibration, likelihood_loss, operating_points, probabilities
 from evaluation.evidence import largest_inside, lungs_share
 from evaluation.metrics import reliability
 from integer.reference import IntegerNet, load_integer, sigmoid
@@ -74,9 +74,14 @@ def calibrate(net: IntegerNet, sets: Sets) -> dict:
     outputs, lungs, opacities = net.outputs(np.concatenate([classes.pixels, siim.pixels]))
     lungs, opacities = sigmoid(lungs), sigmoid(opacities)
     logits, weights = outputs[:, :CLASSES], weights_of(len(classes), len(siim))
-    losses = {with_bias: cross_validated(logits, labels, with_bias, weights) for with_bias in (False, True)}
-    with_bias = bool(losses[True] < (1 - BIAS_GAIN) * losses[False])
-    scale, bias = fit_calibration(logits, labels, with_bias, weights)
+    parts = [chosen for chosen in (~is_siim, is_siim) if chosen.any()]
+    fits = {with_bias: fit_calibration(logits, labels, with_bias, weights) for with_bias in (False, True)}
+    losses = {with_bias: cross_validated(logits, labels, with_bias, weights) for with_bias in fits}
+    errors = {with_bias: [reliability(probabilities(logits[c], *fit), labels[c])[1] for c in parts] for with_bias, fit in fits.items()}
+    # Class biases change which class leads: kept only where the loss on unseen images falls and no collection's
+    # calibration suffers.
+    with_bias = losses[True] < losses[False] and all(a <= b for a, b in zip(errors[True], errors[False]))
+    scale, bias = fits[with_bias]
     p = probabilities(logits, scale, bias)
     opacity = largest_inside(lungs, opacities, LUNG)
     evidence = evidence_thresholds(opacity, np.array([bool(r.boxes) for r in records]), lungs_share(lungs, LUNG))
