@@ -37,10 +37,11 @@ def read_boxes(text: str) -> tuple[Box, ...]:
     """Boxes of the form "x y width height;...", fractions of the image."""
     boxes = []
     for part in filter(None, text.split(";")):
-        values = tuple(float(v) for v in part.split())
-        if len(values) != 4:
-            raise DataError(f"A box needs x, y, width and height: {part!r}.")
-        boxes.append(values)
+        try:
+            x, y, width, height = (float(v) for v in part.split())
+        except ValueError:
+            raise DataError(f"A box needs x, y, width and height: {part!r}.") from None
+        boxes.append((x, y, width, height))
     return tuple(boxes)
 
 
