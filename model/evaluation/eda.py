@@ -14,6 +14,7 @@ from dataset.kaggle import near_pairs, perceptual_hash
 from dataset.preprocess import read_plain
 from dataset.records import CLASS_IDS, PUBLISHED, READINGS, SPLITS, Record
 from evaluation.metrics import roc_curve
+from evaluation.plots import save_figure
 from evaluation.report import table
 
 BORDER = 0.05  # of each side counts as border
@@ -171,7 +172,7 @@ def _duplicates_section(hashes: np.ndarray, records: list[Record]) -> str:
 
 
 def _plot_counts(groups: dict[str, list[Record]], path: Path) -> None:
-    figure = Figure(figsize=(9, 3.6), layout="tight")
+    figure = Figure(figsize=(9, 3.6))
     axis = figure.subplots()
     rows, left = count_rows(groups), np.zeros(len(groups))
     for i, split in enumerate(SPLITS, 1):
@@ -180,17 +181,17 @@ def _plot_counts(groups: dict[str, list[Record]], path: Path) -> None:
     axis.invert_yaxis()
     axis.set_xlabel("images")
     axis.legend()
-    figure.savefig(path, metadata={"Date": None})
+    save_figure(figure, path)
 
 
 def _plot_statistics(stats: np.ndarray, names: np.ndarray, path: Path) -> None:
-    figure = Figure(figsize=(3 * len(STATISTICS), 3.6), layout="tight")
+    figure = Figure(figsize=(3 * len(STATISTICS), 3.6))
     groups = list(dict.fromkeys(names))
     for axis, title, values in zip(figure.subplots(1, len(STATISTICS)), STATISTICS, stats.T):
         axis.boxplot([values[names == name] for name in groups], showfliers=False)
         axis.set_xticklabels(groups, rotation=60, fontsize=7, ha="right")
         axis.set_title(title)
-    figure.savefig(path, metadata={"Date": None})
+    save_figure(figure, path)
 
 
 def _sample_grid(sets: Sets, path: Path) -> None:

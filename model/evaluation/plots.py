@@ -3,18 +3,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
-
-from dataset.records import CLASS_IDS  # noqa: E402
-from evaluation.metrics import pr_curve, risk_coverage, roc_curve  # noqa: E402
+from dataset.records import CLASS_IDS
+from evaluation.metrics import pr_curve, risk_coverage, roc_curve
 
 
 def plot_confusion(matrix: np.ndarray, path: Path) -> None:
-    figure, axis = plt.subplots(figsize=(5, 4.4))
+    figure = Figure(figsize=(5, 4.4))
+    axis = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(matrix.shape):
@@ -26,7 +24,8 @@ def plot_confusion(matrix: np.ndarray, path: Path) -> None:
 
 
 def plot_curves(p: np.ndarray, labels: np.ndarray, path: Path) -> None:
-    figure, (roc, pr) = plt.subplots(1, 2, figsize=(10, 4.2))
+    figure = Figure(figsize=(10, 4.2))
+    roc, pr = figure.subplots(1, 2)
     for c, name in enumerate(CLASS_IDS):
         fpr, tpr, area = roc_curve(p[:, c], labels == c)
         roc.plot(fpr, tpr, label=f"{name}: {area:.4f}")
@@ -40,7 +39,8 @@ def plot_curves(p: np.ndarray, labels: np.ndarray, path: Path) -> None:
 
 
 def plot_calibration(bins: list[dict], p: np.ndarray, labels: np.ndarray, path: Path) -> None:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
+    figure = Figure(figsize=(10, 4.2))
+    left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     left.scatter([b["confidence"] for b in bins], [b["accuracy"] for b in bins],
                  s=[8 + 120 * b["count"] / len(p) for b in bins])
@@ -51,7 +51,7 @@ def plot_calibration(bins: list[dict], p: np.ndarray, labels: np.ndarray, path: 
     save_figure(figure, path)
 
 
-def save_figure(figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Without the date, so that the same figures give the same file."""
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)

@@ -23,6 +23,7 @@ from typing import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 
 from dataset.batches import BATCH, Batch, Batches, as_batches
 from dataset.images import Images, Sets
@@ -227,10 +228,8 @@ def write_curves(history: list[dict], out: Path) -> None:
         writer = csv.DictWriter(file, list(history[0]))
         writer.writeheader()
         writer.writerows(history)
-    import matplotlib
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
+    figure = Figure(figsize=(10, 3.6))
+    axes = figure.subplots(1, 2)
     epochs = [h["epoch"] for h in history]
     axes[0].plot(epochs, [float(h["loss"]) for h in history])
     axes[0].set(xlabel="epoch", ylabel="training loss")
@@ -240,7 +239,6 @@ def write_curves(history: list[dict], out: Path) -> None:
     axes[1].legend()
     figure.tight_layout()
     figure.savefig(out / "curves.png", dpi=110)
-    plt.close(figure)
 
 
 class Fit:

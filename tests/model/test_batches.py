@@ -6,7 +6,6 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-import places
 import numpy as np
 import torch
 import torch.nn.functional as F

@@ -7,7 +7,6 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-import places
 import made_up
 import numpy as np
 from PIL import Image

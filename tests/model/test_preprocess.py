@@ -7,7 +7,6 @@ import unittest
 import zlib
 from pathlib import Path
 
-import places  # lets the others be found
 import numpy as np
 from PIL import Image
 

@@ -2,19 +2,16 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import unittest
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "model"))
-
-from dataset.preprocess import canonical  # noqa: E402
-from dataset.records import CLASS_IDS, COVID, NORMAL, OPACITY, Record  # noqa: E402
-from evaluation import contrasts, evidence, external, maps, metrics, occlusion, redrawn, report  # noqa: E402
-from evaluation.engine import REFUSED, UNCERTAIN, Answers, answers_of  # noqa: E402
+from dataset.preprocess import canonical
+from dataset.records import CLASS_IDS, COVID, NORMAL, OPACITY, Record
+from evaluation import contrasts, evidence, external, maps, metrics, occlusion, redrawn, report
+from evaluation.engine import REFUSED, UNCERTAIN, Answers, answers_of
 
 
 def line(verdict: str, probabilities: list[float], **more: object) -> dict:
