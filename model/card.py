@@ -162,7 +162,8 @@ def gate(evaluation: dict) -> str:
     unseen = any(not g["trained_on"] for g in evaluation["gate"]["negatives"].values())
     return ("Images that are not frontal chest X-rays trained the gate (an out-of-distribution detector); others tested it, "
             + ("some of them of kinds\nthat training never saw. " if unseen else "of the same kinds.\n")
-            + f"It refuses {percent(evaluation['gate']['images_refused'], 2)} of the test split's chest X-rays.\n\n"
+            + f"It refuses {percent(evaluation['gate']['images_refused'], 2)} of the test split's chest X-rays and "
+              f"{percent(evaluation['gate']['others_refused'])} of real images of other kinds.\n\n"
             + table(report.gate_table(evaluation["gate"]["negatives"])))
 
 

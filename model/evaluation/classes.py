@@ -53,12 +53,14 @@ def doubt_figures(answers: Answers, labels: np.ndarray) -> dict[str, float | Non
 
 
 def group_figures(answers: Answers, records: list[Record]) -> dict:
-    """Accuracy, and what is refused or left open, by age group and by source, as far as the manifest guesses them."""
-    right = answers.predicted == labels_of(records)
+    """Accuracy, calibration, and what is refused or left open, by age group and by source, as far as the manifest guesses them."""
+    labels = labels_of(records)
+    right = answers.predicted == labels
     result: dict = {}
     for field in ("age_group", "source"):
         values = np.array([getattr(r, field) for r in records])
         result[field] = {str(v): {"images": int((values == v).sum()), "accuracy": float(right[values == v].mean()),
+                                  "ece": reliability(answers.probabilities[values == v], labels[values == v])[1],
                                   "refused": float((~answers.accepted[values == v]).mean()),
                                   "uncertain": float((answers.verdict[values == v] == UNCERTAIN).mean())}
                          for v in np.unique(values)}
@@ -91,13 +93,13 @@ def gate_figures(engine: Engine, sets: Sets, chest: Answers) -> dict:
     trained = {negatives.records[i].source for i in select(negatives.records, "train")}
     chosen = [r for r in negatives.records if r.split == "test"]
     made, made_kinds = negatives_of(sets.classes, negatives.where(np.array([], np.int64)), "test", MADE)
-    rows = {}
-    for kinds, answers in ((np.array([r.source for r in chosen]), engine.classify([r.path for r in chosen])),
-                           (made_kinds, engine.classify_arrays(made))):
+    rows, real = {}, engine.classify([r.path for r in chosen])
+    for kinds, answers in ((np.array([r.source for r in chosen]), real), (made_kinds, engine.classify_arrays(made))):
         for kind in np.unique(kinds):
             rows[str(kind)] = {**refusals(answers.where(kinds == kind)), "trained_on": kind in trained or kind in made_kinds}
     own = refusals(chest)
-    return {"images_refused": own["refused"], "images_turned": own["turned"], "negatives": rows}
+    return {"images_refused": own["refused"], "images_turned": own["turned"],
+            "others_refused": refusals(real)["refused"] if chosen else None, "negatives": rows}
 
 
 # ---- what it looks at, and what it withstands ----

@@ -264,12 +264,13 @@ def _test_section(result: dict, baseline: dict) -> str:
 
 def _groups_section(result: dict) -> str:
     """By age group and source, and the most confident mistakes."""
-    rows = [[field.replace("_", " "), name, g["images"], percent(g["accuracy"]), percent(g["refused"]), percent(g["uncertain"])]
+    rows = [[field.replace("_", " "), name, g["images"], percent(g["accuracy"]), decimal(g["ece"], 3), percent(g["refused"]),
+             percent(g["uncertain"])]
             for field, groups in result["groups"].items() for name, g in groups.items()]
     mistakes = [[m["id"], m["source"], m["truth"], m["answer"], f"{m['probability']:.3f}", m["verdict"]]
                 for m in result["mistakes"]]
     return ("\n## Groups\n\nSource and age group are guesses of the manifest; sex and ethnicity are unknown.\n\n"
-            + table(["by", "group", "images", "accuracy", "refused", "uncertain"], rows)
+            + table(["by", "group", "images", "accuracy", "calibration error", "refused", "uncertain"], rows)
             + "\n## Most confident mistakes\n\n"
             + table(["image", "source", "truth", "most likely class", "probability", "verdict"], mistakes))
 
@@ -283,8 +284,9 @@ def gate_table(negatives: dict[str, dict]) -> str:
 
 def _gate_section(gate: dict) -> str:
     return (f"\n## The gate\n\nThe gate (out-of-distribution detector) refuses {percent(gate['images_refused'])} of the test images "
-            f"and accepts {percent(gate['images_turned'])} only after a turn that they did not need. Whatever is not a frontal "
-            "chest X-ray should be refused; one that lies on its side or is inverted should be put right.\n\n"
+            f"and accepts {percent(gate['images_turned'])} only after a turn that they did not need. Of real images of other kinds it "
+            f"refuses {percent(gate['others_refused'])}. A frontal chest X-ray that lies on its side or is inverted should be put "
+            "right.\n\n"
             + gate_table(gate["negatives"]))
 
 
