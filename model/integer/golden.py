@@ -35,12 +35,14 @@ def _noise(seed: int, shape: tuple[int, ...], top: int = 256) -> np.ndarray:
 
 
 def engine_images() -> dict[str, np.ndarray]:
-    """INPUT x INPUT gray: plausible, extreme and random inputs."""
+    """INPUT x INPUT gray: plausible, extreme and random inputs of the network. Canonical already, so that a classification
+    gives the network these very pixels; but for the two of one level, which have no range to stretch."""
     y, x = _grid(INPUT, INPUT)
-    return {"phantom.png": _phantom(), "inverted-phantom.png": 255 - _phantom(),
-            "gradient.png": np.clip(127.5 + 90 * x + 60 * y, 0, 255).astype(np.uint8),
-            "white.png": np.full((INPUT, INPUT), 255, np.uint8), "black.png": np.zeros((INPUT, INPUT), np.uint8),
-            "noise.png": _noise(1, (INPUT, INPUT)).astype(np.uint8)}
+    ranged = {"phantom.png": _phantom(), "inverted-phantom.png": 255 - _phantom(),
+              "gradient.png": np.clip(127.5 + 90 * x + 60 * y, 0, 255).astype(np.uint8),
+              "noise.png": _noise(1, (INPUT, INPUT)).astype(np.uint8)}
+    level = {"white.png": np.full((INPUT, INPUT), 255, np.uint8), "black.png": np.zeros((INPUT, INPUT), np.uint8)}
+    return {**{name: canonical(image)[0] for name, image in ranged.items()}, **level}
 
 
 def preprocess_images() -> dict[str, np.ndarray]:
@@ -62,7 +64,7 @@ def write_golden(net: IntegerNet, model_sha256: str, folder: Path) -> None:
     lines = [f"model {model_sha256}"]
     for name, image in engine_images().items():
         Image.fromarray(image).save(folder / name)
-        values = net.run(canonical(image)[0][None])
+        values = net.run(image[None])
         lines.append(f"image {name}")
         for index, value in enumerate(values[1:], 1):
             content = value[0].permute(1, 2, 0).contiguous().numpy().astype(np.uint8).tobytes()
