@@ -62,7 +62,7 @@ def one_collection(evaluation: dict, baseline: dict) -> str:
     siim, shares = evaluation["siim"], evaluation["siim"]["shares"]
     auc = siim["auc"]["not normal"]
     return f"""COVID-19 images and normal images mostly come from different hospitals, so a network can score high by recognising the
-hospital. Within one collection it cannot. In SIIM-FISABIO-RSNA, radiologists read each image as typical, indeterminate or atypical
+hospital. Within one collection it cannot. In {report.collection(evaluation)}, radiologists read each image as typical, indeterminate or atypical
 for COVID-19, or as negative for pneumonia ({siim['images']} test images of {siim['patients']} patients; 95% intervals by patient). "Called"
 means that the user sees this verdict; what is only most likely may have been left open:
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset.records import CLASS_IDS
+from dataset.records import CLASS_IDS, PUBLIC_FINGERPRINT
 from evaluation.engine import Answers
 from evaluation.plots import plot_calibration, plot_confusion, plot_curves
 from evaluation.redrawn import ANSWERED, FLIPPED, WRONG
@@ -117,6 +117,11 @@ def markdown(result: dict, baseline: dict) -> str:
     return "".join(parts)
 
 
+def collection(result: dict) -> str:
+    """What to call the collection in siim/."""
+    return "SIIM-FISABIO-RSNA" if result["data"] == PUBLIC_FINGERPRINT else "SIIM (the collection in `siim/`)"
+
+
 def siim_table(result: dict, baseline: dict) -> str:
     """The honest measure: AUC and confident errors."""
     rows = [(f"AUC, typical against negative, by {name}", interval, ("siim", "auc", key))
@@ -130,7 +135,7 @@ def _siim_section(result: dict, baseline: dict) -> str:
     header = ["reading", "images", *(f"verdict {v}" for v in siim["readings"]["typical"]["verdicts"]),
               *(f"most likely {c}" for c in CLASS_IDS)]
     rows = [[name, r["images"], *r["verdicts"].values(), *r["argmax"].values()] for name, r in siim["readings"].items()]
-    return (f"\n## Within one collection: SIIM-FISABIO-RSNA, {siim['images']} test images of {siim['patients']} patients\n\n"
+    return (f"\n## Within one collection: {collection(result)}, {siim['images']} test images of {siim['patients']} patients\n\n"
             "Radiologists read each image as typical, indeterminate or atypical for COVID-19, or as negative for pneumonia. All "
             "come from the same hospitals, so knowing the source does not help.\n\n" + siim_table(result, baseline) + "\n"
             + table(header, rows) + "\nExpected calibration error (15 bins), with typical taken for COVID-19 and negative for "
