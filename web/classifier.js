@@ -10,7 +10,10 @@ export { CxrError, looksLikeDicom };
 
 /**
  * @typedef {import('./engine/wasm.js').Result} Result
- * @typedef {import('./engine/wasm.js').Heatmap} Heatmap
+ * @typedef {import('./engine/wasm.js').Maps} Maps
+ * @typedef {import('./engine/wasm.js').ValueMap} ValueMap
+ * @typedef {import('./engine/wasm.js').Finding} Finding
+ * @typedef {import('./engine/wasm.js').Box} Box
  * @typedef {import('./engine/wasm.js').Gray16} Gray16
  * @typedef {import('./engine/wasm.js').Rgba} Rgba
  * @typedef {import('./engine/platform.js').Bytes} Bytes
@@ -35,7 +38,7 @@ export { CxrError, looksLikeDicom };
  *
  * @typedef {object} ClassifyOptions
  * @property {AbortSignal} [signal]
- * @property {boolean} [heatmap] adds the class activation maps
+ * @property {boolean} [maps] adds the maps of lungs and opacities
  * @property {string|null} [file] the name to put into the result; default: the File's own
  * @property {DicomChoice} [dicom] which frame and window of a DICOM file; default: the first of each
  *
@@ -129,7 +132,7 @@ async function loadBoth(options) {
  * @param {ClassifyOptions} options
  * @returns {Promise<Result>}
  */
-async function classify(pool, input, { signal, heatmap = false, file = nameOf(input), dicom }) {
+async function classify(pool, input, { signal, maps = false, file = nameOf(input), dicom }) {
   if (signal?.aborted) throw abortedBy(signal);
   const read = readerOf(input, file, dicom);
   /** @type {import('./engine/pool.js').Task} */
@@ -140,7 +143,7 @@ async function classify(pool, input, { signal, heatmap = false, file = nameOf(in
   };
   try {
     return await new Promise((resolve, reject) => {
-      task = { read, heatmap, file, settled: false, resolve, reject };
+      task = { read, maps, file, settled: false, resolve, reject };
       signal?.addEventListener('abort', stop);
       pool.add(task);
     });

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // cxrlens-dicom - the command for DICOM files and folders of them. It stands in the npm package, for the reader is
 // JavaScript that runs in pages too; a second one in C could read the same file differently. Prints one JSON object
-// per input in the schema cxrlens.result/1, as `cxrlens classify --format json` does; PNG and JPEG are read as well.
+// per input in the schema cxrlens.result/2, as `cxrlens classify --format json` does; PNG and JPEG are read as well.
 import { lstatSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -100,7 +100,7 @@ function readArguments() {
  */
 async function answerTo(cxr, path, { dicom, sr }) {
   const failed = (/** @type {string} */ code, /** @type {string} */ message) => ({
-    line: { schema: 'cxrlens.result/1', file: path, error: { code, message } },
+    line: { schema: 'cxrlens.result/2', file: path, error: { code, message } },
     failed: true,
   });
   let bytes;

@@ -13,7 +13,7 @@ import { deepFreeze, quiet } from './platform.js';
  * @typedef {object} Task one call of classify
  * @property {() => Promise<Message>} read gets the bytes
  * @property {Promise<Message>} [message] what was read, from shortly before the task's turn on
- * @property {boolean} heatmap
+ * @property {boolean} maps
  * @property {string|null} file
  * @property {boolean} settled
  * @property {(result: Result) => void} resolve
@@ -126,7 +126,7 @@ export class Pool {
     try {
       const { job, transfer, complete = (/** @type {Result} */ result) => result } = await messageOf(task);
       if (!task.settled) {
-        const { value, memoryBytes } = await channel.ask({ type: 'classify', job, heatmap: task.heatmap }, transfer);
+        const { value, memoryBytes } = await channel.ask({ type: 'classify', job, maps: task.maps }, transfer);
         task.resolve(deepFreeze({ ...complete(value), file: task.file }));
         if (memoryBytes > maxIdleBytes) this.#end(channel);
       }

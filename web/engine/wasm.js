@@ -22,21 +22,34 @@ import { asBytes, asError, checkHash, CxrError, hex, sha256 } from './platform.j
  *   | { picture: Uint8Array, kind: import('../shared/image-kind.js').ImageKind }} Job one image for the engine; `file`: what the
  *   pixels were decoded from, to be hashed; `picture`: for the browser to decode
  *
- * @typedef {object} Heatmap class activation maps in logits; a map's mean plus its bias is the class's logit
- * @property {number} width
- * @property {number} height
- * @property {ReadonlyArray<{ readonly id: string, readonly bias: number, readonly values: Float32Array }>} classes
+ * @typedef {{ readonly x: number, readonly y: number, readonly width: number, readonly height: number }} Box in fractions
+ *   of the image, as it lies upright by its own orientation
  *
- * @typedef {object} Result one answer, schema "cxrlens.result/1" (result.schema.json)
- * @property {'cxrlens.result/1'} schema
+ * @typedef {{ readonly width: number, readonly height: number, readonly values: Float32Array }} ValueMap values from 0 to 1,
+ *   row by row over the result's frame
+ * @typedef {{ readonly lungs: ValueMap, readonly opacities: ValueMap }} Maps
+ *
+ * @typedef {object} FindingOnly
+ * @property {'right'|'left'|'both'} side the patient's lung; both: about the midline
+ * @property {'upper'|'middle'|'lower'} zone third of the lungs' height
+ * @property {number} strength 0..1, the largest value of the opacity map in it
+ *
+ * @typedef {Readonly<FindingOnly> & Box} Finding an opacity inside the lungs, and its box
+ *
+ * @typedef {object} Result one answer, schema "cxrlens.result/2" (result.schema.json)
+ * @property {'cxrlens.result/2'} schema
  * @property {string|null} file name of the input, if it has one
  * @property {string|null} sha256 of the encoded input; null for pixels and where the platform has no hash
  * @property {{ readonly width: number, readonly height: number, readonly format: 'png'|'jpeg'|'pixels'|'dicom'|import('../shared/image-kind.js').ImageKind }} image
+ * @property {Box} frame which part of the image was read
  * @property {{ readonly id: string, readonly version: string, readonly sha256: string }} model
  * @property {string} verdict a class's id, 'uncertain' or 'not-a-chest-x-ray'
  * @property {ReadonlyArray<{ readonly id: string, readonly logit: number, readonly probability: number }>} classes
  * @property {{ readonly score: number, readonly threshold: number, readonly accepted: boolean }} gate
- * @property {Heatmap} [heatmap]
+ * @property {{ readonly score: number, readonly threshold: number }} opacity the strongest opacity inside the lungs, and
+ *   the least that a disease needs to be named
+ * @property {ReadonlyArray<Finding>} findings the strongest first
+ * @property {Maps} [maps]
  * @property {ReadonlyArray<string>} warnings
  * @property {import('../dicom/classifier-job.js').DicomPart} [dicom] what a DICOM file says of itself
  * @property {{ readonly decode_ms: number, readonly preprocess_ms: number, readonly network_ms: number }} timings
@@ -48,10 +61,12 @@ import { asBytes, asError, checkHash, CxrError, hex, sha256 } from './platform.j
  * @property {ReadonlyArray<string>} classes
  * @property {number} inputWidth
  * @property {number} inputHeight
- * @property {number} mapWidth
- * @property {number} mapHeight
+ * @property {Readonly<Record<'lungs'|'opacities', { readonly width: number, readonly height: number }>>} maps
  * @property {number} gateThreshold
  * @property {number} uncertainThreshold
+ * @property {number} evidenceThreshold opacity below which no disease is named
+ * @property {number} lungsThreshold value at and above which a cell of the lungs' map is lung
+ * @property {number} opacityThreshold value at and above which a cell of the opacity map is part of a finding
  * @property {number} arenaBytes memory the engine holds beside the file
  * @property {number} macs multiply-accumulates of one image
  *
@@ -61,7 +76,21 @@ import { asBytes, asError, checkHash, CxrError, hex, sha256 } from './platform.j
  * @property {ModelInfo} model
  */
 
-const warningNames = ['low-resolution', 'heavy-borders', 'low-contrast', 'aspect', 'colour', 'inverted', 'rotated'];
+const warningNames = [
+  'low-resolution',
+  'heavy-borders',
+  'low-contrast',
+  'aspect',
+  'colour',
+  'inverted',
+  'rotated',
+  'no-evidence',
+  'lungs-not-found',
+  'lungs-cut',
+];
+const sideNames = /** @type {const} */ (['right', 'left', 'both']);
+const zoneNames = /** @type {const} */ (['upper', 'middle', 'lower']);
+const findingBytes = 28;
 const formatNames = /** @type {const} */ (['pixels', 'png', 'jpeg', 'pixels']);
 /** @type {Record<number, string>} */
 const verdictNames = { [-1]: 'uncertain', [-2]: 'not-a-chest-x-ray' };
@@ -113,29 +142,29 @@ export class Engine {
   /**
    * Classifies one image, in one call of the module.
    * @param {Job} job
-   * @param {boolean} [heatmap]
+   * @param {boolean} [maps] whether the result holds them
    * @returns {Promise<Result>}
    */
-  async classify(job, heatmap = false) {
-    if ('picture' in job) return this.#classifyPicture(job.picture, job.kind, heatmap);
+  async classify(job, maps = false) {
+    if ('picture' in job) return this.#classifyPicture(job.picture, job.kind, maps);
     // The platform hashes on another thread while the module works.
     const file = 'bytes' in job ? job.bytes : 'file' in job && job.file;
     const hash = file ? sha256(file) : null;
-    const result = this.#run(job, heatmap);
+    const result = this.#run(job, maps);
     return { ...result, sha256: await hash };
   }
 
   /**
    * @param {Uint8Array} bytes
    * @param {import('../shared/image-kind.js').ImageKind} kind
-   * @param {boolean} heatmap
+   * @param {boolean} maps
    * @returns {Promise<Result>}
    */
-  async #classifyPicture(bytes, kind, heatmap) {
+  async #classifyPicture(bytes, kind, maps) {
     const start = performance.now();
     const rgba = await decodeByBrowser(bytes, kind);
     const took = performance.now() - start;
-    const result = await this.classify({ rgba, file: bytes }, heatmap);
+    const result = await this.classify({ rgba, file: bytes }, maps);
     return {
       ...result,
       image: { ...result.image, format: kind },
@@ -147,14 +176,14 @@ export class Engine {
 
   /**
    * @param {Job} job
-   * @param {boolean} heatmap
+   * @param {boolean} wanted
    */
-  #run(job, heatmap) {
-    const { classes, mapWidth, mapHeight } = this.info.model;
+  #run(job, wanted) {
+    const { lungs, opacities } = this.info.model.maps;
     /** @type {number[]} */
     const owned = [];
     try {
-      const maps = heatmap ? this.#allocate(4 * classes.length * (mapWidth * mapHeight + 1), owned) : 0;
+      const maps = wanted ? this.#allocate(4 * (lungs.width * lungs.height + opacities.width * opacities.height), owned) : 0;
       const gray = 'rgba' in job ? grayOf(job.rgba) : { image: /** @type {any} */ (job).gray16, isColour: false };
       if ('bytes' in job) this.#check(this.#wasm.classify(this.#copyIn(job.bytes, owned), job.bytes.length, maps));
       else this.#classifyPixels(gray.image, maps, owned);
@@ -240,7 +269,7 @@ export class Engine {
     const text = (offset) => this.#text(u32(offset));
     return {
       version: this.#text(this.#wasm.version()),
-      kernels: text(112),
+      kernels: text(128),
       model: {
         id: text(0),
         version: text(4),
@@ -248,12 +277,14 @@ export class Engine {
         classes: Array.from({ length: u32(40) }, (_, k) => text(44 + 4 * k)),
         inputWidth: u32(72),
         inputHeight: u32(76),
-        mapWidth: u32(80),
-        mapHeight: u32(84),
-        gateThreshold: f32(88),
-        uncertainThreshold: f32(92),
-        arenaBytes: u32(96),
-        macs: Number(view.getBigUint64(104, true)),
+        maps: { lungs: { width: u32(80), height: u32(84) }, opacities: { width: u32(88), height: u32(92) } },
+        gateThreshold: f32(96),
+        uncertainThreshold: f32(100),
+        evidenceThreshold: f32(104),
+        lungsThreshold: f32(108),
+        opacityThreshold: f32(112),
+        arenaBytes: u32(116),
+        macs: Number(view.getBigUint64(120, true)),
       },
     };
   }
@@ -275,44 +306,67 @@ export class Engine {
     const { id, version, sha256, classes } = this.info.model;
     const verdict = view.getInt32(0, true);
     const colour = warningNames.indexOf('colour');
+    const [width, height] = [u32(16), u32(20)];
     return {
-      schema: 'cxrlens.result/1',
+      schema: 'cxrlens.result/2',
       file: null,
       sha256: null,
-      image: { width: u32(16), height: u32(20), format: formatNames[u32(12)] },
+      image: { width, height, format: formatNames[u32(12)] },
+      frame: {
+        x: Math.fround(u32(124) / width),
+        y: Math.fround(u32(128) / height),
+        width: Math.fround(u32(132) / width),
+        height: Math.fround(u32(136) / height),
+      },
       model: { id, version, sha256 },
       verdict: verdictNames[verdict] ?? classes[verdict],
       classes: classes.map((id, k) => ({ id, logit: f32(36 + 4 * k), probability: f32(64 + 4 * k) })),
       gate: { score: f32(28), threshold: f32(32), accepted: u32(24) === 1 },
-      ...(maps ? { heatmap: this.#readMaps(maps) } : {}),
+      opacity: { score: f32(140), threshold: f32(144) },
+      findings: this.#readFindings(),
+      ...(maps ? { maps: this.#readMaps(maps) } : {}),
       warnings: warningNames.filter((_, bit) => (u32(8) >> bit) & 1 || (bit === colour && isColour)),
       timings: { decode_ms: f64(96), preprocess_ms: f64(104), network_ms: f64(112) },
     };
   }
 
+  /** An array of struct cxr_finding @returns {Finding[]} */
+  #readFindings() {
+    const view = new DataView(this.#wasm.memory.buffer, this.#wasm.findings() >>> 0);
+    return Array.from({ length: this.#wasm.finding_count() }, (_, k) => {
+      const at = k * findingBytes;
+      const [x, y, width, height, strength] = [0, 4, 8, 12, 16].map((offset) => view.getFloat32(at + offset, true));
+      return {
+        side: sideNames[view.getUint32(at + 20, true)],
+        zone: zoneNames[view.getUint32(at + 24, true)],
+        strength,
+        x,
+        y,
+        width,
+        height,
+      };
+    });
+  }
+
   /**
-   * @param {number} at
-   * @returns {Heatmap}
+   * @param {number} at the values of the lungs' map and then those of the opacity map
+   * @returns {Maps}
    */
   #readMaps(at) {
-    const { classes, mapWidth: width, mapHeight: height } = this.info.model;
-    const cells = width * height;
-    const floats = new Float32Array(this.#wasm.memory.buffer, at, classes.length * (cells + 1));
-    return {
+    const { lungs, opacities } = this.info.model.maps;
+    /** @param {number} from @param {{ width: number, height: number }} size */
+    const read = (from, { width, height }) => ({
       width,
       height,
-      classes: classes.map((id, k) => ({
-        id,
-        bias: floats[classes.length * cells + k],
-        values: floats.slice(k * cells, (k + 1) * cells),
-      })),
-    };
+      values: new Float32Array(this.#wasm.memory.buffer, from, width * height).slice(),
+    });
+    return { lungs: read(at, lungs), opacities: read(at + 4 * lungs.width * lungs.height, opacities) };
   }
 }
 
 /**
  * Answers the messages of a classifier, in a worker or in its own thread: {type: 'load', module, model,
- * modelSha256, verified} first, then {type: 'classify', job, heatmap}. The reply holds {value, memoryBytes} or
+ * modelSha256, verified} first, then {type: 'classify', job, maps}. The reply holds {value, memoryBytes} or
  * {error: {code, message}}; a code of null says that the engine is beyond use.
  */
 export function createHost() {
@@ -321,7 +375,7 @@ export function createHost() {
   return async (/** @type {any} */ message) => {
     try {
       if (message.type === 'load') engine = await Engine.create(message.module, message.model, message.modelSha256, message.verified);
-      const value = message.type === 'load' ? engine.info : await engine.classify(message.job, message.heatmap);
+      const value = message.type === 'load' ? engine.info : await engine.classify(message.job, message.maps);
       return { value, memoryBytes: engine.memoryBytes };
     } catch (error) {
       // What is not an error of our own is a trap in the module, which leaves it in no known state.

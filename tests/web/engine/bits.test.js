@@ -44,18 +44,22 @@ test(`${real.length} real images give the same bits too`, { skip: real.length ==
 
 test('the native command agrees', () => {
   const files = Object.keys(answers.simd.results);
-  const child = spawnSync(at('build/cxrlens'), ['classify', '--format', 'json', '--model', at('build/web/cxrlens.cxrm'), ...files], {
-    encoding: 'utf8',
-    maxBuffer: 2 ** 26,
-    timeout: 120_000,
-  });
+  const child = spawnSync(
+    at('build/cxrlens'),
+    ['classify', '--format', 'json', '--maps', '--model', at('build/web/cxrlens.cxrm'), ...files],
+    {
+      encoding: 'utf8',
+      maxBuffer: 2 ** 26,
+      timeout: 120_000,
+    },
+  );
   assert.equal(child.status, 0, child.stderr);
   const lines = child.stdout
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
   assert.equal(lines.length, files.length);
-  const asFloats = (/** @type {any} */ { heatmap, ...result }) =>
+  const asFloats = (/** @type {any} */ result) =>
     bitsOf({ ...JSON.parse(JSON.stringify(result), (_, value) => (typeof value === 'number' ? Math.fround(value) : value)) });
   for (const line of lines) {
     const ours = answers.simd.results[line.file];

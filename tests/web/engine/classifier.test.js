@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { png } from '../../png.js';
 import {
+  at,
   bitsOf,
   classIds,
   createClassifier,
@@ -41,7 +42,7 @@ test('info says what is at work', () => {
   assert.equal(model.sha256, hashOf(modelBytes()));
   assert.deepEqual(model.classes, classIds);
   assert.deepEqual([model.inputWidth, model.inputHeight], [192, 192]);
-  assert.ok(model.mapWidth > 1 && model.arenaBytes > 2 ** 16 && model.macs > 1e6);
+  assert.ok(model.maps.lungs.width > 1 && model.arenaBytes > 2 ** 16 && model.macs > 1e6);
   assert.ok(model.gateThreshold > 0 && model.gateThreshold < 1 && model.uncertainThreshold < 1);
   assert.ok(Object.isFrozen(cxr) && Object.isFrozen(cxr.info) && Object.isFrozen(model.classes));
 });
@@ -54,14 +55,17 @@ test('a result has the published shape and is frozen', async () => {
     'file',
     'sha256',
     'image',
+    'frame',
     'model',
     'verdict',
     'classes',
     'gate',
+    'opacity',
+    'findings',
     'warnings',
     'timings',
   ]);
-  assert.equal(result.schema, 'cxrlens.result/1');
+  assert.equal(result.schema, 'cxrlens.result/2');
   assert.equal(result.file, 'phantom.png');
   assert.equal(result.sha256, hashOf(bytes));
   assert.deepEqual(result.image, { width: 192, height: 192, format: 'png' });
@@ -78,17 +82,35 @@ test('a result has the published shape and is frozen', async () => {
     assert.ok(Object.isFrozen(part));
 });
 
-test('mean of a class activation map plus bias is the logit', async () => {
-  const { heatmap, classes } = await cxr.classify(golden('phantom.png'), { heatmap: true });
-  assert.ok(heatmap);
-  const { mapWidth, mapHeight } = cxr.info.model;
-  assert.deepEqual([heatmap.width, heatmap.height], [mapWidth, mapHeight]);
-  for (const [k, { id, bias, values }] of heatmap.classes.entries()) {
-    assert.equal(id, classIds[k]);
-    assert.ok(values instanceof Float32Array && values.length === mapWidth * mapHeight);
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    assert.ok(Math.abs(mean + bias - classes[k].logit) < 1e-4, `${id}: ${mean} + ${bias} is not ${classes[k].logit}`);
+test('maps are of the frame, and findings lie in them where the opacities are', async () => {
+  const bytes = readFileSync(at('web/samples/synthetic-lung-opacity-1.jpg'));
+  const { maps, frame, findings, opacity, gate } = await cxr.classify(bytes, { maps: true });
+  assert.ok(maps && gate.accepted);
+  for (const name of /** @type {const} */ (['lungs', 'opacities'])) {
+    /** @type {import('../../../web/engine/wasm.js').ValueMap} */
+    const { width, height, values } = maps[name];
+    assert.deepEqual({ width, height }, cxr.info.model.maps[name]);
+    assert.ok(values instanceof Float32Array && values.length === width * height);
+    assert.ok(values.every((value) => value >= 0 && value <= 1));
   }
+  assert.ok(frame.x >= 0 && frame.y >= 0 && frame.x + frame.width <= 1.000001 && frame.y + frame.height <= 1.000001);
+  const { width, height, values } = maps.opacities;
+  for (const { x, y, width: wide, height: tall, strength } of findings) {
+    const cells = Array.from(values).filter((_, i) => {
+      const [u, v] = [
+        frame.x + (((i % width) + 0.5) / width) * frame.width,
+        frame.y + ((Math.floor(i / width) + 0.5) / height) * frame.height,
+      ];
+      return u > x && u < x + wide && v > y && v < y + tall;
+    });
+    assert.ok(strength >= cxr.info.model.opacityThreshold && cells.includes(strength));
+  }
+  assert.deepEqual(
+    findings.map(({ strength }) => strength),
+    findings.map(({ strength }) => strength).sort((a, b) => b - a),
+  );
+  if (findings.length > 0) assert.equal(findings[0].strength, opacity.score);
+  assert.equal((await cxr.classify(bytes)).maps, undefined);
 });
 
 test('the same bytes give the same bits however they come', async () => {
@@ -137,9 +159,9 @@ test('pixels of a canvas give the same bits as their PNG', async () => {
     for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) data.set(rgbaAt(kind, x, y), 4 * (y * width + x));
     const file = await cxr.classify(
       png(width, height, (x, y) => rgbaAt(kind, x, y), { channels: 4 }),
-      { heatmap: true },
+      { maps: true },
     );
-    const pixels = await cxr.classify({ data, width, height }, { heatmap: true });
+    const pixels = await cxr.classify({ data, width, height }, { maps: true });
     assert.deepEqual(pixels.image, { width, height, format: 'pixels' });
     assert.equal(bitsOf({ ...pixels, image: file.image }), bitsOf(file), `kind ${kind}`);
     assert.equal(pixels.sha256, null);

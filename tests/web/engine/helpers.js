@@ -58,15 +58,24 @@ export function noise(x, y, seed = 0) {
 export const grayPicture = (seed, side = 64) => png(side, side, (x, y) => 128 + 90 * Math.sin(x / 9 + seed) + 30 * noise(x, y, seed));
 
 /** What must be the same to the last bit, wherever it was computed. @param {any} result */
-export const bitsOf = ({ image, verdict, classes, gate, warnings, heatmap }) =>
+export const bitsOf = ({ image, frame, verdict, classes, gate, opacity, findings, warnings, maps }) =>
   JSON.stringify({
     image,
+    frame,
     verdict,
     classes,
     gate,
+    opacity,
+    findings,
     warnings,
-    heatmap: heatmap?.classes.map((/** @type {any} */ each) => [each.id, each.bias, Array.from(each.values)]),
+    maps: maps && plainMaps(maps),
   });
+
+/** Maps as JSON has them. @param {any} maps */
+export const plainMaps = ({ lungs, opacities }) => ({
+  lungs: { ...lungs, values: Array.from(lungs.values) },
+  opacities: { ...opacities, values: Array.from(opacities.values) },
+});
 
 /**
  * An assertion for assert.rejects.

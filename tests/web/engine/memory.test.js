@@ -35,8 +35,8 @@ test('500 images, good and broken: linear memory is flat', async () => {
     refused = 0,
     warm = 0;
   for (let i = 0; i < 500; i++) {
-    const [job, heatmap] = i % 4 === 0 ? good[(i / 4) % good.length] : bad[i % bad.length];
-    await engine.classify(job, heatmap).then(
+    const [job, maps] = i % 4 === 0 ? good[(i / 4) % good.length] : bad[i % bad.length];
+    await engine.classify(job, maps).then(
       () => answered++,
       (/** @type {any} */ error) => {
         if (error.name !== 'CxrError') throw error; // the engine's own copy of that class
