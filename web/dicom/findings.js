@@ -141,7 +141,7 @@ const finding = (level, kind, tag, keyword, value, reason) => ({
   tag,
   keyword,
   value: value ?? '',
-  message: `${keyword} ${tag} is ${value ? `“${value}”` : 'empty'}: ${reason}.`,
+  message: `${keyword} ${tag} is ${value ? `“${value}”` : 'missing'}: ${reason}.`,
 });
 
 /** @param {About} about @returns {Finding|undefined} */

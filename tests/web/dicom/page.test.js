@@ -39,9 +39,7 @@ const film = (more = {}, bits = 8, frames = 1) =>
 
 /** @param {import('playwright-core').Page} page @returns {Promise<any[]>} */
 const results = (page) =>
-  page.evaluate(() =>
-    /** @type {any} */ (document.querySelector('cxr-lens')).results.map((/** @type {any} */ { heatmap, ...rest }) => rest),
-  );
+  page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results.map((/** @type {any} */ { maps, ...rest }) => rest));
 /** @param {import('playwright-core').Page} page @param {string} selector */
 const part = (page, selector) => page.locator('cxr-lens').locator(selector);
 /** The middle column of what the viewer shows, as one gray a row. @param {import('playwright-core').Page} page */
