@@ -14,8 +14,8 @@
  * @property {Reference} [serviceRequest] the order that this answers
  * @property {string} [effective] when the image was taken, a FHIR dateTime
  * @property {string} [issued] when the answer was given, a FHIR instant
- * @property {boolean} [heatmap] adds the result's heatmap as numbers (JSON)
- * @property {{ contentType: string, data: string, title?: string }} [picture] of the heatmap, in base64
+ * @property {boolean} [maps] adds the result's maps as numbers (JSON)
+ * @property {{ contentType: string, data: string, title?: string }} [picture] of the image with its findings, in base64
  * @property {'collection'|'transaction'} [type] a transaction creates the resources on a server (default: collection)
  */
 
@@ -49,6 +49,13 @@ const classConcepts = {
   'lung-opacity': { text: 'Lung opacity', coding: [] },
 };
 
+/** The lung of a finding in SNOMED CT. */
+const sides = {
+  right: { code: '3341006', display: 'Right lung structure (body structure)' },
+  left: { code: '44029006', display: 'Left lung structure (body structure)' },
+  both: { code: '39607008', display: 'Lung structure (body structure)' },
+};
+
 /** Why there is no verdict. @type {Record<string, { code: string, display: string, text: string }>} */
 const refusals = {
   uncertain: { code: 'unknown', display: 'Unknown', text: 'The model is not sure which class this is.' },
@@ -76,9 +83,12 @@ export function toFhir(result, options = {}) {
     fullUrl: idOf(`class ${each.id}`),
     resource: classObservation(result, each, shared),
   }));
+  const opacities = result.findings.map((finding, k) => ({ fullUrl: idOf(`finding ${k}`), resource: findingObservation(finding, shared) }));
+  const found = { fullUrl: idOf('findings'), resource: findingsObservation(result, opacities, shared) };
   const verdict = { fullUrl: idOf('verdict'), resource: verdictObservation(result, classes, shared) };
-  const report = { fullUrl: idOf('report'), resource: reportOf(result, [verdict, ...classes], { ...options, imagingStudy }) };
-  const entries = [report, verdict, ...classes, device, ...archived];
+  const observations = [verdict, ...classes, found, ...opacities];
+  const report = { fullUrl: idOf('report'), resource: reportOf(result, observations, { ...options, imagingStudy }) };
+  const entries = [report, ...observations, device, ...archived];
   const bundle = {
     resourceType: 'Bundle',
     type: options.type ?? 'collection',
@@ -263,6 +273,44 @@ const verdictObservation = (result, members, shared) => ({
 });
 
 /**
+ * How many opacities were found inside the lungs.
+ * @param {Result} result
+ * @param {{ fullUrl: string }[]} members
+ * @param {object} shared
+ */
+const findingsObservation = (result, members, shared) => ({
+  ...observationOf('findings', 'Opacities found inside the lungs'),
+  ...shared,
+  ...(result.gate.accepted ? { valueInteger: members.length } : { dataAbsentReason: absentReason({ verdict: 'not-a-chest-x-ray' }) }),
+  hasMember: some(members.map(({ fullUrl }) => ({ reference: fullUrl }))),
+});
+
+/**
+ * One opacity: where it lies, and how strong it is.
+ * @param {Result['findings'][number]} finding
+ * @param {object} shared
+ */
+const findingObservation = ({ side, zone, strength, ...box }, shared) => ({
+  ...observationOf('opacity', 'Opacity inside the lungs'),
+  ...shared,
+  bodySite: { coding: [{ system: snomed, ...sides[side] }], text: siteOf({ side, zone }) },
+  valueQuantity: quantity(strength),
+  component: /** @type {const} */ (['x', 'y', 'width', 'height']).map((key) => ({
+    code: coded(ownSystem, `box-${key}`, `Box in the image, ${key} as a fraction of it`),
+    valueQuantity: quantity(box[key]),
+  })),
+});
+
+/** "right lower zone" @param {{ side: string, zone: string }} finding */
+const siteOf = ({ side, zone }) => `${side === 'both' ? 'midline' : side} ${zone} zone`;
+
+/** The findings in a sentence. @param {Result} result */
+function foundIn({ findings, gate }) {
+  if (!gate.accepted) return '';
+  return findings.length > 0 ? ` Opacities found: ${findings.map(siteOf).join(', ')}.` : ' No opacity found in the lungs.';
+}
+
+/**
  * @param {Result} result
  * @param {{ fullUrl: string }[]} results
  * @param {FhirOptions} options
@@ -280,7 +328,7 @@ function reportOf(result, results, options) {
     result: results.map(({ fullUrl }) => ({ reference: fullUrl })),
     imagingStudy: options.imagingStudy ? [reference(options.imagingStudy)] : some(byUid('ImagingStudy', result.dicom?.studyUid)),
     media: media.length > 0 ? media.map(({ id, content }) => ({ comment: content.title, link: { reference: `#${id}` } })) : undefined,
-    conclusion: `${refusal ? refusal.text : `Looks most like films labelled "${verdict?.text}".`} ${notice}`,
+    conclusion: `${refusal ? refusal.text : `Looks most like images labelled "${verdict?.text}".`}${foundIn(result)} ${notice}`,
     conclusionCode: verdict && [verdict],
   };
 }
@@ -289,15 +337,15 @@ function reportOf(result, results, options) {
  * @param {Result} result
  * @param {FhirOptions} options
  */
-function mediaOf({ heatmap }, options) {
+function mediaOf({ maps }, options) {
   const contents = [];
-  if (options.heatmap && heatmap) {
-    const classes = heatmap.classes.map((each) => ({ ...each, values: Array.from(each.values) }));
-    const bytes = new TextEncoder().encode(JSON.stringify({ width: heatmap.width, height: heatmap.height, classes }));
+  if (options.maps && maps) {
+    const plain = Object.fromEntries(Object.entries(maps).map(([name, map]) => [name, { ...map, values: Array.from(map.values) }]));
+    const bytes = new TextEncoder().encode(JSON.stringify(plain));
     const data = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
-    contents.push({ contentType: 'application/json', data, title: 'Class activation maps in logits' });
+    contents.push({ contentType: 'application/json', data, title: 'Maps of lungs and opacities, from 0 to 1' });
   }
-  if (options.picture) contents.push({ title: 'Heat map', ...options.picture });
+  if (options.picture) contents.push({ title: 'Findings drawn over the image', ...options.picture });
   return contents.map((content, k) => ({ resourceType: 'Media', id: `map-${k + 1}`, status: 'completed', content }));
 }
 
@@ -328,7 +376,7 @@ function conceptOf(id) {
   return { coding: [{ system: ownSystem, code: id, display: text }, ...coding], text };
 }
 
-/** @param {Result} result */
+/** @param {{ verdict: string }} result */
 function absentReason({ verdict }) {
   const { code, display, text } = refusals[verdict];
   return { ...coded(`${terminology}/data-absent-reason`, code, display), text };

@@ -2,7 +2,7 @@
 /**
  * Turns what `cxrlens classify --format json` and `cxrlens-dicom` print into FHIR R4, line by line:
  *
- *   cxrlens classify --format json --heatmap maps/ film.png | cxrlens-fhir --patient Patient/1 --maps
+ *   cxrlens classify --format json --maps --heatmap pictures/ image.png | cxrlens-fhir --patient Patient/1 --maps
  *
  * One Bundle per line; for an input that could not be read, an OperationOutcome. Exit status 0 if all were
  * read, 1 if some were not, 2 for usage or a line that is no result.
@@ -23,7 +23,7 @@ Writes a FHIR R4 Bundle for each line, or an OperationOutcome where there is no 
   --effective TIME     when the image was taken, a FHIR dateTime
   --issued TIME        when the answer was given, a FHIR instant
   --transaction        Bundles that a server stores, instead of collections
-  --maps               attach the activation maps, and the picture that cxrlens --heatmap wrote
+  --maps               attach the maps of cxrlens --maps, and the picture that cxrlens --heatmap wrote
 `;
 
 const text = /** @type {const} */ ({ type: 'string' });
@@ -50,7 +50,7 @@ const optionsFrom = ({ patient, encounter, pacs, effective, issued, transaction,
   issued,
   imagingStudy: rest['imaging-study'],
   serviceRequest: rest['service-request'],
-  heatmap: maps,
+  maps,
   type: transaction ? 'transaction' : 'collection',
 });
 
@@ -61,9 +61,7 @@ const optionsFrom = ({ patient, encounter, pacs, effective, issued, transaction,
 function resourceOf(line, options) {
   if (line.error) return toOutcome(line.error, line.file);
   const picture =
-    options.heatmap && line.heatmap?.file
-      ? { contentType: 'image/png', data: readFileSync(line.heatmap.file).toString('base64') }
-      : undefined;
+    options.maps && line.picture ? { contentType: 'image/png', data: readFileSync(line.picture).toString('base64') } : undefined;
   return toFhir(line, { ...options, picture });
 }
 
@@ -87,7 +85,7 @@ async function main() {
   for await (const text of createInterface({ input: process.stdin })) {
     if (text.trim() === '') continue;
     const line = JSON.parse(text);
-    if (line?.schema !== 'cxrlens.result/1') throw new Error('A line is no result of cxrlens classify --format json.');
+    if (line?.schema !== 'cxrlens.result/2') throw new Error('A line is no result of cxrlens classify --format json.');
     if (line.error) status = 1;
     process.stdout.write(`${JSON.stringify(resourceOf(line, options))}\n`);
   }

@@ -7,7 +7,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { at, classIds, createClassifier, golden } from '../engine/helpers.js';
+import { at, createClassifier, golden, plainMaps } from '../engine/helpers.js';
+import { madeUp } from '../made-up.js';
 
 const { toFhir, toOutcome } = await import('../../../build/web/fhir.js');
 const require = createRequire(import.meta.url);
@@ -15,19 +16,18 @@ const { Fhir } = require('fhir');
 const Ajv = require('ajv/dist/2020.js').default;
 
 /** @param {string} verdict @returns {any} */
-const resultOf = (verdict) => ({
-  schema: 'cxrlens.result/1',
-  file: 'film.png',
-  sha256: 'a'.repeat(64),
-  image: { width: 2000, height: 2000, format: 'png' },
-  model: { id: 'cxrlens-test', version: '1.0.0', sha256: 'b'.repeat(64) },
-  verdict,
-  classes: classIds.map((id, k) => ({ id, logit: k - 1.5, probability: id === verdict ? 0.7 : 0.1 })),
-  gate: { score: 0.9, threshold: 0.5, accepted: verdict !== 'not-a-chest-x-ray' },
-  heatmap: { width: 2, height: 1, classes: classIds.map((id) => ({ id, bias: 0.5, values: Float32Array.of(1, -2) })) },
-  warnings: ['heavy-borders'],
-  timings: { decode_ms: 1, preprocess_ms: 2, network_ms: 3 },
-});
+const resultOf = (verdict) =>
+  madeUp({
+    verdict,
+    warnings: ['heavy-borders'],
+    cells:
+      verdict === 'not-a-chest-x-ray'
+        ? []
+        : [
+            [2, 7, 3, 2],
+            [8, 5, 2, 2],
+          ],
+  });
 
 const context = {
   patient: 'Patient/1',
@@ -63,12 +63,7 @@ for (const [verdict, name, ...snomed] of concepts) {
     for (const options of [
       {},
       context,
-      {
-        ...context,
-        type: /** @type {const} */ ('transaction'),
-        heatmap: true,
-        picture: { contentType: 'image/png', data: 'iVBORw0KGgo=' },
-      },
+      { ...context, type: /** @type {const} */ ('transaction'), maps: true, picture: { contentType: 'image/png', data: 'iVBORw0KGgo=' } },
     ]) {
       const bundle = toFhir(resultOf(verdict), options);
       assert.deepEqual(problemsOf(bundle), []);
@@ -78,7 +73,7 @@ for (const [verdict, name, ...snomed] of concepts) {
         conclusionCode[0].coding.map((/** @type {any} */ { code }) => code),
         [verdict, ...snomed],
       );
-      assert.ok(conclusion.startsWith(`Looks most like films labelled "${name}".`), conclusion);
+      assert.ok(conclusion.startsWith(`Looks most like images labelled "${name}".`), conclusion);
     }
   });
 }
@@ -108,14 +103,15 @@ test('the resources say what the result says', () => {
   const bundle = toFhir(resultOf('viral-pneumonia'), context);
   const [report] = resources(bundle, 'DiagnosticReport'),
     [device] = resources(bundle, 'Device');
-  const [verdict, ...classes] = resources(bundle, 'Observation');
+  const [verdict, ...rest] = resources(bundle, 'Observation'),
+    classes = rest.slice(0, 4);
   assert.equal(report.status, 'preliminary');
   assert.deepEqual(report.subject, { reference: 'Patient/1' });
   assert.deepEqual(report.imagingStudy, [context.imagingStudy]);
   assert.deepEqual(report.basedOn, [{ reference: 'ServiceRequest/4' }]);
   assert.equal(report.issued, context.issued);
-  assert.equal(report.result.length, 5);
-  assert.match(report.conclusion, /^Looks most like films labelled "Viral pneumonia"\. .*not a medical device/);
+  assert.equal(report.result.length, 8);
+  assert.match(report.conclusion, /^Looks most like images labelled "Viral pneumonia"\. .*not a medical device/);
   assert.ok(device.identifier[0].value.endsWith('b'.repeat(64)));
   assert.ok(verdict.valueCodeableConcept.coding.some((/** @type {any} */ { code }) => code === '75570004'));
   assert.equal(verdict.component[0].valueQuantity.value, 0.9);
@@ -130,6 +126,35 @@ test('the resources say what the result says', () => {
   );
 });
 
+test('findings are Observations with a body site, counted in one that holds them', () => {
+  const bundle = toFhir(resultOf('covid-19'), context);
+  const found = bundle.entry.filter((/** @type {any} */ { resource }) => ['findings', 'opacity'].includes(resource.code?.coding[0].code));
+  const [all, ...each] = found.map((/** @type {any} */ { resource }) => resource);
+  assert.equal(all.valueInteger, 2);
+  assert.deepEqual(
+    all.hasMember.map((/** @type {any} */ { reference }) => reference),
+    found.slice(1).map((/** @type {any} */ { fullUrl }) => fullUrl),
+  );
+  assert.deepEqual(
+    each.map((/** @type {any} */ { bodySite }) => [bodySite.coding[0].code, bodySite.text]),
+    [
+      ['3341006', 'right lower zone'],
+      ['44029006', 'left middle zone'],
+    ],
+  );
+  assert.deepEqual(
+    each[0].component.map((/** @type {any} */ { valueQuantity }) => valueQuantity.value),
+    [2 / 12, 7 / 12, 3 / 12, 2 / 12],
+  );
+  const [report] = resources(bundle, 'DiagnosticReport');
+  assert.match(report.conclusion, /Opacities found: right lower zone, left middle zone\./);
+  const [none] = resources(toFhir(resultOf('not-a-chest-x-ray')), 'Observation').filter(
+    (/** @type {any} */ { code }) => code.coding[0].code === 'findings',
+  );
+  assert.equal(none.dataAbsentReason.coding[0].code, 'not-performed');
+  assert.equal('valueInteger' in none, false);
+});
+
 test('doubt and refusal have no value but a reason', () => {
   for (const [verdict, reason] of [
     ['uncertain', 'unknown'],
@@ -137,7 +162,8 @@ test('doubt and refusal have no value but a reason', () => {
   ]) {
     const bundle = toFhir(resultOf(verdict));
     const [report] = resources(bundle, 'DiagnosticReport'),
-      [first, ...classes] = resources(bundle, 'Observation');
+      [first, ...rest] = resources(bundle, 'Observation'),
+      classes = rest.slice(0, 4);
     assert.equal(first.dataAbsentReason.coding[0].code, reason);
     assert.equal('valueCodeableConcept' in first, false);
     assert.equal('conclusionCode' in report, false);
@@ -149,15 +175,15 @@ test('doubt and refusal have no value but a reason', () => {
   }
 });
 
-test('the map is attached on request', () => {
+test('the maps are attached on request', () => {
   const [plain] = resources(toFhir(resultOf('normal')), 'DiagnosticReport');
   assert.equal('contained' in plain, false);
   const [report] = resources(
-    toFhir(resultOf('normal'), { heatmap: true, picture: { contentType: 'image/png', data: 'AAAA', title: 'Map' } }),
+    toFhir(resultOf('normal'), { maps: true, picture: { contentType: 'image/png', data: 'AAAA', title: 'Map' } }),
     'DiagnosticReport',
   );
   const map = JSON.parse(Buffer.from(report.contained[0].content.data, 'base64').toString());
-  assert.deepEqual(map.classes[0], { id: 'normal', bias: 0.5, values: [1, -2] });
+  assert.deepEqual(map, plainMaps(resultOf('normal').maps));
   assert.deepEqual(
     report.media.map((/** @type {any} */ { link }) => link.reference),
     report.contained.map((/** @type {any} */ { id }) => `#${id}`),
@@ -180,9 +206,8 @@ test('results and the lines of the command keep to the JSON Schema', async () =>
   const cxr = await createClassifier({ workers: 0 });
   const plain = await cxr.classify(golden('phantom.png'));
   check(plain);
-  const { heatmap, ...rest } = await cxr.classify({ data: new Uint8ClampedArray(64 * 64 * 4), width: 64, height: 64 }, { heatmap: true });
-  const classes = heatmap?.classes.map((each) => ({ ...each, values: Array.from(each.values) }));
-  check({ ...rest, heatmap: { ...heatmap, classes } });
+  const { maps, ...rest } = await cxr.classify({ data: new Uint8ClampedArray(64 * 64 * 4), width: 64, height: 64 }, { maps: true });
+  check({ ...rest, maps: plainMaps(maps) });
   const { stdout } = spawnSync(
     at('build/cxrlens'),
     ['classify', '--format', 'json', '--model', at('build/web/cxrlens.cxrm'), at('tests/golden/phantom.png'), at('package.json')],
@@ -200,7 +225,7 @@ test('results and the lines of the command keep to the JSON Schema', async () =>
   for (const wrong of [
     { ...plain, verdict: 1 },
     { ...plain, sha256: 'A' },
-    { schema: 'cxrlens.result/1', file: null },
+    { schema: 'cxrlens.result/2', file: null },
   ])
     assert.equal(validate(wrong), false);
   cxr.dispose();
@@ -227,6 +252,7 @@ test('cxrlens classify | cxrlens-fhir: a valid Bundle per film, with its map on 
         'classify',
         '--format',
         'json',
+        '--maps',
         '--heatmap',
         maps,
         '--model',
@@ -273,9 +299,9 @@ test('cxrlens classify | cxrlens-fhir: a valid Bundle per film, with its map on 
     );
     const attached = (/** @type {any} */ report) =>
       report.contained.map((/** @type {any} */ { content }) => Buffer.from(content.data, 'base64'));
-    assert.deepEqual(JSON.parse(attached(report)[0].toString()).classes, lines[0].heatmap.classes);
-    assert.deepEqual(attached(report)[1], readFileSync(lines[0].heatmap.file));
-    const [, ...classes] = resources(film, 'Observation');
+    assert.deepEqual(JSON.parse(attached(report)[0].toString()), lines[0].maps);
+    assert.deepEqual(attached(report)[1], readFileSync(lines[0].picture));
+    const classes = resources(film, 'Observation').slice(1, 5);
     assert.deepEqual(
       classes.map((/** @type {any} */ { valueQuantity }) => valueQuantity.value),
       lines[0].classes.map((/** @type {any} */ { probability }) => probability),

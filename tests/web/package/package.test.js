@@ -69,9 +69,9 @@ import { createClassifier, CxrError, type Result } from 'cxrlens';
 import { toFhir } from 'cxrlens/fhir';
 
 const cxr = await createClassifier({ workers: 1, onProgress: ({ loaded }) => loaded.toFixed() });
-const result: Result = await cxr.classify(new Uint8Array(8), { heatmap: true, signal: AbortSignal.timeout(9) });
+const result: Result = await cxr.classify(new Uint8Array(8), { maps: true, signal: AbortSignal.timeout(9) });
 const verdict: string = result.verdict;
-const first: Float32Array | undefined = result.heatmap?.classes[0]?.values;
+const first: Float32Array | undefined = result.maps?.opacities.values;
 const bundle: Record<string, any> = toFhir(result, { patient: 'Patient/1' });
 if (new Error() instanceof CxrError) throw verdict;
 console.log(first?.length, bundle.type, cxr.info.model.classes);

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { postFhir, toFhir } from '../../../web/fhir.js';
 import { withServer } from './server.js';
+import { madeUp } from '../made-up.js';
 
 const { Fhir } = createRequire(import.meta.url)('fhir');
 const PACS = 'https://pacs.example/dicom-web';
@@ -15,23 +16,7 @@ const dicom = {
   sopClass: '1.2.840.10008.5.1.4.1.1.1.1',
   modality: 'DX',
 };
-/** @type {any} */
-const result = {
-  schema: 'cxrlens.result/1',
-  file: 'DX-1.dcm',
-  sha256: 'a'.repeat(64),
-  image: { width: 2000, height: 2000, format: 'dicom' },
-  model: { id: 'cxrlens-test', version: '1.0.0', sha256: 'b'.repeat(64) },
-  verdict: 'normal',
-  warnings: [],
-  dicom,
-  classes: ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity'].map((id) => ({
-    id,
-    logit: 0,
-    probability: id === 'normal' ? 0.7 : 0.1,
-  })),
-  gate: { score: 0.9, threshold: 0.5, accepted: true },
-};
+const result = madeUp({ verdict: 'normal', cells: [], more: { file: 'DX-1.dcm', dicom } });
 
 /** @param {any} bundle @param {string} type @returns {any} its only entry of a type */
 function only(bundle, type) {
