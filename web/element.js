@@ -42,6 +42,8 @@ export class CxrLens extends Attributes {
   #lease = null;
   /** @type {import('./element/shared-classifier.js').Classifier | null} */
   #classifier = null;
+  /** The model that results are of, once there may be some. @type {import('./classifier.js').ModelInfo | null} */
+  #model = null;
   /** Whether the classifier did not start. */
   #broken = false;
   /** The present turn of #relabel. */
@@ -62,7 +64,7 @@ export class CxrLens extends Attributes {
     onchange: (item) => this.#onChange(item),
     onend: (item) => this.#onEnd(item),
     onselect: () => this.#view.select(),
-    oncompare: () => this.#view.showImages(),
+    oncompare: () => this.#view.showSelected(),
     onforget: (item) => this.#view.viewers.forget(item),
   });
   /** @type {View} */
@@ -94,7 +96,7 @@ export class CxrLens extends Attributes {
       ? {
           name: this.name,
           value: this.#session.queue.items.flatMap((item) =>
-            item.result ? { ...item.result, heatmap: undefined, verdict: this.#session.verdict(item) } : [],
+            item.result ? { ...item.result, maps: undefined, verdict: this.#session.verdict(item) } : [],
           ),
         }
       : null,
@@ -335,6 +337,7 @@ export class CxrLens extends Attributes {
       (classifier) => {
         if (this.#lease !== lease) return;
         this.#classifier = classifier;
+        this.#model = classifier.info.model;
         this.#view.setStatus({ state: 'ready' });
         this.#emit('cxr-ready', classifier.info);
         this.#session.queue.pump();
@@ -442,7 +445,7 @@ export class CxrLens extends Attributes {
   /** @param {Item} item @param {AbortSignal} signal @returns {Promise<Result>} */
   #classify(item, signal) {
     const classifier = /** @type {import('./element/shared-classifier.js').Classifier} */ (this.#classifier);
-    return classifier.classify(item.source, { signal, heatmap: true, file: item.name, dicom: item.choice });
+    return classifier.classify(item.source, { signal, maps: true, file: item.name, dicom: item.choice });
   }
 
   /** @param {Item | null} item null: images came or went */
@@ -481,10 +484,12 @@ export class CxrLens extends Attributes {
       await exportAs(kind, {
         names,
         verdict: (item) => session.verdict(item),
-        cover: (item) => view.viewers.cover(item),
+        occlusion: (item) => view.viewers.occlusion(item),
+        shownClass: (item) => view.viewers.shown(item),
         words: view.words,
         shown: view.shown,
         selected: session.selected,
+        model: /** @type {import('./classifier.js').ModelInfo} */ (this.#model),
         version: this.#classifier?.info.version ?? '',
       });
     } catch (error) {

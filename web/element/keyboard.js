@@ -31,16 +31,15 @@ export function shortcut(event, context) {
 
 /** @param {string} key @param {Context} context @returns {(() => void) | undefined} */
 function letter(key, { session, view }) {
-  const viewer = view.viewers.first;
-  const { settings } = view.viewers;
+  const viewer = view.viewers.viewer();
   /** @type {Record<string, () => void>} */
   const always = { o: () => view.pickFiles(), '?': () => view.showHelp() };
   /** @type {Record<string, () => void>} */
   const withImage = {
     n: () => session.step(1),
     p: () => session.step(-1),
-    m: () => view.set({ map: !settings.map }),
-    c: () => view.set({ cover: !settings.cover, map: true }),
+    m: () => view.toggle('findings'),
+    c: () => view.toggle('occlusion'),
     i: () => viewer?.invert(),
     f: () => viewer?.full(),
     0: () => viewer?.reset(),
@@ -49,6 +48,6 @@ function letter(key, { session, view }) {
     '-': () => viewer?.zoom(0.8),
   };
   const chosen = session.selected?.result?.classes[Number(key) - 1];
-  if (chosen) return () => view.set({ shown: chosen.id, map: true });
+  if (chosen) return () => view.set({ shown: chosen.id, overlay: 'occlusion' });
   return always[key] ?? (session.selected ? withImage[key] : undefined);
 }

@@ -19,6 +19,20 @@ import { filesPicked } from './dropped-files.js';
  * @property {(kind: import('../export/export.js').Kind, names: boolean) => void} save
  */
 
+/** Nothing is dropped, pasted or picked by the folder on a touch screen. */
+const TOUCH = globalThis.matchMedia?.('(pointer: coarse)') ?? { matches: false };
+
+/**
+ * The place of one image: verdict, picture, and the rest of the answer.
+ * @param {Words} words
+ */
+function newPane(words) {
+  const head = h('header', { class: 'answer-head' });
+  const viewer = h('div', { class: 'viewers' });
+  const answer = h('section', { class: 'answer', part: 'answer', tabindex: '-1', 'aria-label': words.text('answer.title') });
+  return { root: h('div', { class: 'pane' }, head, viewer, answer), head, viewer, answer };
+}
+
 export class Layout {
   /**
    * @param {Words} words
@@ -57,10 +71,10 @@ export class Layout {
     );
     this.undoText = h('span', {});
     this.undoButton = button(words.text('bar.undo'), actions.undo, { icon: 'retry' });
-    this.undo = h('div', { class: 'undo', hidden: true }, this.undoText, this.undoButton);
-    this.viewers = h('div', { class: 'viewers' });
-    this.answer = h('section', { class: 'answer', part: 'answer', tabindex: '-1', 'aria-label': words.text('answer.title') });
-    this.panes = h('div', { class: 'panes' }, this.viewers, this.answer);
+    this.undo = h('div', { class: 'undo', part: 'undo', popover: 'manual', hidden: true }, this.undoText, this.undoButton);
+    this.pane = newPane(words);
+    this.second = newPane(words);
+    this.panes = h('div', { class: 'panes' }, this.pane.root);
     this.guidance = h('div', {});
     this.table = h('div', {});
     this.live = h('div', { class: 'hidden', role: 'status', 'aria-live': 'polite' });
@@ -71,12 +85,12 @@ export class Layout {
       this.alert,
       this.drop,
       this.bar,
-      this.undo,
       this.progress,
       this.panes,
       this.guidance,
       this.table,
       h('p', { class: 'notice', part: 'notice' }, h('slot', { name: 'notice' }, words.text('lens.notice'))),
+      this.undo,
       this.files,
       this.folder,
       this.live,
@@ -91,7 +105,7 @@ export class Layout {
 
   /** Takes the focus from what is no longer to be seen. */
   focus() {
-    const places = [this.undoButton, this.resumeButton, this.answer, this.drop.querySelector('button')];
+    const places = [this.undoButton, this.resumeButton, this.pane.answer, this.drop.querySelector('button')];
     places.find((place) => place?.getClientRects().length)?.focus();
   }
 
@@ -111,6 +125,7 @@ export class Layout {
   /** @param {boolean} on whether two films stand side by side */
   setComparing(on) {
     this.panes.classList.toggle('comparing', on);
+    if (on !== this.second.root.isConnected) fill(this.panes, this.pane.root, on && this.second.root);
     this.compareButton.ariaPressed = String(on);
   }
 
@@ -158,15 +173,19 @@ export class Layout {
       .join(' · ');
   }
 
-  /** @param {boolean} able whether there is a report to make of the selected image for an archive */
-  setSr(able) {
-    this.menu.querySelector('.sr')?.toggleAttribute('hidden', !able);
+  /** @param {boolean} named whether the selected image can be named to an archive @param {boolean} found whether it has findings to draw */
+  setDicom(named, found) {
+    for (const kind of ['sr', 'seg', 'sc'])
+      this.menu.querySelector(`.${kind}`)?.toggleAttribute('hidden', !(named && (found || kind === 'sr')));
   }
 
   /** @param {number} count of images that can come back; 0 hides the offer */
   setUndo(count) {
-    this.undo.hidden = count === 0;
     this.undoText.textContent = count > 0 ? this.words.text('bar.removed', { n: count }) : '';
+    if (this.undo.hidden === (count === 0)) return;
+    this.undo.hidden = count === 0;
+    // Above everything, at any scroll position; a browser without popovers shows it at the end of the element.
+    if (this.undo.isConnected) this.undo.togglePopover?.(count > 0);
   }
 
   #dropZone() {
@@ -175,8 +194,8 @@ export class Layout {
       'div',
       { class: 'drop', part: 'dropzone' },
       h('div', { class: 'drop-mark', 'aria-hidden': 'true' }, icon('upload')),
-      h('p', { class: 'drop-title' }, words.text('drop.title')),
-      h('p', { class: 'muted' }, words.text('drop.hint')),
+      h('p', { class: 'drop-title' }, words.text(TOUCH.matches ? 'drop.title.touch' : 'drop.title')),
+      h('p', { class: 'muted' }, words.text(TOUCH.matches ? 'drop.hint.touch' : 'drop.hint')),
       h(
         'div',
         { class: 'row' },
@@ -206,7 +225,7 @@ export class Layout {
 
   /** Folders cannot be picked on phones, nor when only one image is wanted. @param {string} key */
   #folderButton(key) {
-    const able = this.multiple && 'webkitdirectory' in HTMLInputElement.prototype && !matchMedia('(pointer: coarse)').matches;
+    const able = this.multiple && 'webkitdirectory' in HTMLInputElement.prototype && !TOUCH.matches;
     return able && button(this.words.text(key), () => this.folder.click(), { icon: 'folder', title: this.words.text(key) });
   }
 
@@ -232,6 +251,8 @@ export class Layout {
         item('csv'),
         item('json'),
         item('sr'),
+        item('seg'),
+        item('sc'),
         item('print'),
         item('print.all'),
         h('label', { class: 'check' }, this.names, words.text('export.names')),

@@ -1,7 +1,8 @@
-/** The answer for one image: verdict in words, probabilities, warnings, details. */
+/** The answer for one image: above the picture the verdict and what was found, below or beside it the rest. */
 
 import { button, fill, h, icon } from '../shared/dom.js';
-import { factsOf, isRefusal, retryHelps, topClass, warningText, warningsOf } from '../shared/result.js';
+import { disagreement, findingName, findingsSentence, strengthName } from '../shared/findings.js';
+import { factsOf, isRefusal, retryHelps, warningText } from '../shared/result.js';
 
 /**
  * @typedef {import('./queue.js').Item} Item
@@ -9,13 +10,18 @@ import { factsOf, isRefusal, retryHelps, topClass, warningText, warningsOf } fro
  * @typedef {import('../shared/words.js').Words} Words
  *
  * @typedef {object} Options
- * @property {string} shown the class whose map is shown
+ * @property {string} marked the class whose row is marked, if any
  * @property {string} verdict the result's, or a more careful one
  * @property {number | null} threshold the portal's own, when it has one
+ * @property {string} name of the radio buttons, one for each panel
  * @property {(id: string) => void} onshow another class was chosen
+ * @property {(index: number) => void} onfinding one of the findings was chosen
+ * @property {(index: number) => void} onpoint one of them is pointed at; -1: none
  * @property {() => void} onretry
  * @property {(open: boolean) => void} onfigures the figures of a refused image were opened
  * @property {boolean} figures whether they are open
+ *
+ * @typedef {{ head: HTMLElement, answer: HTMLElement }} Panel its two parts
  */
 
 /**
@@ -28,85 +34,120 @@ export function forgetRadios(panel) {
 
 /**
  * Fills the answer's panel.
- * @param {HTMLElement} panel
+ * @param {Panel} panel
  * @param {Words} words
  * @param {Item | null} item
  * @param {Options} options
  */
-export function showAnswer(panel, words, item, options) {
-  panel.dataset.state = item?.state ?? 'none';
-  forgetRadios(panel);
-  if (!item) fill(panel, h('p', { class: 'muted' }, words.text('answer.none')));
-  else if (item.state === 'done' && item.result) fill(panel, ...answer(words, item, item.result, options));
-  else if (item.state === 'failed') fill(panel, ...failed(words, item, options));
-  else fill(panel, ...pending(words, item, options));
+export function showAnswer({ head, answer }, words, item, options) {
+  head.dataset.state = item?.state ?? 'none';
+  answer.setAttribute('aria-label', [words.text('answer.title'), item?.name].filter(Boolean).join(': '));
+  forgetRadios(answer);
+  const result = item?.state === 'done' ? item.result : null;
+  fill(head, ...(item ? [fileName(item), ...(result ? headOf(words, result, options) : stateOf(words, item))] : []));
+  if (item && result) fill(answer, ...restOf(words, item, result, options));
+  else fill(answer, ...(item ? openOf(words, item, options) : [h('p', { class: 'muted' }, words.text('answer.none'))]));
 }
 
 /** @param {Item} item */
-function fileName(item) {
-  return h('p', { class: 'file-name', title: item.name }, item.name);
-}
+const fileName = ({ name }) => h('p', { class: 'file-name', title: name }, name);
 
-/** @param {Words} words @param {Item} item @param {Options} options */
-function pending(words, item, options) {
-  const cancelled = item.state === 'cancelled';
+// Without a result
+
+/** @param {Words} words @param {Item} item */
+function stateOf(words, { state }) {
+  const pending = state === 'waiting' || state === 'running';
   return [
-    fileName(item),
     h(
       'h2',
-      { class: 'verdict quiet' },
-      !cancelled && h('span', { class: 'spinner', 'aria-hidden': 'true' }),
-      words.text(`state.${item.state}`),
+      { class: `verdict${state === 'failed' ? '' : ' quiet'}` },
+      pending && h('span', { class: 'spinner', 'aria-hidden': 'true' }),
+      state === 'failed' && icon('warn'),
+      words.text(`state.${state}`),
     ),
-    cancelled && button(words.text('table.retry'), options.onretry, { icon: 'retry' }),
   ];
 }
 
 /** @param {Words} words @param {Item} item @param {Options} options */
-function failed(words, item, options) {
+function openOf(words, item, options) {
   return [
-    fileName(item),
-    h('h2', { class: 'verdict' }, icon('warn'), words.text('state.failed')),
-    h('p', { class: 'says', part: 'error' }, item.error && words.error(item.error)),
+    item.error && h('p', { class: 'says', part: 'error' }, words.error(item.error)),
     retryHelps(item) && button(words.text('table.retry'), options.onretry, { icon: 'retry' }),
   ];
 }
 
+// With one
+
+/** @param {Words} words @param {Result} result @param {Options} options */
+function headOf(words, result, { verdict }) {
+  const named = result.classes.find(({ id }) => id === verdict);
+  const contrary = disagreement(words, result, verdict);
+  return [
+    h(
+      'div',
+      { class: 'head', part: 'verdict' },
+      h(
+        'h2',
+        { class: `verdict${named ? '' : ' none'}${isRefusal(verdict) ? ' refused' : ''}` },
+        icon(verdict),
+        h(
+          'span',
+          {},
+          named && h('small', {}, words.text('answer.like'), ' '),
+          isRefusal(verdict) ? words.text('answer.refused') : words.verdict(verdict),
+        ),
+      ),
+      named && h('p', { class: 'figure' }, words.percent(named.probability)),
+    ),
+    contrary && h('p', { class: 'contrary', part: 'contrary' }, contrary),
+    isRefusal(verdict)
+      ? h('p', { class: 'says' }, words.text(`answer.says.${verdict}`))
+      : h('p', { class: 'found', part: 'found' }, findingsSentence(words, result)),
+    h('p', { class: 'notice-line', part: 'notice-line' }, words.text('answer.notice')),
+  ];
+}
+
 /** @param {Words} words @param {Item} item @param {Result} result @param {Options} options */
-function answer(words, item, result, options) {
+function restOf(words, item, result, options) {
   const { verdict } = options;
-  const refused = isRefusal(verdict);
   const figures = bars(words, result, options);
   return [
-    fileName(item),
-    heading(words, result, verdict),
-    h(
-      'p',
-      { class: 'says' },
-      words.text(`answer.says.${verdict}`),
-      options.threshold !== null &&
-        verdict === 'uncertain' &&
-        ` ${words.text('answer.threshold', { percent: words.percent(options.threshold) })}`,
-    ),
-    refused ? folded(words, figures, options) : figures,
-    warnings(words, result, warningsOf(result, verdict)),
+    !isRefusal(verdict) && findings(words, result, options),
+    !isRefusal(verdict) &&
+      h(
+        'p',
+        { class: 'says' },
+        words.text(`answer.says.${unsupported(result, verdict) ? 'unsupported' : verdict}`),
+        options.threshold !== null &&
+          verdict === 'uncertain' &&
+          ` ${words.text('answer.threshold', { percent: words.percent(options.threshold) })}`,
+      ),
+    isRefusal(verdict) ? folded(words, figures, options) : figures,
+    warnings(words, result),
     facts(words, item, result),
   ];
 }
 
-/** @param {Words} words @param {Result} result @param {string} verdict */
-function heading(words, result, verdict) {
-  const named = result.classes.find(({ id }) => id === verdict);
+/** Whether a disease was likely, but has nothing in the lungs to rest on. @param {Result} result @param {string} verdict */
+const unsupported = ({ warnings }, verdict) =>
+  verdict === 'uncertain' && ['no-evidence', 'lungs-not-found'].some((name) => warnings.includes(name));
+
+/** The findings as a list; each shows its place in the picture. @param {Words} words @param {Result} result @param {Options} options */
+function findings(words, result, { onfinding, onpoint }) {
+  if (result.findings.length === 0) return null;
   return h(
-    'div',
-    { class: 'head', part: 'verdict' },
-    h(
-      'h2',
-      { class: `verdict${named ? '' : ' none'}` },
-      icon(verdict),
-      h('span', {}, named && h('small', {}, words.text('answer.like'), ' '), words.verdict(verdict)),
-    ),
-    named && h('p', { class: 'figure' }, words.percent(named.probability)),
+    'ol',
+    { class: 'findings', part: 'findings', 'aria-label': words.text('findings.title') },
+    ...result.findings.map((finding, index) => {
+      const show = () => onpoint(index),
+        hide = () => onpoint(-1);
+      const choose = button(findingName(words, finding), () => onfinding(index), { class: 'finding', title: words.text('findings.show') });
+      for (const kind of ['pointerenter', 'focus']) choose.addEventListener(kind, show);
+      for (const kind of ['pointerleave', 'blur']) choose.addEventListener(kind, hide);
+      choose.prepend(h('span', { class: 'number' }, String(index + 1)));
+      choose.append(h('span', { class: 'muted' }, strengthName(words, finding)));
+      return h('li', {}, choose);
+    }),
   );
 }
 
@@ -129,22 +170,22 @@ function folded(words, figures, options) {
 }
 
 /**
- * One row a class; choosing one shows its map.
+ * One row a class; choosing one shows its occlusion map. Without a verdict no row stands out.
  * @param {Words} words @param {Result} result @param {Options} options
  */
-function bars(words, result, options) {
-  const top = topClass(result).id;
+function bars(words, result, { marked, verdict, name, onshow }) {
+  const able = !isRefusal(verdict);
   return h(
     'fieldset',
     { class: 'bars', part: 'probabilities' },
-    h('legend', {}, words.text('answer.classes'), ' ', h('span', { class: 'muted' }, words.text('answer.classes.hint'))),
+    h('legend', {}, words.text('answer.classes'), ' ', able && h('span', { class: 'muted' }, words.text('answer.classes.hint'))),
     ...result.classes.map(({ id, probability }) => {
       const fillBar = h('span', { class: 'fill' });
       fillBar.style.setProperty('--share', String(probability));
       return h(
         'label',
-        { class: `bar${id === top ? ' top' : ''}`, part: `bar bar-${id}` },
-        h('input', { type: 'radio', name: 'shown', value: id, checked: id === options.shown, onchange: () => options.onshow(id) }),
+        { class: `bar${id === verdict ? ' top' : ''}`, part: `bar bar-${id}` },
+        h('input', { type: 'radio', name, value: id, checked: id === marked, disabled: !able, onchange: () => onshow(id) }),
         icon(id),
         h('span', { class: 'name' }, words.verdict(id)),
         h('span', { class: 'track', 'aria-hidden': 'true' }, fillBar),
@@ -155,14 +196,14 @@ function bars(words, result, options) {
   );
 }
 
-/** @param {Words} words @param {Result} result @param {string[]} names */
-function warnings(words, result, names) {
-  if (names.length === 0) return null;
+/** @param {Words} words @param {Result} result */
+function warnings(words, result) {
+  if (result.warnings.length === 0) return null;
   return h(
     'div',
     { class: 'warnings', part: 'warnings', role: 'note' },
     h('h3', {}, icon('warn'), words.text('warn.title')),
-    h('ul', {}, ...names.map((name) => h('li', {}, warningText(words, result, name)))),
+    h('ul', {}, ...result.warnings.map((name) => h('li', {}, warningText(words, result, name)))),
   );
 }
 

@@ -4,7 +4,6 @@
  */
 
 import { fill } from '../shared/dom.js';
-import { isRefusal, topClass } from '../shared/result.js';
 import { Words } from '../shared/words.js';
 import { Scenes } from '../viewer/viewers.js';
 import { sentence } from './announcements.js';
@@ -50,8 +49,8 @@ export class View {
   #guidanceOpen = null;
   /** Whether the figures of a refused image are unfolded. */
   #figures = false;
-  /** The result for which the map's class was chosen last. @type {import('../classifier.js').Result | null} */
-  #mapOf = null;
+  /** The result for which the class of the occlusion map was chosen. @type {import('../classifier.js').Result | null | undefined} */
+  #shownOf = null;
   /** @type {Status} */
   #status = { state: 'loading' };
   #trouble = '';
@@ -88,7 +87,7 @@ export class View {
       classifier: hooks.classifier,
       items: () => session.queue.items,
       sentence: (item) => sentence(this.words, item, (each) => session.verdict(each)),
-      folded: (item) => Boolean(item.result) && isRefusal(session.verdict(item)) && !this.#figures,
+      verdict: (item) => (item.result ? session.verdict(item) : ''),
       onsettings: () => this.set({}),
       onerror: (error) => this.tellError(error),
       oncompare: (item) => session.compare(item),
@@ -137,7 +136,7 @@ export class View {
     this.#layout.table.append(this.#table.root);
     this.#help = null;
     this.#shadow.replaceChildren(this.#layout.root);
-    this.viewers.draw(this.#layout.viewers, words);
+    this.viewers.draw([this.#layout.pane.viewer, this.#layout.second.viewer], words);
     this.setStatus(this.#status);
     this.setDisabled();
     this.#table.setItems(session.queue.items);
@@ -147,7 +146,7 @@ export class View {
 
   #undraw() {
     this.viewers.undraw();
-    if (this.#layout) forgetRadios(this.#layout.answer);
+    if (this.#layout) for (const { answer } of [this.#layout.pane, this.#layout.second]) forgetRadios(answer);
   }
 
   /** Ends what was drawn. */
@@ -184,7 +183,7 @@ export class View {
     this.syncStage();
     const { selected, compared } = this.#session;
     if (selected && stale.includes(selected)) this.showSelected();
-    else if (compared && stale.includes(compared)) this.showImages();
+    else if (compared && stale.includes(compared)) this.showSelected();
     if (focused && !(this.#shadow.activeElement ?? focused).getClientRects().length) this.#layout.focus();
     this.#hooks.onframe(stale);
   }
@@ -261,42 +260,55 @@ export class View {
   showSelected() {
     const item = this.#session.selected;
     if (!this.#layout) return;
-    if (item?.result) this.#chooseMap(item.result);
+    if (this.#shownOf !== item?.result) this.viewers.settings.shown = null;
+    this.#shownOf = item?.result;
     this.#table?.select(item);
     const { studyUid, seriesUid, instanceUid, sopClass } = item?.result?.dicom ?? {};
-    // A report has to name its image by all of these.
-    this.#layout.setSr(Boolean(studyUid && seriesUid && instanceUid && sopClass));
+    // What is made for an archive has to name its image by all of these.
+    this.#layout.setDicom(Boolean(studyUid && seriesUid && instanceUid && sopClass), Boolean(item?.result?.gate.accepted));
     this.#showAnswer();
     this.showImages();
   }
 
-  /** The map to begin with is that of the likeliest class. @param {import('../classifier.js').Result} result */
-  #chooseMap(result) {
-    if (this.#mapOf === result) return;
-    this.#mapOf = result;
-    this.viewers.settings.shown = topClass(result).id;
+  #showAnswer() {
+    if (!this.#layout) return;
+    const { pane, second } = this.#layout;
+    const { selected, compared } = this.#session;
+    const focused = pane.answer.contains(this.#shadow.activeElement) && this.#shadow.activeElement;
+    this.#showPanel(pane, selected, 0);
+    if (compared) this.#showPanel(second, compared, 1);
+    this.#showGuidance(selected);
+    if (focused && !focused.isConnected)
+      ((focused instanceof HTMLInputElement && pane.answer.querySelector(/** @type {'input'} */ (':checked'))) || pane.answer).focus();
   }
 
-  #showAnswer() {
-    const item = this.#session.selected;
-    if (!this.#layout) return;
-    const { answer } = this.#layout;
-    const focused = answer.contains(this.#shadow.activeElement) && this.#shadow.activeElement;
-    showAnswer(answer, this.words, item, {
-      shown: this.viewers.settings.shown,
+  /** @param {import('./result-panel.js').Panel} panel @param {Item | null} item @param {number} index of its viewer */
+  #showPanel(panel, item, index) {
+    showAnswer(panel, this.words, item, {
+      marked: this.#marked(item),
       threshold: this.#host.doubtThreshold,
       figures: this.#figures,
+      name: `shown-${index}`,
       verdict: item?.result ? this.#session.verdict(item) : '',
-      onshow: (id) => this.set({ shown: id, map: true }),
+      onshow: (id) => this.set({ shown: id, overlay: 'occlusion' }),
+      onfinding: (at) => {
+        this.set({ overlay: 'findings' });
+        const finding = item?.result?.findings[at];
+        if (finding) this.viewers.viewer(index)?.lookAt(finding);
+      },
+      onpoint: (at) => this.viewers.viewer(index)?.layers?.light(at),
       onretry: () => item && this.#session.retry(item),
       onfigures: (open) => {
         this.#figures = open;
-        this.showImages();
       },
     });
-    this.#showGuidance(item);
-    if (focused && !focused.isConnected)
-      ((focused instanceof HTMLInputElement && answer.querySelector(/** @type {'input'} */ (':checked'))) || answer).focus();
+  }
+
+  /** The class whose row is marked: none where the verdict names none and no map of one is shown. @param {Item | null} item */
+  #marked(item) {
+    const { overlay, shown } = this.viewers.settings;
+    if (!item?.result) return '';
+    return overlay === 'occlusion' ? this.viewers.shown(item) : (shown ?? this.#session.verdict(item));
   }
 
   /** Fetches what it takes to tell what to do now: after the start, which it would slow. */
@@ -321,7 +333,10 @@ export class View {
             },
           })
         : null;
-    const { guidance, answer } = /** @type {Layout} */ (this.#layout);
+    const {
+      guidance,
+      pane: { answer },
+    } = /** @type {Layout} */ (this.#layout);
     const held = guidance.contains(this.#shadow.activeElement);
     fill(guidance, shown);
     if (held) (guidance.querySelector('summary') ?? answer).focus();
@@ -330,8 +345,19 @@ export class View {
   /** @param {Partial<import('../viewer/viewer.js').ViewSettings>} change */
   set(change) {
     Object.assign(this.viewers.settings, change);
-    for (const radio of this.#layout?.answer.querySelectorAll('input') ?? []) radio.checked = radio.value === this.viewers.settings.shown;
+    const { selected, compared } = this.#session;
+    for (const [pane, item] of /** @type {const} */ ([
+      [this.#layout?.pane, selected],
+      [this.#layout?.second, compared],
+    ]))
+      for (const radio of pane?.answer.querySelectorAll(/** @type {'input'} */ ('.bar input')) ?? [])
+        radio.checked = radio.value === this.#marked(item);
     this.viewers.update();
+  }
+
+  /** On, or off if it is on. @param {'findings' | 'occlusion'} overlay */
+  toggle(overlay) {
+    this.set({ overlay: this.viewers.settings.overlay === overlay ? 'off' : overlay });
   }
 
   /** Shows the selected image and the one beside it. */

@@ -5,23 +5,30 @@
 
 /**
  * @typedef {import('../element/queue.js').Item} Item
- * @typedef {'csv' | 'json' | 'sr' | 'print' | 'print.all'} Kind
+ * @typedef {'csv' | 'json' | 'sr' | 'seg' | 'sc' | 'print' | 'print.all'} Kind
  * @typedef {{ names: boolean, verdict: (item: Item) => string }} Choice `names`: file names included
  *
  * @typedef {object} Source
  * @property {import('../shared/words.js').Words} words
  * @property {readonly Item[]} shown what the table shows, in its order
  * @property {Item | null} selected
- * @property {(item: Item) => import('../viewer/occlusion.js').CoverMap | null} cover its cover test, if it was made
+ * @property {(item: Item) => import('../viewer/occlusion.js').OcclusionMap | null} occlusion its occlusion map, if it was made
+ * @property {(item: Item) => string} shownClass the class of that map
+ * @property {import('../classifier.js').ModelInfo} model
  * @property {string} version of the library
  */
 
+/** A Secondary Capture is at least so wide, if the image is. */
+const CAPTURE_WIDTH = 1024;
 const CLASSES = ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity'];
 const COLUMNS = [
   'file',
   'sha256',
   'verdict',
   ...CLASSES,
+  'findings',
+  'zones',
+  'opacity',
   'gate_score',
   'gate_threshold',
   'width',
@@ -34,6 +41,13 @@ const COLUMNS = [
   'model_sha256',
 ];
 
+/** What archives take. @type {Record<string, (item: Item, words: import('../shared/words.js').Words, choice: Pick<Choice & Source, 'verdict' | 'model'>) => Promise<Uint8Array<ArrayBuffer>>>} */
+const OBJECTS = {
+  sr: (item, _, choice) => toSr(item, choice),
+  seg: (item, _, choice) => toSeg(item, choice),
+  sc: (item, words, choice) => toCapture(item, words, choice),
+};
+
 /**
  * Makes what was asked for and hands it to the user.
  * @param {Kind} kind
@@ -44,21 +58,53 @@ export async function exportAs(kind, { words, shown, selected, ...choice }) {
   const name = `cxr-lens-${new Date().toISOString().slice(0, 10)}`;
   if (kind === 'csv') save(`${name}.csv`, toCsv(shown, choice), 'text/csv;charset=utf-8');
   else if (kind === 'json') save(`${name}.json`, toJson(shown, choice), 'application/json');
-  else if (kind === 'sr') for (const item of one) save(`${name}.sr.dcm`, await toSr(item, choice), 'application/dicom');
+  else if (kind in OBJECTS)
+    for (const item of one) save(`${name}.${kind}.dcm`, await OBJECTS[kind](item, words, choice), 'application/dicom');
   else await import('./print.js').then(({ printReport }) => printReport(words, kind === 'print' ? one : shown, choice));
 }
 
 /**
- * A report that an archive can file beside the image: it names patient and study as the image does, which is read from
- * the file now, for results hold nothing of the patient.
+ * What an object for an archive is made of. It names patient and study as the image does, which is read from the file now,
+ * for results hold nothing of the patient.
+ * @param {Item} item with the result of a DICOM file
+ * @param {Pick<Choice, 'verdict'>} choice
+ */
+async function named(item, { verdict }) {
+  const { identityOf } = await import('../dicom.js');
+  const identity = await identityOf(new Uint8Array(await /** @type {Blob} */ (item.source).arrayBuffer()));
+  const result = { .../** @type {import('../classifier.js').Result} */ (item.result), verdict: verdict(item) };
+  return { result, options: { ...identity, date: new Date() } };
+}
+
+/**
+ * A report that an archive can file beside the image.
  * @param {Item} item with the result of a DICOM file
  * @param {Pick<Choice, 'verdict'>} choice
  */
 export async function toSr(item, choice) {
-  const [{ toDicomSr }, { identityOf }] = await Promise.all([import('../dicom-sr.js'), import('../dicom.js')]);
-  const identity = await identityOf(new Uint8Array(await /** @type {Blob} */ (item.source).arrayBuffer()));
-  const result = { .../** @type {import('../classifier.js').Result} */ (item.result), verdict: choice.verdict(item) };
-  return toDicomSr(result, { ...identity, date: new Date() });
+  const [{ toDicomSr }, { result, options }] = await Promise.all([import('../dicom-sr.js'), named(item, choice)]);
+  return toDicomSr(result, options);
+}
+
+/** Lungs and opacities as a Segmentation. @param {Item} item @param {Pick<Choice & Source, 'verdict' | 'model'>} choice */
+async function toSeg(item, choice) {
+  const [{ toDicomSeg }, { result, options }] = await Promise.all([import('../dicom-overlay.js'), named(item, choice)]);
+  return toDicomSeg(result, { ...options, thresholds: choice.model });
+}
+
+/**
+ * The image with its findings as a Secondary Capture.
+ * @param {Item} item
+ * @param {import('../shared/words.js').Words} words
+ * @param {Pick<Choice & Source, 'verdict' | 'model'>} choice
+ */
+async function toCapture(item, words, choice) {
+  const [{ toSecondaryCapture }, { canvasOf }] = await Promise.all([import('../dicom-overlay.js'), import('./picture.js')]);
+  const { result, options } = await named(item, choice);
+  const canvas = await canvasOf(item, 'findings', { words, model: choice.model, width: CAPTURE_WIDTH });
+  const { width, height } = /** @type {HTMLCanvasElement} */ (canvas);
+  const picture = /** @type {CanvasRenderingContext2D} */ (canvas?.getContext('2d')).getImageData(0, 0, width, height);
+  return toSecondaryCapture(picture, result, options);
 }
 
 /**
@@ -94,6 +140,9 @@ function row(item, choice) {
       sha256: choice.names ? result.sha256 : null,
       verdict: choice.verdict(item),
       warnings: result.warnings.join(' '),
+      findings: result.findings.length,
+      zones: result.findings.map(({ side, zone }) => `${side} ${zone}`).join('; '),
+      opacity: result.opacity.score,
       gate_score: gate.score,
       gate_threshold: gate.threshold,
       model: model.id,
@@ -106,7 +155,7 @@ function row(item, choice) {
 }
 
 /**
- * The results as an array, each by result.schema.json; maps become plain arrays of numbers.
+ * The results as an array, each by result.schema.json; maps are plain arrays of numbers.
  * @param {readonly Item[]} items
  * @param {Choice} choice
  */
@@ -121,7 +170,7 @@ export function toJson(items, choice) {
 /** @param {Item} item @param {Choice} choice */
 function record(item, choice) {
   const file = choice.names ? item.name : null;
-  if (!item.result) return { schema: 'cxrlens.result/1', file, error: item.error };
+  if (!item.result) return { schema: 'cxrlens.result/2', file, error: item.error };
   const { result } = item;
   // The hash of a file, or its UIDs, are as good as its name to whoever holds the file.
   const nameless = choice.names

@@ -1,13 +1,13 @@
 /**
- * A report to print or save as PDF: image, map, figures, model and notice. It is built in a frame of its
- * own, so that the host page's styles and content stay out of it.
+ * A report to print or save as PDF: image, findings, figures, and on every page notice, date and model. It is built in a
+ * frame of its own, so that the host page's styles and content stay out of it.
  */
 
 import { h } from '../shared/dom.js';
 import { laterWords } from '../shared/deferred-words.js';
-import { Film, PLAIN, paintFilm } from '../viewer/image.js';
-import { MAP_SIDE, paintMap, reach } from '../viewer/colormap.js';
-import { factsOf, isRefusal, topClass, warningText, warningsOf } from '../shared/result.js';
+import { disagreement, findingName, findingsSentence, strengthName } from '../shared/findings.js';
+import { factsOf, isRefusal, warningText } from '../shared/result.js';
+import { pictureOf } from './picture.js';
 
 /**
  * @typedef {import('../element/queue.js').Item} Item
@@ -17,24 +17,25 @@ import { factsOf, isRefusal, topClass, warningText, warningsOf } from '../shared
  * @typedef {object} Choice
  * @property {boolean} names whether file names are printed
  * @property {(item: Item) => string} verdict the answer to print
- * @property {(item: Item) => import('../viewer/occlusion.js').CoverMap | null} cover printed in place of the map, if it was made
+ * @property {(item: Item) => import('../viewer/occlusion.js').OcclusionMap | null} occlusion printed too, if it was made
+ * @property {(item: Item) => string} shownClass the class of that map
+ * @property {import('../classifier.js').ModelInfo} model
  * @property {string} version of the software
  */
 
 /** Images printed in full; a longer batch is printed as a table. */
 const MOST_PAGES = 60;
-/** Width of a printed image in pixels: 300 dots an inch at 6 cm. */
-const PRINT_WIDTH = 700;
-
 const STYLE = `
   @page { margin: 15mm }
   :root { color-scheme: light }
   body { font: 10pt/1.45 system-ui, 'Apple SD Gothic Neo', 'Malgun Gothic', 'Noto Sans KR', sans-serif; color: #14202b; background: #fff; margin: 0 }
   h1 { font-size: 17pt; margin: 0 } h2 { font-size: 13pt; margin: 0 0 2mm; overflow-wrap: anywhere }
-  .notice { border: .4mm solid #14202b; padding: 2mm 3mm; margin: 3mm 0 6mm; font-weight: 600 }
-  .muted { color: #45535f } .verdict { font-size: 13pt; font-weight: 650; margin: 0 0 2mm }
+  .sheet, .sheet > * > tr > td { width: 100%; padding: 0; border: 0; vertical-align: top }
+  .sheet > tfoot { break-inside: avoid; font-size: 8pt } .sheet > tfoot td { padding-top: 3mm }
+  .notice { font-weight: 600 } .contrary { font-weight: 600 }
+  .muted { color: #45535f } .verdict { font-size: 13pt; font-weight: 650; margin: 0 0 2mm } .verdict small { display: block; font-size: 9pt; font-weight: 400 }
   article { break-inside: avoid; padding: 5mm 0; border-top: .2mm solid #9aa7b1 }
-  .pictures { display: flex; gap: 5mm; margin: 3mm 0 } figure { margin: 0; width: 62mm } figure img { width: 100%; display: block }
+  .pictures { display: flex; gap: 5mm; margin: 3mm 0 } figure { margin: 0; flex: 0 1 62mm } figure img { width: 100%; display: block }
   figcaption { font-size: 8pt; color: #45535f; margin-top: 1mm }
   table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: 1mm 2mm; border-bottom: .2mm solid #c8d0d6; font-weight: 400; overflow-wrap: anywhere }
   th { font-weight: 600 } thead th { overflow-wrap: normal } td.number { text-align: right; font-variant-numeric: tabular-nums }
@@ -60,10 +61,14 @@ export async function printReport(elementWords, items, choice) {
   const frame = openFrame(words);
   const body = /** @type {Document} */ (frame.contentDocument).body;
   body.append(
-    ...head(words, choice),
-    ended.length > 1 || done.length === 0 ? overview(words, ended, choice) : '',
-    ...pages,
-    done.length > MOST_PAGES ? h('p', {}, words.text('report.more', { n: done.length - MOST_PAGES })) : '',
+    onEveryPage(
+      words,
+      choice,
+      h('h1', {}, words.text('report.title')),
+      (ended.length > 1 || done.length === 0) && overview(words, ended, choice),
+      ...pages,
+      done.length > MOST_PAGES && h('p', {}, words.text('report.more', { n: done.length - MOST_PAGES })),
+    ),
   );
   await Promise.all([...body.querySelectorAll('img')].map((image) => image.decode().catch(() => {})));
   printFrame(frame, urls);
@@ -94,14 +99,25 @@ function printFrame(frame, urls) {
   view.print();
 }
 
-/** @param {Words} words @param {Choice} choice */
-function head(words, choice) {
+/**
+ * A table whose foot is printed on every page.
+ * @param {Words} words @param {Choice} choice @param {...import('../shared/dom.js').Child} content
+ */
+function onEveryPage(words, { version, model }, ...content) {
   const date = new Intl.DateTimeFormat(words.language, { dateStyle: 'long', timeStyle: 'short' }).format(new Date());
-  return [
-    h('h1', {}, words.text('report.title')),
-    h('p', { class: 'muted' }, words.text('report.made', { date, version: choice.version })),
-    h('p', { class: 'notice' }, words.text('lens.notice')),
-  ];
+  const foot = h(
+    'td',
+    {},
+    h('span', { class: 'notice' }, words.text('answer.notice')),
+    ' ',
+    h('span', { class: 'muted' }, words.text('report.made', { date, version, model: `${model.id} ${model.version}` })),
+  );
+  return h(
+    'table',
+    { class: 'sheet', role: 'presentation' },
+    h('tfoot', {}, h('tr', {}, foot)),
+    h('tbody', {}, h('tr', {}, h('td', {}, ...content))),
+  );
 }
 
 /** @param {Item} item @param {Choice} choice */
@@ -123,12 +139,23 @@ function outcomeOf(words, item, choice) {
   return item.error ? `${words.text('state.failed')}: ${words.error(item.error)}` : words.verdict(choice.verdict(item));
 }
 
+/** The findings in a cell of the table. @param {Words} words @param {Item} item @param {Choice} choice */
+const foundIn = (words, item, choice) => (item.result && !isRefusal(choice.verdict(item)) ? findingsSentence(words, item.result) : '');
+
 /** @param {Words} words @param {Item[]} items @param {Choice} choice */
 function overview(words, items, choice) {
   return h(
     'table',
     {},
-    h('thead', {}, h('tr', {}, ...['table.file', 'table.verdict', 'table.top'].map((key) => h('th', { scope: 'col' }, words.text(key))))),
+    h(
+      'thead',
+      {},
+      h(
+        'tr',
+        {},
+        ...['table.file', 'table.verdict', 'table.top', 'findings.title'].map((key) => h('th', { scope: 'col' }, words.text(key))),
+      ),
+    ),
     h(
       'tbody',
       {},
@@ -139,6 +166,7 @@ function overview(words, items, choice) {
           h('td', {}, nameOf(item, choice)),
           h('td', {}, outcomeOf(words, item, choice)),
           h('td', { class: 'number' }, figureOf(words, item, choice)),
+          h('td', {}, foundIn(words, item, choice)),
         ),
       ),
     ),
@@ -156,17 +184,29 @@ function overview(words, items, choice) {
 async function page(words, item, choice, place, urls) {
   const result = /** @type {Result} */ (item.result);
   const verdict = choice.verdict(item);
-  const shown = isRefusal(verdict) ? null : (result.classes.find(({ id }) => id === verdict)?.id ?? topClass(result).id);
+  const refused = isRefusal(verdict);
+  const figure = figureOf(words, item, choice);
+  const contrary = disagreement(words, result, verdict);
   return h(
     'article',
     {},
     place.total > 1 && h('p', { class: 'muted' }, words.text('report.image', place)),
     h('h2', {}, nameOf(item, choice)),
-    h('p', { class: 'verdict' }, words.verdict(verdict)),
+    h(
+      'p',
+      { class: 'verdict' },
+      figure && h('small', {}, words.text('answer.like')),
+      refused ? words.text('answer.refused') : words.verdict(verdict),
+      figure && ` · ${figure}`,
+    ),
+    contrary && h('p', { class: 'contrary' }, contrary),
+    !refused && h('p', {}, findingsSentence(words, result)),
+    h('div', { class: 'pictures' }, ...(await pictures(words, item, choice, urls))),
+    !refused &&
+      h('ol', {}, ...result.findings.map((finding) => h('li', {}, `${findingName(words, finding)}, ${strengthName(words, finding)}`))),
     h('p', {}, words.text(`answer.says.${verdict}`)),
-    h('div', { class: 'pictures' }, ...(await pictures(words, item, choice.cover(item), shown, urls))),
-    shown && figures(words, result),
-    warningList(words, result, warningsOf(result, verdict)),
+    !refused && figures(words, result),
+    warningList(words, result),
     h(
       'dl',
       {},
@@ -192,60 +232,33 @@ function figures(words, result) {
   );
 }
 
-/** @param {Words} words @param {Result} result @param {string[]} names */
-function warningList(words, result, names) {
-  return names.length > 0 && h('ul', {}, ...names.map((name) => h('li', {}, warningText(words, result, name))));
+/** @param {Words} words @param {Result} result */
+function warningList(words, result) {
+  return result.warnings.length > 0 && h('ul', {}, ...result.warnings.map((name) => h('li', {}, warningText(words, result, name))));
 }
 
 /**
+ * The image, the findings on it, and its occlusion map if there is one.
  * @param {Words} words
  * @param {Item} item
- * @param {import('../viewer/occlusion.js').CoverMap | null} cover
- * @param {string | null} shown class of the map, null for none
+ * @param {Choice} choice
  * @param {string[]} urls
  */
-async function pictures(words, item, cover, shown, urls) {
-  const result = /** @type {Result} */ (item.result);
-  const film = await Film.from(item.source, item.choice).catch(() => null);
-  if (!film) return [h('p', { class: 'muted' }, words.text('view.none'))];
-  const plain = drawFilm(film, result.warnings.includes('inverted'));
-  const pair = [h('figure', {}, await picture(plain, urls), h('figcaption', {}, words.text('report.original')))];
-  const heatmap = cover ?? result.heatmap;
-  const map = heatmap?.classes.find(({ id }) => id === shown);
-  if (!heatmap || !map || result.warnings.includes('rotated')) return pair;
-  drawMap(plain, heatmap, map.values);
-  const caption = words.text(cover ? 'report.cover' : 'report.map', { class: words.verdict(map.id) });
-  pair.push(h('figure', {}, await picture(plain, urls), h('figcaption', {}, caption)));
-  return pair;
-}
-
-/** @param {Film} film @param {boolean} inverted */
-function drawFilm(film, inverted) {
-  const level = film.level(PRINT_WIDTH);
-  const canvas = h('canvas', { width: level.width, height: level.height });
-  canvas.getContext('2d')?.putImageData(paintFilm(level, { ...PLAIN, inverted }, new ImageData(level.width, level.height)), 0, 0);
-  return canvas;
-}
-
-/**
- * @param {HTMLCanvasElement} canvas
- * @param {import('../classifier.js').Heatmap | import('../viewer/occlusion.js').CoverMap} heatmap
- * @param {Float32Array} values
- */
-function drawMap(canvas, heatmap, values) {
-  const map = h('canvas', { width: MAP_SIDE, height: MAP_SIDE });
-  map.getContext('2d')?.putImageData(paintMap({ ...heatmap, values }, reach(heatmap.classes)), 0, 0);
-  const context = canvas.getContext('2d');
-  if (!context) return;
-  context.globalAlpha = 0.6;
-  context.drawImage(map, 0, 0, canvas.width, canvas.height);
-}
-
-/** @param {HTMLCanvasElement} canvas @param {string[]} urls @returns {Promise<HTMLImageElement>} */
-async function picture(canvas, urls) {
-  /** @type {Blob | null} */
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve, 'image/jpeg', 0.9));
-  const url = blob ? URL.createObjectURL(blob) : '';
-  urls.push(url);
-  return h('img', { src: url, alt: '' });
+async function pictures(words, item, choice, urls) {
+  const occlusion = choice.occlusion(item);
+  const shown = choice.shownClass(item);
+  const kinds = isRefusal(choice.verdict(item))
+    ? /** @type {const} */ (['plain'])
+    : /** @type {const} */ (['plain', 'findings', ...(occlusion ? /** @type {const} */ (['occlusion']) : [])]);
+  const made = [];
+  for (const kind of kinds) {
+    const blob = await pictureOf(item, kind, { words, model: choice.model, occlusion, shown });
+    if (!blob) return [h('p', { class: 'muted' }, words.text('view.none'))];
+    const src = URL.createObjectURL(blob);
+    urls.push(src);
+    made.push(
+      h('figure', {}, h('img', { src, alt: '' }), h('figcaption', {}, words.text(`report.${kind}`, { class: words.verdict(shown) }))),
+    );
+  }
+  return made;
 }

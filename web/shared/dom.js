@@ -46,8 +46,6 @@ const ICONS = {
   folder: 'M3.5 18V6.5h6l2 2.5h9v9z',
   close: 'M6 6l12 12M18 6L6 18',
   retry: 'M19 12a7 7 0 1 1-2.2-5.1M19 4v4h-4',
-  map: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7z',
-  cover: 'M4 4h16v16H4zM12 4v16M4 12h16M8 4v8M4 8h8',
   invert: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 4v16M15 5v14M18 7v10',
   reset: 'M5 12a7 7 0 1 0 2.2-5.1M5 4v4h4',
   full: 'M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5',

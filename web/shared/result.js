@@ -1,15 +1,10 @@
 /** What is told of a result wherever it is shown: panel, table, printed report. */
 
-import { enlarge } from './resample.js';
-
 /**
  * @typedef {import('../element/queue.js').Item} Item
  * @typedef {import('../classifier.js').Result} Result
  * @typedef {import('./words.js').Words} Words
  */
-
-/** A uniform map has .36 of its mass in the outer tenth. */
-const MUCH_AT_BORDER = 0.6;
 
 /** @param {string} verdict whether there is nothing to say of the image, not even how likely each class is */
 export function isRefusal(verdict) {
@@ -26,38 +21,11 @@ export function retryHelps({ state, error }) {
   return state === 'cancelled' || (state === 'failed' && (error?.code === 'dicom-codec' || !/^(image|dicom)-/.test(error?.code ?? '')));
 }
 
-/**
- * The engine's warnings, and one of our own: evidence that lies where no lung is.
- * @param {Result} result @param {string} verdict
- * @returns {string[]}
- */
-export function warningsOf(result, verdict) {
-  const { heatmap } = result;
-  const map = heatmap?.classes.find(({ id }) => id === verdict);
-  const atBorder = heatmap && map && borderShare({ ...heatmap, values: map.values }) > MUCH_AT_BORDER;
-  return atBorder ? [...result.warnings, 'evidence-at-border'] : [...result.warnings];
-}
-
 /** A warning in words; what comes of a DICOM file's tag names the tag. @param {Words} words @param {Result} result @param {string} name */
 export function warningText(words, result, name) {
   const { tag = '', value = '' } = result.dicom?.findings.find(({ code }) => code === name) ?? {};
-  return words.text(`warn.${name}`, { tag, value: value || '–' });
-}
-
-/** How much of a map's positive mass lies within a tenth of the edge. @param {import('./resample.js').Grid} grid */
-export function borderShare(grid) {
-  const side = 40;
-  const values = enlarge(grid, side);
-  let all = 0;
-  let edge = 0;
-  values.forEach((value, i) => {
-    const x = i % side;
-    const y = Math.floor(i / side);
-    const mass = Math.max(value, 0);
-    all += mass;
-    if (Math.min(x, y, side - 1 - x, side - 1 - y) < side / 10) edge += mass;
-  });
-  return all > 0 ? edge / all : 0;
+  const missing = !value && words.has(`warn.${name}.missing`);
+  return words.text(`warn.${name}${missing ? '.missing' : ''}`, { tag, value });
 }
 
 /** @param {Words} words @param {Result} result @returns {[string, string | null][]} */

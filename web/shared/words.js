@@ -86,10 +86,11 @@ export class Words {
   text(key, values = {}) {
     const form = typeof values.n === 'number' && this.strings[`${key}.${this.plural.select(values.n)}`];
     const text = form || this.strings[key] || this.strings[`${key}.other`] || key;
-    return text.replace(/\{(\w+)\}/g, (whole, name) => {
+    const filled = text.replace(/\{(\w+)\}/g, (whole, name) => {
       const value = values[name];
       return typeof value === 'number' ? this.integer.format(value) : (value ?? whole);
     });
+    return filled.replace(/(COVID|X)-(?=19|ray)/g, '$1\u2011'); // a hyphen at which no line breaks
   }
 
   /** @param {string} key whether the key has words in this language or in English */

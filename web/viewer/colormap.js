@@ -1,6 +1,6 @@
 /**
- * The signed heat map's colours: orange where a place speaks for a class, blue where it speaks against
- * it, both arms alike in lightness and strength (OKLCH), and clear at zero. Blue is also striped,
+ * The colours of maps. Opacities are orange, the more the stronger. Occlusion sensitivity is signed: orange where a class
+ * loses, blue where it gains, both arms alike in lightness and strength (OKLCH), and clear at zero. Blue is also striped,
  * so that the sign never rests on colour alone.
  */
 
@@ -54,6 +54,21 @@ export function signed(share) {
 
 /** The colours of 511 shares from -1 to 1, so that painting a pixel is a look-up. */
 const COLOURS = Array.from({ length: 511 }, (_, i) => signed(i / 255 - 1));
+
+/**
+ * Paints a map of values from 0 to 1: clear up to half of the threshold, full at 1.
+ * @param {Grid} grid
+ * @param {number} threshold value from which a cell is part of a finding
+ */
+export function paintOpacity(grid, threshold) {
+  const image = new ImageData(MAP_SIDE, MAP_SIDE);
+  const floor = threshold / 2;
+  enlarge(grid, MAP_SIDE).forEach((value, i) => {
+    const share = Math.min(Math.max((value - floor) / (1 - floor), 0), 1);
+    image.data.set(COLOURS[Math.round(255 * share) + 255], 4 * i);
+  });
+  return image;
+}
 
 /** The largest magnitude of some maps: one scale for all classes of an image. @param {readonly { values: ArrayLike<number> }[]} maps */
 export function reach(maps) {

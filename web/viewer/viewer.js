@@ -1,25 +1,26 @@
 /**
- * Shows one film with its map: zoom, move, window and level, invert, full screen, by mouse, touch and
+ * Shows one film with what was found in it: zoom, move, window and level, invert, full screen, by mouse, touch and
  * keyboard. Zooming and moving only change a transform, so they cost nothing however large the film.
  */
 
-import { button, fill, h } from '../shared/dom.js';
+import { button, h } from '../shared/dom.js';
+import { findingsSentence } from '../shared/findings.js';
 import { PLAIN, paintFilm } from './image.js';
-import { MAP_SIDE, paintMap, reach } from './colormap.js';
 
 /**
  * @typedef {import('./image.js').Film} Film
  * @typedef {import('../shared/words.js').Words} Words
- * @typedef {import('../classifier.js').Heatmap} Heatmap
+ * @typedef {import('../classifier.js').Result} Result
  * @typedef {{ scale: number, x: number, y: number }} View scale over the fitted size; shift in fitted sizes
  *
  * @typedef {object} Scene what to show
  * @property {string} name of the file
  * @property {Film | null} film null when the browser cannot show it
  * @property {boolean} [failed] whether it could not be read either
- * @property {Heatmap | null} heatmap null when there is none to show
- * @property {import('./occlusion.js').CoverMap | null} cover null while it is being made
- * @property {string} [noMap] why there is no map
+ * @property {Result | null} result null when there is nothing to draw of it: none yet, or a refusal
+ * @property {import('./occlusion.js').OcclusionMap | null} occlusion null before its first part is there
+ * @property {string} shown the class whose occlusion map is shown
+ * @property {import('./overlay.js').Thresholds} thresholds
  * @property {boolean} [inverted] start inverted
  * @property {(choice: import('../classifier.js').DicomChoice) => void} [onchoose] another frame or window was chosen
  */
@@ -30,12 +31,11 @@ const STEP = { move: 0.08, zoom: 1.25, gray: 8 };
 
 /** Settings that outlive the film shown, shared by all viewers of an element. */
 export class ViewSettings {
-  map = true;
-  /** Whether that map is the cover test's. */
-  cover = false;
+  /** What lies over the image. @type {'off' | 'findings' | 'occlusion'} */
+  overlay = 'findings';
   opacity = 0.65;
-  /** @type {string} class id */
-  shown = 'normal';
+  /** The class chosen for the occlusion map; null: that of the verdict. @type {string | null} */
+  shown = null;
   /** What a drag does. @type {'pan' | 'window'} */
   drag = 'pan';
 }
@@ -51,8 +51,6 @@ export class Viewer {
   #frame = 0;
   /** What the canvas shows: moving a film paints nothing. @type {{ level?: import('./image.js').Level, look?: string, image?: ImageData }} */
   #painted = {};
-  /** What the map shows. @type {Float32Array | null} */
-  #mapped = null;
   /** @type {Map<number, PointerEvent>} fingers and buttons that are down */
   #pointers = new Map();
   #fitted = { width: 1, height: 1 };
@@ -68,8 +66,9 @@ export class Viewer {
     this.settings = settings;
     this.hooks = hooks;
     this.film = h('canvas', { class: 'film', role: 'img' });
-    this.map = h('canvas', { class: 'map', 'aria-hidden': 'true', width: MAP_SIDE, height: MAP_SIDE });
-    this.sheet = h('div', { class: 'sheet' }, this.film, this.map);
+    this.sheet = h('div', { class: 'sheet' }, this.film);
+    /** What lies over the image, once its script is there. @type {import('./layers.js').Layers | null} */
+    this.layers = null;
     this.readout = h('output', { class: 'readout', hidden: true });
     this.message = h('p', { class: 'stage-message', hidden: true });
     /** Of the first film whose size is known. @type {import('./ruler.js').Ruler | null} */
@@ -97,12 +96,10 @@ export class Viewer {
       this.readout,
     );
     this.stage.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
-    this.mapButton = button(words.text('view.map'), () => this.#set({ map: !settings.map }), { icon: 'map', key: 'M', class: 'toggle' });
-    this.coverButton = button(words.text('view.cover'), () => this.#set({ cover: !settings.cover, map: true }), {
-      icon: 'cover',
-      key: 'C',
-      class: 'toggle',
-    });
+    this.states = /** @type {const} */ ([['off'], ['findings', 'M'], ['occlusion', 'C']]).map(
+      ([state, key]) =>
+        /** @type {const} */ ([state, button(words.text(`view.${state}`), () => this.#set({ overlay: state }), { key, class: 'toggle' })]),
+    );
     this.opacity = h('input', {
       type: 'range',
       min: '0.1',
@@ -111,27 +108,31 @@ export class Viewer {
       class: 'opacity',
       'aria-label': words.text('view.opacity'),
       title: words.text('view.opacity'),
-      oninput: () => this.#set({ opacity: Number(this.opacity.value), map: true }),
+      oninput: () => this.#set({ opacity: Number(this.opacity.value) }),
     });
     this.windowButton = this.#tool('view.window', 'contrast', () => this.#set({ drag: settings.drag === 'pan' ? 'window' : 'pan' }));
     this.invertButton = this.#tool('view.invert', 'invert', () => this.invert(), 'I');
     this.tools = this.#toolbar();
-    this.scale = h('canvas', { class: 'scale', width: 256, height: 12, role: 'img' });
-    this.legendTitle = h('span', { class: 'legend-line' });
-    this.low = h('span', {});
-    this.high = h('span', {});
-    this.note = h('span', { class: 'legend-line' });
-    this.legend = h('div', { class: 'legend', part: 'legend' }, this.legendTitle, this.low, this.scale, this.high, this.note);
     this.root = h(
       'section',
       { class: 'viewer', part: 'viewer', 'aria-label': words.text('view.label') },
       this.stage,
       this.choice,
       this.tools,
-      this.legend,
     );
+    this.#addLayers();
     this.resizes = new ResizeObserver(() => this.#fit());
     this.resizes.observe(this.stage);
+  }
+
+  async #addLayers() {
+    const script = await import('./layers.js').catch(() => null);
+    if (!script) return; // the image is there, without what lies over it
+    this.layers = new script.Layers(this.words, this.settings);
+    this.sheet.after(this.layers.root);
+    this.root.append(this.layers.legend.root);
+    this.#place();
+    this.update();
   }
 
   /** Stops watching; the viewer is of no use afterwards. */
@@ -171,7 +172,7 @@ export class Viewer {
 
   /** Redraws after a change of the settings. */
   update() {
-    this.#paintMap();
+    this.layers?.update(this.#scene);
     this.#paint();
     this.#syncTools();
   }
@@ -202,6 +203,14 @@ export class Viewer {
     this.#zoomAt(factor, 0, 0);
   }
 
+  /** Brings a part of the image to the middle, large; again: back to the whole. @param {import('../classifier.js').Box} box */
+  lookAt({ x, y, width, height }) {
+    const scale = Math.min(Math.max(0.5 / Math.max(width, height), 1.5), 4);
+    const view = { scale, x: (0.5 - x - width / 2) * scale, y: (0.5 - y - height / 2) * scale };
+    const there = JSON.stringify(this.#view) === JSON.stringify(this.#limited(view));
+    this.#setView(there ? { scale: 1, x: 0, y: 0 } : view);
+  }
+
   /** Turns full screen on or off. */
   full() {
     if (document.fullscreenElement) document.exitFullscreen();
@@ -227,6 +236,7 @@ export class Viewer {
     const { scale, x, y } = this.#view;
     const { width, height } = this.#fitted;
     this.sheet.style.transform = `translate(${x * width}px, ${y * height}px) scale(${scale})`;
+    this.layers?.moveTo(width * scale, height * scale, x * width, y * height);
     this.stage.classList.toggle('zoomed', scale > 1);
     this.ruler?.show(this.#scene?.film?.offer?.size ?? null, width * scale, this.stage.clientWidth);
   }
@@ -251,29 +261,6 @@ export class Viewer {
     this.film.getContext('2d')?.putImageData(paintFilm(level, this.#look, image), 0, 0);
   }
 
-  /** The map to show: where there is none of one kind, there is none of the other. */
-  #heatmap() {
-    const { heatmap = null, cover = null } = this.#scene ?? {};
-    return heatmap && this.settings.cover ? cover : heatmap;
-  }
-
-  #paintMap() {
-    const heatmap = this.#heatmap();
-    const grid = this.#grid();
-    this.map.hidden = !grid || !this.settings.map;
-    this.map.style.opacity = String(this.settings.opacity);
-    if (!heatmap || !grid || grid.values === this.#mapped) return;
-    this.#mapped = grid.values;
-    this.map.getContext('2d')?.putImageData(paintMap(grid, reach(heatmap.classes)), 0, 0);
-  }
-
-  /** The map of the class chosen. */
-  #grid() {
-    const heatmap = this.#heatmap();
-    const found = heatmap?.classes.find(({ id }) => id === this.settings.shown);
-    return heatmap && found ? { width: heatmap.width, height: heatmap.height, values: found.values } : null;
-  }
-
   // Tools
 
   #toolbar() {
@@ -281,8 +268,11 @@ export class Viewer {
     return h(
       'div',
       { class: 'tools', role: 'toolbar', 'aria-label': this.words.text('view.label') },
-      this.mapButton,
-      this.coverButton,
+      h(
+        'div',
+        { class: 'states', role: 'group', 'aria-label': this.words.text('view.overlay') },
+        ...this.states.map(([, toggle]) => toggle),
+      ),
       this.opacity,
       h('span', { class: 'gap' }),
       this.#tool('view.zoom-out', 'minus', () => this.zoom(1 / STEP.zoom), '-'),
@@ -313,59 +303,46 @@ export class Viewer {
   #syncTools() {
     const { words, settings } = this;
     const scene = this.#scene;
-    const grid = this.#grid();
-    this.mapButton.ariaPressed = String(settings.map);
-    this.coverButton.ariaPressed = String(settings.cover);
+    const drawn = Boolean(scene?.film && scene.result);
+    for (const [state, toggle] of this.states) {
+      toggle.ariaPressed = String(settings.overlay === state);
+      toggle.disabled = !drawn;
+    }
     this.windowButton.ariaPressed = String(settings.drag === 'window');
     this.invertButton.ariaPressed = String(this.#look.inverted);
-    this.mapButton.disabled = this.opacity.disabled = !grid;
-    this.coverButton.disabled = !scene?.heatmap;
+    this.opacity.disabled = !drawn || settings.overlay === 'off';
     this.opacity.value = String(settings.opacity);
     this.stage.dataset.drag = settings.drag;
-    const values = { name: scene?.name ?? '', class: words.verdict(settings.shown) };
-    this.film.setAttribute('aria-label', words.text(grid && settings.map ? 'view.image' : 'view.image.plain', values));
+    this.film.setAttribute('aria-label', this.#description());
+    this.root.setAttribute('aria-label', [words.text('view.label'), scene?.name].filter(Boolean).join(': '));
     const message = scene && !scene.film && !scene.failed ? words.text('view.none') : '';
     this.message.hidden = !message;
     this.message.textContent = message;
-    this.#syncLegend(grid);
   }
 
-  /** @param {import('./colormap.js').Grid | null} grid */
-  #syncLegend(grid) {
-    const { words, settings } = this;
-    const heatmap = this.#heatmap();
-    const why = this.#scene?.noMap ?? (this.#scene?.heatmap && !heatmap ? words.text('view.cover.wait') : undefined);
-    this.legend.hidden = !(why || (grid && settings.map));
-    for (const part of [this.scale, this.low, this.high, this.note]) part.hidden = !grid;
-    if (!grid || !heatmap) return fill(this.legendTitle, why);
-    const most = reach(heatmap.classes);
-    const low = `−${words.number(most, 1)}`;
-    const high = `+${words.number(most, 1)}`;
-    const name = words.verdict(settings.shown);
-    fill(this.legendTitle, words.text(settings.cover ? 'view.cover.of' : 'view.map.of'), ' ', h('strong', {}, name));
-    this.low.textContent = `${low} ${words.text('view.against')}`;
-    this.high.textContent = `${high} ${words.text('view.for')}`;
-    this.note.textContent = words.text(settings.cover ? 'view.cover.note' : 'view.map.note');
-    this.scale.setAttribute('aria-label', words.text(settings.cover ? 'view.cover.legend' : 'view.legend', { class: name, low, high }));
-    this.#paintScale();
-  }
-
-  /** The legend is a map too: one row from -1 to 1. */
-  #paintScale() {
-    const row = Float32Array.from({ length: 32 }, (_, i) => i / 15.5 - 1);
-    this.scale.getContext('2d')?.putImageData(paintMap({ width: 32, height: 1, values: row }, 1), 0, 0);
+  /** The picture for people who listen. */
+  #description() {
+    const { name = '', film, result, shown = '' } = this.#scene ?? {};
+    if (!film || !result || this.settings.overlay === 'off') return name;
+    const findings = this.settings.overlay === 'findings';
+    return `${name}. ${findings ? findingsSentence(this.words, result) : this.words.text('view.occlusion.of', { class: this.words.verdict(shown) })}`;
   }
 
   // Moving
 
   /** @param {View} view */
   #setView(view) {
-    const free = Math.max(view.scale - 1, 0) / 2 + 0.25;
-    const limit = (/** @type {number} */ shift) => (view.scale === 1 ? 0 : Math.min(Math.max(shift, -free), free));
-    this.#view = { scale: view.scale, x: limit(view.x), y: limit(view.y) };
+    this.#view = this.#limited(view);
     this.#place();
     this.#paint();
     this.hooks.onview?.(this.#view);
+  }
+
+  /** Without leaving the stage empty. @param {View} view @returns {View} */
+  #limited({ scale, x, y }) {
+    const free = Math.max(scale - 1, 0) / 2 + 0.25;
+    const limit = (/** @type {number} */ shift) => (scale === 1 ? 0 : Math.min(Math.max(shift, -free), free));
+    return { scale, x: limit(x), y: limit(y) };
   }
 
   /**

@@ -1,32 +1,34 @@
 /**
- * The films on show, one or two side by side: their viewers, maps and cover tests, and the choice of what to compare with.
+ * The films on show, one or two side by side: their viewers, findings and occlusion tests, and the choice of what to
+ * compare with.
  */
 
 import { fill, h } from '../shared/dom.js';
 import { Film } from './image.js';
 import { Words } from '../shared/words.js';
+import { isRefusal, topClass } from '../shared/result.js';
 import { Viewer, ViewSettings } from './viewer.js';
 
 /**
  * @typedef {import('../element/queue.js').Item} Item
- * @typedef {import('./occlusion.js').CoverMap} CoverMap
+ * @typedef {import('./occlusion.js').Occlusion} Occlusion
  * @typedef {import('../classifier.js').DicomChoice} DicomChoice
  *
  * @typedef {object} Hooks
  * @property {() => import('../classifier.js').Classifier | null} classifier null before it is ready
  * @property {() => readonly Item[]} items which one may be compared with
  * @property {(item: Item) => string} sentence an image's end in words
- * @property {(item: Item) => boolean} folded whether its answer hides the map
+ * @property {(item: Item) => string} verdict the answer to show
  * @property {() => void} onsettings they have changed
  * @property {(item: Item | null) => void} oncompare another image is to stand beside the first
  * @property {(item: Item, choice: DicomChoice) => void} onchoose another frame or window of an image
- * @property {(error: unknown) => void} onerror of a cover test
+ * @property {(error: unknown) => void} onerror of an occlusion test
  */
 
 export class Scenes {
   settings = new ViewSettings();
-  /** Where they stand, between draw() and undraw(). @type {HTMLElement | null} */
-  #root = null;
+  /** Where they stand, between draw() and undraw(). @type {HTMLElement[]} */
+  #places = [];
   #words = new Words('en');
   /** @type {Item[]} the image on show, and the one beside it */
   #items = [];
@@ -34,12 +36,14 @@ export class Scenes {
   #viewers = [];
   /** @type {Item[]} whose film each viewer had last */
   #shown = [];
-  /** The second viewer, below the choice of its image. @type {HTMLElement | null} */
-  #pane = null;
+  /** @type {HTMLSelectElement | null} */
+  #select = null;
   /** @type {Map<Item, Promise<Film | null>>} */
   #films = new Map();
-  /** Cover tests, made and being made. @type {WeakMap<Item, CoverMap | null>} */
-  #covers = new WeakMap();
+  /** Occlusion tests, finished or not. @type {WeakMap<Item, Occlusion>} */
+  #tests = new WeakMap();
+  /** Those that run. @type {Map<Item, AbortController>} */
+  #running = new Map();
   #hooks;
 
   /** @param {Hooks} hooks */
@@ -47,17 +51,19 @@ export class Scenes {
     this.#hooks = hooks;
   }
 
-  /** Begins in a new place, with new words. @param {HTMLElement} root @param {Words} words */
-  draw(root, words) {
-    this.#root = root;
+  /** Begins in new places, with new words. @param {HTMLElement[]} places for one image, and for the one beside it @param {Words} words */
+  draw(places, words) {
+    this.#places = places;
     this.#words = words;
+    this.#select = null;
   }
 
   /** Ends what was drawn; films stay. */
   undraw() {
+    for (const item of this.#running.keys()) this.#stop(item);
     for (const viewer of this.#viewers) viewer.dispose();
     this.#viewers = [];
-    this.#root = null;
+    this.#places = [];
   }
 
   /** Lets go of all films. */
@@ -68,29 +74,39 @@ export class Scenes {
   /** Forgets what was made of an image. @param {Item} item */
   forget(item) {
     this.#films.delete(item);
-    this.#covers.delete(item);
+    this.#stop(item);
+    this.#tests.delete(item);
   }
 
-  /** Its cover test, if it was made. @param {Item} item */
-  cover(item) {
-    return this.#covers.get(item) ?? null;
+  /** Its occlusion map, as far as it was made. @param {Item} item */
+  occlusion(item) {
+    return this.#tests.get(item)?.map ?? null;
   }
 
-  /** The first viewer. */
-  get first() {
-    return this.#viewers[0];
+  /** The class whose occlusion map is shown. @param {Item} item */
+  shown(item) {
+    const { result } = item;
+    if (!result) return '';
+    const verdict = this.#hooks.verdict(item);
+    return this.settings.shown ?? (result.classes.some(({ id }) => id === verdict) ? verdict : topClass(result).id);
+  }
+
+  /** The viewer of the image on show, or of the one beside it. @param {number} [index] @returns {Viewer | undefined} */
+  viewer(index = 0) {
+    return this.#viewers[index];
   }
 
   /** Redraws after a change of the settings. */
   update() {
+    this.show(); // which starts or stops occlusion tests
     for (const viewer of this.#viewers) viewer.update();
-    if (this.settings.cover && this.#items.some((item) => !this.#covers.has(item))) this.show(); // which makes the tests
   }
 
   /** @param {Item[]} items one, two or none */
   async show(items = this.#items) {
-    if (!this.#root) return;
+    if (this.#places.length === 0) return;
     this.#items = items;
+    for (const item of this.#running.keys()) if (!items.includes(item) || this.settings.overlay !== 'occlusion') this.#stop(item);
     // One film alone may take 64 MB.
     for (const item of this.#films.keys()) if (!items.includes(item)) this.#films.delete(item);
     this.#syncViewers();
@@ -107,7 +123,7 @@ export class Scenes {
       this.#shown[index] = item;
       const scene = this.#scene(item, film);
       this.#viewers[index]?.show(scene);
-      if (this.settings.cover && scene.heatmap) this.#test(item, /** @type {Film} */ (film), scene.inverted);
+      if (film && scene.result && this.settings.overlay === 'occlusion') this.#test(item, film);
     }
   }
 
@@ -121,15 +137,16 @@ export class Scenes {
   /** @param {Item} item @param {Film | null} film @returns {import('./viewer.js').Scene} */
   #scene(item, film) {
     const { result } = item;
-    const rotated = result?.warnings.includes('rotated');
+    const { lungsThreshold = 0.5, opacityThreshold = 0.5 } = this.#hooks.classifier()?.info.model ?? {};
     return {
       name: item.name,
       film,
       failed: item.state === 'failed',
       inverted: result?.warnings.includes('inverted'),
-      heatmap: rotated || !film || this.#hooks.folded(item) ? null : (result?.heatmap ?? null),
-      cover: this.cover(item),
-      noMap: rotated ? this.#words.text('view.no-map') : undefined,
+      result: result && !isRefusal(this.#hooks.verdict(item)) ? result : null,
+      occlusion: this.occlusion(item),
+      shown: this.shown(item),
+      thresholds: { lungsThreshold, opacityThreshold },
       onchoose: (choice) => {
         this.forget(item);
         this.#hooks.onchoose(item, choice);
@@ -137,23 +154,43 @@ export class Scenes {
     };
   }
 
-  /** Makes the cover test of an image, once. @param {Item} item @param {Film} film @param {boolean} [inverted] */
-  async #test(item, film, inverted = false) {
+  /** Goes on with the occlusion test of an image until it is finished or stopped. @param {Item} item @param {Film} film */
+  async #test(item, film) {
     const classifier = this.#hooks.classifier();
     const { result } = item;
-    if (this.#covers.has(item) || !classifier) return;
-    this.#covers.set(item, null);
+    if (!classifier || !result || this.#running.has(item)) return;
+    const controller = new AbortController();
+    const { signal } = controller;
+    this.#running.set(item, controller);
     try {
-      const { COVER_WIDTH, coverTest } = await import('./occlusion.js');
-      const map = await coverTest((image) => classifier.classify(image), film.level(COVER_WIDTH), inverted);
-      if (item.result !== result) return; // another frame was chosen meanwhile, which has a test of its own
-      this.#covers.set(item, map);
+      const { OCCLUSION_WIDTH, Occlusion } = await import('./occlusion.js');
+      if (signal.aborted) return;
+      const test = this.#tests.get(item) ?? new Occlusion(film.level(OCCLUSION_WIDTH), result.warnings.includes('inverted'), result.frame);
+      this.#tests.set(item, test);
+      await test.run(
+        (image) => classifier.classify(image, { signal }),
+        () => this.#redraw(item, film),
+      );
     } catch (error) {
-      this.#covers.delete(item);
-      this.settings.cover = false;
+      if (signal.aborted) return;
+      this.settings.overlay = 'findings';
       this.#hooks.onerror(error);
+      this.show();
+    } finally {
+      if (this.#running.get(item) === controller) this.#running.delete(item);
     }
-    this.show();
+  }
+
+  /** @param {Item} item whose occlusion map has become finer @param {Film} film */
+  #redraw(item, film) {
+    const at = this.#items.indexOf(item);
+    if (at >= 0) this.#viewers[at]?.show(this.#scene(item, film));
+  }
+
+  /** @param {Item} item */
+  #stop(item) {
+    this.#running.get(item)?.abort();
+    this.#running.delete(item);
   }
 
   /** As many viewers as images, and one for none. */
@@ -161,8 +198,10 @@ export class Scenes {
     const wanted = Math.max(this.#items.length, 1);
     while (this.#viewers.length > wanted) this.#viewers.pop()?.dispose();
     while (this.#viewers.length < wanted) this.#viewers.push(this.#newViewer());
-    const [first, second] = this.#viewers;
-    fill(/** @type {HTMLElement} */ (this.#root), first.root, second && this.#secondPane(second.root));
+    this.#viewers.forEach(({ root }, index) => {
+      fill(this.#places[index], index > 0 && this.#choice(), root);
+      this.#places[index].hidden = this.#items[index]?.state === 'failed';
+    });
   }
 
   #newViewer() {
@@ -174,27 +213,19 @@ export class Scenes {
     return viewer;
   }
 
-  /** The same as long as its viewer is: put in anew it would lose the focus, or the full screen. @param {HTMLElement} viewer */
-  #secondPane(viewer) {
-    if (this.#pane?.lastChild !== viewer) {
-      this.#pane = h(
-        'div',
-        { class: 'second' },
-        h('select', {
-          'aria-label': this.#words.text('view.compare.with'),
-          onfocus: () => this.#secondPane(viewer), // images may have got their answers
-          onchange: () => this.#hooks.oncompare(this.#hooks.items().find(({ id }) => String(id) === select.value) ?? null),
-        }),
-        viewer,
-      );
-    }
-    const select = /** @type {HTMLSelectElement} */ (this.#pane.firstChild);
+  /** Which image stands beside the first. */
+  #choice() {
+    this.#select ??= h('select', {
+      'aria-label': this.#words.text('view.compare.with'),
+      onfocus: () => this.#choice(), // images may have got their answers
+      onchange: () => this.#hooks.oncompare(this.#hooks.items().find(({ id }) => String(id) === this.#select?.value) ?? null),
+    });
     const [first, second] = this.#items;
     fill(
-      select,
+      this.#select,
       ...this.#hooks.items().map((item) => item !== first && h('option', { value: String(item.id) }, this.#hooks.sentence(item))),
     );
-    select.value = String(second?.id);
-    return this.#pane;
+    this.#select.value = String(second?.id);
+    return this.#select;
   }
 }

@@ -31,7 +31,7 @@ test('classify() gives the result, and events tell the same, composed', async ()
     },
     [...chest()],
   );
-  assert.equal(seen.result.schema, 'cxrlens.result/1');
+  assert.equal(seen.result.schema, 'cxrlens.result/2');
   assert.equal(seen.code, 'image-format');
   assert.ok(seen.same && seen.frozen);
   for (const kind of ['cxr-progress true', 'cxr-result true', 'cxr-error true']) assert.ok(seen.events.includes(kind), kind);
@@ -143,7 +143,7 @@ test('it has a value in a form', async () => {
     },
     [...sample],
   );
-  assert.deepEqual([answer[0].schema, answer[0].verdict, answer[0].heatmap], ['cxrlens.result/1', 'covid-19', undefined]);
+  assert.deepEqual([answer[0].schema, answer[0].verdict, answer[0].maps], ['cxrlens.result/2', 'covid-19', undefined]);
   assert.equal(doubt[0].verdict, 'uncertain', 'by the threshold of the portal');
   assert.deepEqual(rest, [[], 1, null, null], 'cleared, brought back, disabled, removed');
 });
@@ -182,7 +182,7 @@ test('a form that is reset forgets the film, and one that is disabled takes none
     },
     [...chest()],
   );
-  assert.deepEqual(seen, ['[]', false, 'disabled', [true], 'cxrlens.result/1', 'argument']);
+  assert.deepEqual(seen, ['[]', false, 'disabled', [true], 'cxrlens.result/2', 'argument']);
 });
 
 test('a threshold that is no number is none, and is told of', async () => {
@@ -352,7 +352,7 @@ test('outside of a document it classifies, and leaves no worker behind', async (
     },
     [...chest()],
   );
-  assert.equal(seen, 'cxrlens.result/1');
+  assert.equal(seen, 'cxrlens.result/2');
   await noWorkers(page);
 });
 
@@ -374,7 +374,7 @@ test('taken out and put in again, it shows what it is given', async () => {
   await page.locator('#back h2.verdict:not(.quiet)').waitFor({ timeout: 10_000 });
 });
 
-test('taken out during a cover test, it draws nothing until it comes back', async () => {
+test('taken out during an occlusion test, it draws nothing until it comes back', async () => {
   const { page, troubles } = await site.open();
   await pick(page, [file('film.jpg', sample)]);
   await idle(page, 1);
@@ -382,7 +382,7 @@ test('taken out during a cover test, it draws nothing until it comes back', asyn
   const drawn = await page.evaluate(async () => {
     const lens = /** @type {Lens} */ (document.querySelector('cxr-lens')),
       place = lens.parentNode;
-    lens.shadowRoot.querySelector('.tools button:nth-child(2)').click();
+    lens.shadowRoot.querySelector('.states button:last-child').click();
     lens.remove();
     const { observe } = ResizeObserver.prototype;
     let viewers = 0;
@@ -397,7 +397,7 @@ test('taken out during a cover test, it draws nothing until it comes back', asyn
     return away;
   });
   assert.equal(drawn, 0);
-  await page.locator('cxr-lens').getByRole('button', { name: '가림 검사' }).waitFor();
+  await page.locator('cxr-lens').getByRole('button', { name: '가림 민감도' }).waitFor();
   assert.deepEqual(troubles, []);
 });
 

@@ -5,12 +5,15 @@ import { test } from 'node:test';
 import { Queue, failure } from '../../../web/element/queue.js';
 import { csvCell, toCsv, toJson } from '../../../web/export/export.js';
 import { enlarge } from '../../../web/shared/resample.js';
-import { borderShare } from '../../../web/shared/result.js';
+import { disagreement, findingName, findingsSentence } from '../../../web/shared/findings.js';
+import { insideLungs, masksOf } from '../../../web/shared/maps.js';
+import { outlineOf, placeLabels } from '../../../web/viewer/overlay.js';
 import { reach, signed } from '../../../web/viewer/colormap.js';
-import { coverTest } from '../../../web/viewer/occlusion.js';
+import { Occlusion } from '../../../web/viewer/occlusion.js';
 import { Words, pickLanguage } from '../../../web/shared/words.js';
 import { hostSettings, securityHeaders } from '../../../web/server/serve.js';
 import ko from '../../../web/strings/ko.js';
+import { THRESHOLDS, madeUp } from '../made-up.js';
 
 const tick = () => new Promise((resolve) => setTimeout(resolve));
 const blobs = (/** @type {number} */ n) => Array.from({ length: n }, (_, i) => new Blob([String(i)]));
@@ -168,7 +171,7 @@ test('exports hold what is finished, in one row each', () => {
   assert.equal(row.split(',').length, header.split(',').length);
   assert.equal(row.split(',')[header.split(',').indexOf('error')], 'image-corrupt');
   assert.deepEqual(JSON.parse(toJson(items, { names: false, verdict: () => '' })), [
-    { schema: 'cxrlens.result/1', file: null, error: { code: 'image-corrupt', message: 'm' } },
+    { schema: 'cxrlens.result/2', file: null, error: { code: 'image-corrupt', message: 'm' } },
   ]);
 });
 
@@ -189,15 +192,80 @@ test('an enlarged map keeps its values at the centres of the cells', () => {
   assert.equal(reach([{ values: [-3, 2] }]), 3);
 });
 
-test('evidence at the border is noticed', () => {
-  const grid = (/** @type {(x: number, y: number) => number} */ value) => ({
-    width: 7,
-    height: 7,
-    values: Float32Array.from({ length: 49 }, (_, i) => value(i % 7, Math.floor(i / 7))),
+test('what lies outside the lungs is not drawn, and a cell beside them is', () => {
+  const { maps } = madeUp({
+    cells: [
+      [2, 7, 3, 2],
+      [0, 0, 1, 1],
+      [5, 11, 1, 1],
+    ],
   });
-  assert.ok(Math.abs(borderShare(grid(() => 1)) - 0.36) < 0.01);
-  assert.ok(borderShare(grid((x, y) => (x === 0 && y === 0 ? 1 : 0))) > 0.6);
-  assert.ok(borderShare(grid((x, y) => (x === 3 && y === 3 ? 1 : 0))) < 0.05);
+  const inside = insideLungs(maps, 0.5);
+  // Columns 2 to 4 and 7 to 9 are lung, and those beside them count too, but not at corners.
+  assert.deepEqual(inside.slice(12 * 5, 12 * 6).map(Number), [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]);
+  assert.deepEqual([inside[0], inside[11], inside[12 * 11]], [false, false, false]);
+  const side = 120;
+  const { opacities, lungs } = masksOf(maps, THRESHOLDS, side);
+  const cell = side / 12;
+  opacities.forEach((is, i) => {
+    const [x, y] = [(i % side) / cell, Math.floor(i / side) / cell];
+    const beyond = Math.max(2 - x, x - 5, 7 - y, y - 9);
+    if (is) assert.ok(beyond < 1, `drawn at ${x}, ${y}`);
+    if (beyond < -0.5) assert.ok(is, `not drawn at ${x}, ${y}`);
+  });
+  assert.deepEqual([lungs[side * 60 + 30], lungs[side * 60 + 60], lungs[side * 60 + 90], lungs[0]], [true, false, true, false]);
+});
+
+test('the outline of the lungs is closed and lies on their edges', () => {
+  const { maps } = madeUp();
+  const ends = [...outlineOf(maps, 0.5).matchAll(/[ML]([\d.]+) ([\d.]+)/g)].map(([, x, y]) => `${x} ${y}`);
+  const counts = new Map();
+  for (const end of ends) counts.set(end, (counts.get(end) ?? 0) + 1);
+  assert.ok(ends.length > 100 && [...counts.values()].every((count) => count % 2 === 0), 'each end meets another');
+  for (const end of ends) {
+    const [x, y] = end.split(' ').map(Number);
+    const near = (/** @type {number} */ at, /** @type {number[]} */ edges) => edges.some((edge) => Math.abs(at - edge) < 1 / 24);
+    assert.ok(near(x, [0.125, 0.4375, 0.5625, 0.875]) || near(y, [0.125, 0.875]), end);
+  }
+  maps.lungs.values.fill(1);
+  assert.ok(
+    [...outlineOf(maps, 0.5).matchAll(/[\d.]+/g)].every(([at]) => Number(at) >= 0 && Number(at) <= 1),
+    'within the frame',
+  );
+});
+
+test('labels stay in the image, and none covers another', () => {
+  const box = (/** @type {number} */ x, /** @type {number} */ y) => ({ x, y, width: 0.2, height: 0.2 });
+  assert.deepEqual(placeLabels([box(0.1, 0.5), box(0.7, 0.7), box(0.1, 0), box(0.12, 0.52)]), [
+    { below: false, end: false, short: false },
+    { below: false, end: true, short: false },
+    { below: true, end: false, short: false },
+    { below: false, end: false, short: true },
+  ]);
+});
+
+test('findings in words', () => {
+  const en = new Words('en'),
+    korean = new Words('ko', ko);
+  const two = madeUp({
+    cells: [
+      [2, 7, 3, 2],
+      [8, 5, 2, 2],
+    ],
+  });
+  assert.equal(findingsSentence(en, two), 'Two opacities found: right lower, left middle zone');
+  assert.equal(findingsSentence(korean, two), '음영 2곳: 우측 하부, 좌측 중부');
+  assert.equal(findingName(en, two.findings[0]), 'right lower zone');
+  assert.equal(findingsSentence(en, madeUp()), 'One opacity found: right lower zone');
+  assert.equal(findingsSentence(en, madeUp({ cells: [] })), 'No opacity found in the lungs');
+  assert.match(
+    findingsSentence(en, madeUp({ cells: Array.from({ length: 7 }, () => [2, 7, 1, 1]) })),
+    /^7 opacities found: right lower zone$/,
+  );
+  assert.equal(disagreement(en, two, 'covid-19'), '');
+  assert.match(disagreement(en, two, 'normal'), /an opacity was found/);
+  const bare = { ...madeUp({ cells: [], warnings: ['no-evidence'] }), verdict: 'uncertain' };
+  assert.match(disagreement(en, bare, 'uncertain'), /point to COVID.19, but no opacity was found/);
 });
 
 test('words: languages, blanks, plurals, percentages that never lie', () => {
@@ -233,17 +301,21 @@ test('every kind of host sends the same headers, and the page brings the policy 
   assert.equal(meta, headers['Content-Security-Policy'].replace(/; frame-ancestors .*/, ''));
 });
 
-test('cover test: marks the part that the answer depends on, for and against, and nothing far from it', async () => {
-  const [width, height] = [320, 256]; // parts of 40 x 32 pixels
+/** An occlusion test of stripes by a model that looks at one place only. @param {number} left @param {number} top @param {number} right @param {number} bottom @param {object} frame */
+function striped(left, top, right, bottom, frame) {
+  const [width, height] = [320, 256];
   const gray = Uint8Array.from({ length: width * height }, (_, i) => (i % 2 ? 60 : 180));
-  let reads = 0;
-  /** A model that looks at one part only: the pixels' differences there. @param {{ pixels: Uint16Array, invert?: boolean }} image */
+  const test = new Occlusion({ width, height, gray }, true, /** @type {any} */ (frame));
+  const seen = { reads: 0, waves: /** @type {any[]} */ ([]), stopAfter: Infinity };
+  /** @param {any} image */
   const classify = async ({ pixels, invert }) => {
-    reads += 1;
+    if (seen.reads >= seen.stopAfter) throw new Error('stopped');
+    seen.reads += 1;
     assert.equal(invert, true);
     let texture = 0;
-    for (let y = 64; y < 96; y++) for (let x = 200; x < 240; x += 2) texture += Math.abs(pixels[y * width + x] - pixels[y * width + x + 1]);
-    const logit = texture / (32 * 20 * 120);
+    for (let y = top; y < bottom; y++)
+      for (let x = left; x < right; x += 2) texture += Math.abs(pixels[y * width + x] - pixels[y * width + x + 1]);
+    const logit = texture / ((120 * (bottom - top) * (right - left)) / 2);
     return /** @type {any} */ ({
       warnings: [],
       classes: [
@@ -252,15 +324,52 @@ test('cover test: marks the part that the answer depends on, for and against, an
       ],
     });
   };
-  const { width: across, height: down, classes } = await coverTest(classify, { width, height, gray }, true);
-  assert.equal(reads, 1 + across * down);
-  // What is covered is twice as wide as a part, so that a neighbour's cover takes half of it.
-  const near = (/** @type {number} */ distance) => [1, 0.5, 0][Math.min(Math.abs(distance), 2)];
-  const lost = (/** @type {number} */ i) => near((i % across) - 5) * near(Math.floor(i / across) - 2);
+  return { test, seen, run: () => test.run(classify, () => seen.waves.push(test.map)) };
+}
+
+test('occlusion sensitivity: coarse at once, then finer, and marks what the answer depends on, for and against', async () => {
+  const { test, seen, run } = striped(200, 64, 240, 96, { x: 0, y: 0, width: 1, height: 1 }); // one cell: column 5, row 2
+  assert.equal(test.map, null);
+  await run();
+  assert.equal(seen.reads, 1 + 49);
   assert.deepEqual(
-    classes.map(({ id }) => id),
-    ['a', 'b'],
+    seen.waves.map(({ done, total }) => [done, total]),
+    [
+      [16, 49],
+      [25, 49],
+      [37, 49],
+      [49, 49],
+    ],
   );
-  classes[0].values.forEach((value, i) => assert.ok(Math.abs(value - lost(i)) < 0.05, `${i}: ${value}`));
-  classes[1].values.forEach((value, i) => assert.ok(Math.abs(value + lost(i)) < 0.05, `${i}: ${value}`));
+  const at = (/** @type {any} */ map, /** @type {number} */ x, /** @type {number} */ y, k = 0) => map.classes[k].values[y * 8 + x];
+  // Coarse: the part of four cells that holds it has lost all. In the end it stands out from its neighbours.
+  assert.ok(
+    [
+      [4, 2],
+      [5, 2],
+      [4, 3],
+      [5, 3],
+    ].every(([x, y]) => Math.abs(at(seen.waves[0], x, y) - 1) < 0.05) && Math.abs(at(seen.waves[0], 3, 2)) < 0.05,
+  );
+  const map = seen.waves[3];
+  const { values } = map.classes[0];
+  assert.equal(values.indexOf(Math.max(...values)), 2 * 8 + 5);
+  assert.ok(Math.abs(at(map, 5, 2) - 1) < 0.05 && Math.abs(at(map, 6, 2) - 0.5) < 0.05 && Math.abs(at(map, 6, 3) - 0.25) < 0.05);
+  assert.ok(Math.abs(at(map, 1, 6)) < 0.01 && Math.abs(at(map, 5, 2, 1) + 1) < 0.05);
+});
+
+test('occlusion sensitivity stops where it is told, goes on from there, and comes to the same', async () => {
+  const frame = { x: 0.25, y: 0.125, width: 0.5, height: 0.75 };
+  const whole = striped(160, 64, 180, 88, frame);
+  await whole.run();
+  const parts = striped(160, 64, 180, 88, frame);
+  parts.seen.stopAfter = 20;
+  await assert.rejects(parts.run(), /stopped/);
+  assert.equal(parts.test.map?.done, 16);
+  parts.seen.stopAfter = Infinity;
+  await parts.run();
+  assert.deepEqual(parts.test.map, whole.test.map);
+  // Of the frame's eight columns of 20 pixels from 80 on, the fifth holds the place; of its rows of 24 from 32 on, the second.
+  const values = [...(whole.test.map?.classes[0].values ?? [])];
+  assert.equal(values.indexOf(Math.max(...values)), 1 * 8 + 4);
 });

@@ -170,7 +170,7 @@ test('a model of a later format: a typed error, for those who wait too, and a wa
     late: 'model-version',
     ready: 'model-version',
     told: 'model-version',
-    schema: 'cxrlens.result/1',
+    schema: 'cxrlens.result/2',
   });
 });
 
@@ -248,7 +248,7 @@ test('abort at any moment: an answer or a typed error, never silence; the next i
   assert.equal(seen[0], 'aborted');
   assert.equal(seen[1], 'aborted');
   for (const [k, each] of seen.slice(1, -2).entries()) {
-    if (k % 2) assert.equal(each, 'cxrlens.result/1', 'its neighbour is not touched');
+    if (k % 2) assert.equal(each, 'cxrlens.result/2', 'its neighbour is not touched');
     else assert.match(each, /^(aborted|cxrlens\.result\/1)$/);
   }
   assert.deepEqual(seen.slice(-2), ['aborted', 'disabled']);
@@ -399,14 +399,14 @@ test('promises, events, settings, cancelling and removal through the host’s sc
     [...chest(1)],
   );
   assert.deepEqual(seen.names, ['own.png', 'case-17']);
-  assert.equal(seen.result.schema, 'cxrlens.result/1');
+  assert.equal(seen.result.schema, 'cxrlens.result/2');
   assert.equal(seen.result.file, 'given.png');
-  assert.equal(seen.result.heatmap.classes.length, 4);
+  assert.equal(seen.result.maps.opacities.values.length, 144);
   assert.equal(seen.gone, 0, 'the bytes were given away, not copied');
-  assert.deepEqual(seen.many, ['cxrlens.result/1', 'image-format', 'argument']);
+  assert.deepEqual(seen.many, ['cxrlens.result/2', 'image-format', 'argument']);
   assert.deepEqual(seen.aborted, ['aborted', 'aborted']);
   assert.deepEqual([seen.wrong, seen.unknown, seen.disabled], ['argument', 'argument', 'disabled']);
-  assert.deepEqual([seen.lost, seen.again, seen.last, seen.after], ['aborted', 'cxrlens.result/1', 'aborted', 'aborted']);
+  assert.deepEqual([seen.lost, seen.again, seen.last, seen.after], ['aborted', 'cxrlens.result/2', 'aborted', 'aborted']);
   assert.equal(seen.info, 4);
   for (const kind of ['error', 'progress', 'result']) assert.ok(seen.kinds.includes(kind), kind);
   assert.equal(seen.frames, 0);
@@ -631,5 +631,5 @@ test('one messageId twice does not mix two images', async () => {
     },
     [[...chest(0)], [...chest(1)]],
   );
-  assert.deepEqual(seen, ['argument', 'cxrlens.result/1']);
+  assert.deepEqual(seen, ['argument', 'cxrlens.result/2']);
 });

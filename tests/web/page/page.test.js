@@ -78,7 +78,7 @@ test('keyboard alone: choose, read, change the map, remove, undo, help', async (
   await idle(page, 2);
   await page.locator('cxr-lens').getByRole('button', { name: 'a.png', exact: true }).focus();
   await page.keyboard.press('n');
-  assert.match(await lens(page).locator('.answer .file-name').innerText(), /b\.png/);
+  assert.match(await lens(page).locator('.file-name').innerText(), /b\.png/);
   await page.keyboard.press('2');
   await page.keyboard.press('Delete');
   await idle(page, 1);
@@ -218,7 +218,7 @@ test('what in a folder is no image is passed over and counted; what is named lik
     (await names()).map((name) => name.split('/').pop()),
     ['b.png', 'broken.png'],
   );
-  assert.match(await lens(page).locator('.answer .file-name').innerText(), /b\.png$/, 'the first of them was selected, and is gone');
+  assert.match(await lens(page).locator('.file-name').innerText(), /b\.png$/, 'the first of them was selected, and is gone');
   await pick(page, [file('readme.txt', Buffer.from('no image'))]);
   await idle(page, 3);
   assert.equal((await names()).pop(), 'readme.txt');
@@ -234,7 +234,7 @@ test('a folder is read though something in it cannot be opened, and a drop of no
   const { page, troubles } = await site.open();
   const alert = lens(page).locator('.alert');
   await transfer(page, 'drop', 'cxr-lens', []);
-  await alert.filter({ hasText: 'Nothing in what was dropped' }).waitFor();
+  await alert.filter({ hasText: 'No files found in what you dropped' }).waitFor();
   await page.evaluate(
     (bytes) => {
       const entry = (/** @type {string} */ name, /** @type {any} */ more) => ({ name, isFile: true, ...more });
@@ -282,10 +282,10 @@ test('bad files each get their own sentence, and stop nobody else', async () => 
   await idle(page, 6);
   const reason = async (/** @type {string} */ name) => lens(page).locator('tbody tr', { hasText: name }).locator('.reason').innerText();
   assert.match(await reason('empty.png'), /empty/);
-  assert.match(await reason('text.png'), /PNG, JPEG and DICOM/);
+  assert.match(await reason('text.png'), /PNG, JPEG, DICOM/);
   assert.match(await reason('cut.png'), /damaged or cut off/);
   assert.match(await reason('tiny.png'), /too small/);
-  assert.match(await reason('onerror'), /PNG, JPEG and DICOM/);
+  assert.match(await reason('onerror'), /PNG, JPEG, DICOM/);
   assert.equal(await lens(page).locator('tbody tr[data-state=done]').count(), 1);
   await lens(page).getByRole('button', { name: 'cut.png', exact: true }).click();
   assert.match(await lens(page).locator('.answer').innerText(), /damaged or cut off/);
@@ -296,7 +296,9 @@ test('a photograph of nothing medical is refused, with its figures folded away',
   const { page } = await site.open();
   await pick(page, [file('checks.png', checks)]);
   await idle(page, 1);
-  assert.equal(await lens(page).locator('h2.verdict').innerText(), 'Not a frontal chest X-ray');
+  assert.match(await lens(page).locator('h2.verdict').innerText(), /^Refused: this does not look like a frontal chest X.ray$/);
+  assert.match(await lens(page).locator('.answer-head .says').innerText(), /^What to do: use the original/);
+  assert.ok(await lens(page).getByRole('button', { name: 'Findings' }).isDisabled());
   assert.ok(await lens(page).locator('.answer .bars').isHidden());
   await lens(page).getByText('Show the figures anyway').click();
   assert.ok(await lens(page).locator('.answer .bars').isVisible());
@@ -325,10 +327,8 @@ test('real films: most are named, and nearly all of those rightly', async (t) =>
 
 test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async () => {
   const { page, troubles } = await site.open();
-  await pick(page, [file('film.png', chest(4, 1024))]);
+  await pick(page, [file('film.jpg', sample, 'image/jpeg')]);
   await idle(page, 1);
-  const folded = lens(page).getByText('Show the figures anyway');
-  if (await folded.isVisible()) await folded.click();
   await lens(page).locator('canvas.film').waitFor(); // it may come after the answer, and is shown as a whole then
   const stageBox = lens(page).locator('.stage');
   const shift = () =>
@@ -352,7 +352,7 @@ test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async
   await page.keyboard.press('m');
   assert.ok(await lens(page).locator('canvas.map').isHidden());
   await page.keyboard.press('3');
-  assert.ok(await lens(page).locator('canvas.map').isVisible());
+  await lens(page).locator('canvas.map').waitFor(); // read anew, part by part
   assert.match(await lens(page).locator('.legend').innerText(), /Viral pneumonia/);
   const box = /** @type {{ x: number, y: number, width: number, height: number }} */ (await stageBox.boundingBox());
   await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
@@ -366,7 +366,7 @@ test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async
   assert.deepEqual(troubles, []);
 });
 
-test('the cover test reads the film again, without the network, and has a map of its own', async () => {
+test('occlusion sensitivity reads the image again, without the network, and has a map of its own', async () => {
   const { page, troubles } = await site.open();
   await pick(page, [file('film.jpg', sample)]);
   await idle(page, 1);
@@ -375,27 +375,27 @@ test('the cover test reads the film again, without the network, and has a map of
     lens(page)
       .locator('canvas.map')
       .evaluate((node) => /** @type {HTMLCanvasElement} */ (node).toDataURL());
-  const activation = await painted();
+  const found = await painted();
   await fetched(page);
   /** @type {string[]} */
   const asked = [];
   page.on('request', (request) => asked.push(request.url()));
   await page.locator('body').press('c');
-  await lens(page).locator('.legend', { hasText: 'Cover test for' }).waitFor();
-  const test = lens(page).getByRole('button', { name: 'Cover test' });
+  await lens(page).locator('.legend', { hasText: 'Occlusion sensitivity' }).waitFor(); // which takes the place of how far it is
+  const test = lens(page).getByRole('button', { name: 'Occlusion' });
   assert.equal(await test.getAttribute('aria-pressed'), 'true');
-  assert.notEqual(await painted(), activation);
+  assert.notEqual(await painted(), found);
   const slider = lens(page).locator('input.opacity');
   await slider.focus();
   await page.keyboard.press('ArrowRight');
   await page.keyboard.press('ArrowRight');
   assert.equal(await slider.inputValue(), '0.75', 'the second press found the slider focused');
-  await test.click();
-  assert.match(await lens(page).locator('.legend').innerText(), /^Map for/);
-  assert.equal(await painted(), activation);
+  await lens(page).getByRole('button', { name: 'Findings' }).click();
+  assert.match(await lens(page).locator('.legend').innerText(), /^weaker/);
+  assert.equal(await painted(), found);
   assert.deepEqual([asked, troubles], [[], []]);
   const captions = (await print(page, /Report of this image/)).locator('figcaption');
-  assert.match((await captions.allInnerTexts()).join(), /Cover test for/);
+  assert.match((await captions.allInnerTexts()).join(), /Occlusion sensitivity for COVID.19/);
 });
 
 test('no film stands beside the answer of another, nor stays when all are cleared', async () => {
@@ -414,7 +414,7 @@ test('no film stands beside the answer of another, nor stays when all are cleare
     );
   });
   await pick(page, [file('b.png', chest(2))]);
-  await lens(page).locator('.answer .file-name', { hasText: 'b.png' }).waitFor();
+  await lens(page).locator('.file-name', { hasText: 'b.png' }).waitFor();
   await film.waitFor({ state: 'hidden' });
   await page.evaluate(() => dispatchEvent(new Event('decode')));
   await film.waitFor();
@@ -440,7 +440,7 @@ test('two images are compared side by side', async () => {
   const picker = lens(page).getByLabel('Compare with', { exact: true });
   await picker.focus();
   await picker.selectOption({ index: 1 });
-  await lens(page).locator('.second canvas.film[aria-label^="c.png"]').waitFor();
+  await lens(page).locator('.pane:nth-child(2) canvas.film[aria-label^="c.png"]').waitFor();
   assert.match(await picker.evaluate((node) => /** @type {HTMLSelectElement} */ (node).selectedOptions[0].text), /^c\.png/);
   assert.ok(await picker.evaluate((node) => node.matches(':focus')), 'the choice keeps the focus');
   await lens(page).getByRole('button', { name: 'Compare with another' }).click();
@@ -516,14 +516,14 @@ test('a filter ends with the table that shows it', async () => {
   await lens(page).getByLabel('Find a file').fill('a.png');
   await lens(page).getByRole('button', { name: 'Remove a.png' }).click();
   await idle(page, 1);
-  assert.equal(await lens(page).locator('.answer .file-name').innerText(), 'b.png');
+  assert.equal(await lens(page).locator('.file-name').innerText(), 'b.png');
   await lens(page).locator('.menu summary').click();
   const download = page.waitForEvent('download');
   await lens(page).getByRole('button', { name: 'Table (CSV)' }).click();
   assert.match(readFileSync(await (await download).path(), 'utf8'), /\r\nb\.png,/);
 });
 
-test('another class keeps what is unfolded, and a film that cannot be shown offers no cover test', async () => {
+test('another class keeps what is unfolded, and an image that cannot be shown offers nothing to draw over it', async () => {
   const { page } = await site.open();
   await pick(page, [file('film.jpg', readFileSync(new URL('../../../web/samples/synthetic-normal-1.jpg', import.meta.url)))]);
   await idle(page, 1);
@@ -542,7 +542,7 @@ test('another class keeps what is unfolded, and a film that cannot be shown offe
   await pick(page, [file('film2.jpg', readFileSync(new URL('../../../web/samples/synthetic-normal-2.jpg', import.meta.url)))]);
   await idle(page, 2);
   await lens(page).locator('.stage-message', { hasText: 'cannot be shown' }).waitFor();
-  assert.ok(await lens(page).getByRole('button', { name: 'Cover test' }).isDisabled());
+  assert.ok(await lens(page).getByRole('button', { name: 'Occlusion' }).isDisabled());
   assert.ok(await lens(page).locator('.legend').isHidden());
 });
 
@@ -603,9 +603,10 @@ test('exports: CSV that no spreadsheet runs, JSON by the schema, names left out 
   assert.match(csv, /"'=HYPERLINK\(""http:x""\)\.png"/);
   assert.match(csv, /b\.png,.*image-format/);
   const [first, second] = JSON.parse(await exported(page, 'Data (JSON)'));
-  assert.equal(first.schema, 'cxrlens.result/1');
+  assert.equal(first.schema, 'cxrlens.result/2');
   assert.equal(first.classes.length, 4);
-  assert.equal(first.heatmap.classes[0].values.length, first.heatmap.width * first.heatmap.height);
+  assert.equal(first.maps.lungs.values.length, first.maps.lungs.width * first.maps.lungs.height);
+  assert.deepEqual(Object.keys(first.frame), ['x', 'y', 'width', 'height']);
   assert.equal(second.error.code, 'image-format');
   await lens(page).locator('.menu summary').click();
   await lens(page).getByLabel('Include file names').uncheck();
@@ -623,12 +624,10 @@ async function exported(page, label) {
   return readFileSync(await (await download).path(), 'utf8');
 }
 
-test('an export and a cover test that fail are told of', async () => {
+test('an export and an occlusion test that fail are told of', async () => {
   const { page } = await site.open();
-  await pick(page, [file('film.png', chest(1))]);
+  await pick(page, [file('film.jpg', sample, 'image/jpeg')]);
   await idle(page, 1);
-  const folded = lens(page).getByText('Show the figures anyway');
-  if (await folded.isVisible()) await folded.click();
   const alert = lens(page).locator('.alert');
   await page.evaluate(() => {
     URL.createObjectURL = () => {
@@ -639,11 +638,11 @@ test('an export and a cover test that fail are told of', async () => {
   await lens(page).getByRole('button', { name: 'Table (CSV)' }).click();
   await alert.filter({ hasText: 'The file could not be opened.' }).waitFor();
   await page.evaluate(() => {
-    Float32Array.from = () => {
+    Uint16Array.from = () => {
       throw new Error('no room');
     };
   });
-  await lens(page).getByRole('button', { name: 'Cover test' }).click();
+  await lens(page).getByRole('button', { name: 'Occlusion' }).click();
   await alert.filter({ hasText: 'no room' }).waitFor();
 });
 
@@ -676,10 +675,10 @@ test('the report holds image, figures, model and notice, and prints', async () =
   await pick(page, [file('film.png', chest(1)), file('checks.png', checks), file('c.jpg', sample)]);
   await idle(page, 3);
   const report = await print(page, /all images/);
-  const rows = await report.locator('table').first().locator('tbody tr').allInnerTexts();
+  const rows = await report.locator('table table').first().locator('tbody tr').allInnerTexts();
   assert.match(
     rows.join('\n'),
-    /checks\.png\s+Not a frontal chest X-ray\s*\n[\s\S]*c\.jpg\s+COVID-19\s+\d+\.\d%/,
+    /checks\.png\s+Not a frontal chest X.ray\s*\n[\s\S]*c\.jpg\s+COVID.19\s+\d+\.\d%\s+\w+ opacit/,
     'a figure only beside a class',
   );
   const text = await report.locator('body').innerText();
@@ -737,11 +736,11 @@ test('reports and the end of a run tell of what could not be read', async () => 
   await idle(page, 3);
   await lens(page).locator('[aria-live]', { hasText: 'Finished: 2 images read. 1 could not be read.' }).waitFor({ state: 'attached' });
   const all = await print(page, /Report of all images/);
-  assert.match(await all.locator('table').first().innerText(), /bad\.png\s+Could not be read: Not an image/);
+  assert.match(await all.locator('table table').first().innerText(), /bad\.png\s+Could not be read: Not an image/);
   await page.evaluate(() => document.querySelector('iframe.cxr-report')?.remove());
   await lens(page).getByRole('button', { name: 'bad.png', exact: true }).click();
   assert.match(
-    await (await print(page, /Report of this image/)).locator('table').innerText(),
+    await (await print(page, /Report of this image/)).locator('table table').innerText(),
     /bad\.png\s+Could not be read: Not an image/,
   );
 });
@@ -757,7 +756,7 @@ test('on a narrow screen exports have their words, and two images side by side s
   assert.ok(box.width > 50 && box.x >= 0 && box.x + box.width <= 360, JSON.stringify(box));
   await lens(page).locator('.menu summary').click();
   await lens(page).getByRole('button', { name: 'Compare with another' }).click();
-  await lens(page).locator('.second canvas.film').waitFor();
+  await lens(page).locator('.pane:nth-child(2) canvas.film').waitFor();
   assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360);
 });
 
@@ -929,21 +928,27 @@ test('the model’s figures are shown where there is a report, and hidden where 
   };
   await serve(null);
   assert.equal(await figures.innerText(), '');
-  assert.match(await page.locator('#about').innerText(), /viral pneumonia films are all of children/);
+  assert.match(await page.locator('#about').innerText(), /viral pneumonia images are all of children/);
   const measured = { value: 0.9123, low: 0.9, high: 0.925 };
   const report = {
     same_data: true,
-    test: { films: 1234, accuracy: measured, reweighted_accuracy: measured, ece: 0.01, classes: { normal: { f1: measured } } },
-    gate: { films_refused: 0.004 },
+    siim: {
+      images: 456,
+      auc: { 'not normal': measured },
+      shares: { 'negative, called covid-19': { value: 0.051, low: 0.03, high: 0.07 } },
+    },
+    maps: { opacities: { SIIM: { boxed: 9, pointing: measured } } },
+    test: { images: 1234, accuracy: measured, reweighted_accuracy: measured, ece: 0.01, classes: { normal: { f1: measured } } },
+    gate: { images_refused: 0.004 },
     masks: { "lungs' box removed": { accuracy: 0.71 } },
     external: { nih: { 'No Finding': { images: 200, recall: 0.655 }, other: { images: 5 } } },
   };
   await serve({ ...report, same_data: false });
-  assert.match(await figures.innerText(), /^The model was measured on films of which some may be[^%]*$/);
+  assert.match(await figures.innerText(), /^The model was measured on images of which some may be[^%]*$/);
   await serve(report);
   assert.match(
     await figures.innerText(),
-    /1,234 films[\s\S]*91\.2% \(90\.0% to 92\.5%\)[\s\S]*71\.0%[\s\S]*nih: No Finding \(200\)\s+65\.5%/,
+    /456 images of one collection[\s\S]*called COVID.19\s+5\.1%[\s\S]*1,234 images[\s\S]*91\.2% \(90\.0% to 92\.5%\)[\s\S]*71\.0%[\s\S]*nih: No Finding \(200\)\s+65\.5%/,
   );
   await page.locator('#language').selectOption('ko');
   await page.waitForFunction(() => document.getElementById('figures')?.innerText.includes('맞은 분류'));
