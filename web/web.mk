@@ -24,7 +24,9 @@ $(eval $(call variant,wasm-relaxed,$(CLANG),--target=wasm32-unknown-emscripten -
     -msimd128 -mrelaxed-simd -D__SSE__ -D__SSE2__ -isystem $(SYSROOT)/include/compat,$(ENGINE) src/wasm.c,setup-wasm))
 
 ASSETS   := $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm) $(BUILD)/web/cxrlens.cxrm
-PAGE     := $(STATIC:web/%=$(BUILD)/web/%) $(ASSETS) $(BUILD)/web/evaluation.json $(SCRIPTS) \
+# what the page's foot links to
+LINKED   := $(addprefix $(BUILD)/web/,licence.txt card.txt source.tar.gz)
+PAGE     := $(STATIC:web/%=$(BUILD)/web/%) $(LINKED) $(ASSETS) $(BUILD)/web/evaluation.json $(SCRIPTS) \
             $(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm
 
 # The headers that keep the page's promises, for hosts that read them from the folder, and for the others' settings.
@@ -63,6 +65,18 @@ $(BUILD)/web/evaluation.json: $(wildcard model/reports/evaluation.json)
 	@mkdir -p $(@D)
 	$(Q)if [ -n '$<' ]; then cp $< $@; else echo null >$@; fi
 
+$(BUILD)/web/licence.txt: LICENSE
+$(BUILD)/web/card.txt: model/CARD.md
+$(BUILD)/web/licence.txt $(BUILD)/web/card.txt:
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+SOURCE := $(wildcard *.md LICENSE Makefile package*.json src web model tests)
+$(BUILD)/web/source.tar.gz: $(shell find $(SOURCE) -type f ! -path '*/node_modules/*' ! -name '*.pyc')
+	$(call say,TAR,$@)
+	@mkdir -p $(@D)
+	$(Q)tar -cf - --exclude=node_modules --exclude=__pycache__ --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner $(SOURCE) | gzip -9n >$@
+
 $(BUILD)/obj/web/sha256.json: $(ASSETS)
 	$(call say,SHA256,$@)
 	@mkdir -p $(@D)
@@ -71,7 +85,7 @@ $(BUILD)/obj/web/sha256.json: $(ASSETS)
 # What web/sw.js keeps for use without a network. embed.html is left to the network: its host writes origins into it;
 # dicomweb.js is for portals.
 kept = find . -type f ! -name '.*' ! -name _headers ! -name sw.js ! -name precache.js ! -name embed.html ! -name '*.d.ts' \
-    ! -name '*.schema.json' ! -name '*.md' ! -name dicomweb.js ! -path './examples/*' | LC_ALL=C sort
+    ! -name '*.schema.json' ! -name '*.md' ! -name dicomweb.js ! -name source.tar.gz ! -path './examples/*' | LC_ALL=C sort
 
 $(BUILD)/web/precache.js: $(PAGE)
 	$(call say,SHA256,$@)

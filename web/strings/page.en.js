@@ -4,7 +4,7 @@ export default {
   'page.skip': 'Skip to the classifier',
   'page.headline': 'A second look at a chest X‑ray, on your own device',
   'page.lead':
-    'Drop a film and see which of four groups it resembles, how sure the model is, and what its answer rests on. Nothing is uploaded.',
+    'Drop an image and see which of four groups it resembles, how sure the model is, and where it found something. Nothing is uploaded.',
   'page.language': 'Language',
   'page.theme': 'Appearance',
   'page.theme.auto': 'System',
@@ -27,7 +27,10 @@ export default {
   'page.install': 'Install',
   'page.about': 'About the model',
   'page.about.text':
-    'A small neural network trained on public, de-identified films, run by a C engine in WebAssembly. It was measured on films from the same sources it learned from; on films from other hospitals it is less accurate. Age, sex and origin of the people are mostly unknown, and the viral pneumonia films are all of children, so it may partly recognise age.',
+    'A small neural network trained on public, de-identified images, run by a C engine in WebAssembly. It names one of four groups, outlines the lungs and marks opacities in them. On images from other hospitals it is less accurate. Age, sex and origin of the people are mostly unknown, and the viral pneumonia images are all of children.',
+  'page.licence': 'Licence: Apache 2.0',
+  'page.card': 'Model card',
+  'page.source': 'Source',
   'page.keep': 'Keep this session',
   'page.keep.how':
     'Images are forgotten when this page is closed. If you want, they are kept in this browser, on this device only, so that the page opens with them again. Do not do this on a device that others use.',
@@ -38,20 +41,25 @@ export default {
   'page.keep.failed': 'These images could not be kept: there may be no room.',
   'page.keep.unread': 'Images are kept on this device, but they cannot be read now. Reload the page to try again, or wipe them.',
   'page.keep.stays': 'The images could not be wiped and are still kept. Try again, or clear this site’s data in the browser’s settings.',
-  'page.samples': 'Or try a synthetic film, which shows no patient:',
+  'page.samples': 'Or try a synthetic image, which shows no patient:',
   'page.samples.all': 'All eight at once',
-  'about.test': 'On {n} films of the sources it learned from',
+  'about.siim': 'On {n} images of one collection, read by radiologists',
+  'about.siim.auc': 'Pneumonia typical for COVID-19 told from no pneumonia (AUC)',
+  'about.siim.false': 'No pneumonia, called COVID-19',
+  'about.siim.found': 'Typical for COVID-19, called COVID-19',
+  'about.siim.pointing': 'Strongest opacity lies in a radiologist’s box',
+  'about.test': 'On {n} images of the sources it learned from',
   'about.accuracy': 'Right class',
   'about.reweighted': 'Right class, at the published shares of the classes',
   'about.f1': 'F1, {name}',
-  'about.refused': 'Films refused by mistake',
+  'about.refused': 'Images refused by mistake',
   'about.lungs': 'Right class with the lungs covered: what it reads off the source',
   'about.interval': '{value} ({low} to {high})',
-  'about.elsewhere': 'Right class on films from elsewhere, by their own labels',
+  'about.elsewhere': 'Right class on images from elsewhere, by their own labels',
   'about.flatter':
-    'Brackets are 95% intervals. The first table flatters: each class comes from other hospitals and ages, and part of the answer is the source, not the lung.',
+    'Brackets are 95% intervals. The first table counts most: all its images come from one collection, so recognising the hospital does not help. In the second, part of the answer is the source, not the lung.',
   'about.seen':
-    'The model was measured on films of which some may be among those that it, or the model it grew from, learned from. Such figures flatter, so they are not shown.',
+    'The model was measured on images of which some may be among those that it, or the model it grew from, learned from. Such figures flatter, so they are not shown.',
   'page.notice':
     'For research and education. Not a medical device: its answers can be wrong, and are never a basis for a decision about anyone’s care.',
 };

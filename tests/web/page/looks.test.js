@@ -36,6 +36,19 @@ for (const [name, options] of Object.entries({
     await idle(page, 3);
     await page.waitForTimeout(200);
     assert.deepEqual(await findings(page), []);
+    // Each state of the viewer, two images side by side, a refusal, and what could not be read.
+    for (const key of ['c', 'm', 'm', 'n', 'n']) {
+      await page.locator('body').press(key);
+      await page.waitForTimeout(200);
+      assert.deepEqual(await findings(page), [], `after ${key}`);
+    }
+    await page.locator('body').press('p');
+    await page
+      .locator('cxr-lens')
+      .getByRole('button', { name: /Compare|비교/ })
+      .click();
+    await page.locator('cxr-lens .pane:nth-child(2) .viewer').waitFor({ state: 'attached' });
+    assert.deepEqual(await findings(page), [], 'side by side');
     await page.locator('cxr-lens .menu summary').click();
     assert.deepEqual(await findings(page), []);
     await page.locator('cxr-lens').press('Escape');
@@ -110,7 +123,7 @@ test('the verdict never rests on colour alone', async () => {
   await pick(page, [file('film.jpg', sample, 'image/jpeg')]);
   await idle(page, 1);
   assert.ok(await page.locator('cxr-lens h2.verdict svg').isVisible());
-  assert.match(await page.locator('cxr-lens h2.verdict').innerText(), /COVID-19/);
+  assert.match(await page.locator('cxr-lens h2.verdict').innerText(), /COVID.19/);
 });
 
 test('the page and the element keep to their sizes', (t) => {
