@@ -25,9 +25,9 @@ extern "C" {
 #endif
 
 #define CXR_VERSION_MAJOR 0
-#define CXR_VERSION_MINOR 1
+#define CXR_VERSION_MINOR 2
 #define CXR_VERSION_PATCH 0
-#define CXR_VERSION_STRING "0.1.0"
+#define CXR_VERSION_STRING "0.2.0"
 
 #if defined(__GNUC__)
 #define CXR_API __attribute__((visibility("default")))
@@ -213,7 +213,7 @@ CXR_API const char *cxr_strerror(enum cxr_status status);
 /* The stable name of a status for programs: "image-corrupt"; never null. */
 CXR_API const char *cxr_status_name(enum cxr_status status);
 
-/* The library's version, "0.1.0". */
+/* The library's version, "0.2.0". */
 CXR_API const char *cxr_version(void);
 
 #ifdef __cplusplus
