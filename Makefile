@@ -60,10 +60,10 @@ screenshots: setup-test setup-node setup-npm wasm ## take the pictures of the pa
 fuzz: setup-test fuzzers ## fuzz the image and the model reader, FUZZ_SECONDS each
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) MAKE='$(MAKE)' node tests/run.js fuzz
 
-install: native ## install command, libraries, header, man page and model under DESTDIR and PREFIX
+install: native ## install command, libraries, header, Python binding, man page and model under DESTDIR and PREFIX
 	@case '$(PREFIX)' in [!/]* | *[!A-Za-z0-9/._+~-]*) echo "PREFIX is to be an absolute path of letters, digits and / . _ + ~ -"; exit 1;; esac
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig' \
-	    '$(DESTDIR)$(PREFIX)/share/man/man1' '$(DESTDIR)$(PREFIX)/share/cxrlens'
+	    '$(DESTDIR)$(PREFIX)/lib/python3/dist-packages' '$(DESTDIR)$(PREFIX)/share/man/man1' '$(DESTDIR)$(PREFIX)/share/cxrlens'
 	install -m 755 $(BUILD)/cxrlens '$(DESTDIR)$(PREFIX)/bin/cxrlens'
 	install -m 644 src/include/cxr.h '$(DESTDIR)$(PREFIX)/include/cxr.h'
 	install -m 644 $(BUILD)/libcxr.a '$(DESTDIR)$(PREFIX)/lib/libcxr.a'
@@ -71,13 +71,15 @@ install: native ## install command, libraries, header, man page and model under 
 	ln -sf libcxr.so.0 '$(DESTDIR)$(PREFIX)/lib/libcxr.so'
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' src/cxrlens.pc.in >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/cxrlens.pc'
 	chmod 644 '$(DESTDIR)$(PREFIX)/lib/pkgconfig/cxrlens.pc'
+	install -m 644 src/examples/python/cxrlens.py '$(DESTDIR)$(PREFIX)/lib/python3/dist-packages/cxrlens.py'
 	install -m 644 src/cli/cxrlens.1 '$(DESTDIR)$(PREFIX)/share/man/man1/cxrlens.1'
 	install -m 644 model/cxrlens.cxrm '$(DESTDIR)$(PREFIX)/share/cxrlens/cxrlens.cxrm'
 	[ -n '$(DESTDIR)' ] || ldconfig 2>/dev/null || true # so that programs find the library
 
 uninstall: ## remove what install put there
 	[ ! -d '$(DESTDIR)$(PREFIX)' ] || { cd '$(DESTDIR)$(PREFIX)' && rm -f bin/cxrlens include/cxr.h lib/libcxr.a \
-	    lib/libcxr.so.0 lib/libcxr.so lib/pkgconfig/cxrlens.pc share/man/man1/cxrlens.1 share/cxrlens/cxrlens.cxrm; }
+	    lib/libcxr.so.0 lib/libcxr.so lib/pkgconfig/cxrlens.pc lib/python3/dist-packages/cxrlens.py \
+	    lib/python3/dist-packages/__pycache__/cxrlens.*.pyc share/man/man1/cxrlens.1 share/cxrlens/cxrlens.cxrm; }
 	-rmdir '$(DESTDIR)$(PREFIX)/share/cxrlens' 2>/dev/null
 
 clean: ## remove what was built, but not checkpoints and caches of training

@@ -103,7 +103,7 @@ def _run(paths: Sequence[str], command: Sequence[str]):
 
 
 def _error(path: str, code: str, message: str) -> dict:
-    return {"schema": "cxrlens.result/1", "file": path, "error": {"code": code, "message": message}}
+    return {"schema": "cxrlens.result/2", "file": path, "error": {"code": code, "message": message}}
 
 
 def collect(parts: Sequence[Part], out: str) -> Iterator[str]:

@@ -44,6 +44,7 @@ test('installs what it says, where it is told', () => {
     'usr/lib/libcxr.so',
     'usr/lib/libcxr.so.0',
     'usr/lib/pkgconfig/cxrlens.pc',
+    'usr/lib/python3/dist-packages/cxrlens.py',
     'usr/share/cxrlens/cxrlens.cxrm',
     'usr/share/man/man1/cxrlens.1',
   ]);
