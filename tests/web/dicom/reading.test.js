@@ -567,7 +567,7 @@ test('no element is taken apart that nothing reads', () => {
     .filter((name) => name.endsWith('.js'))
     .map((name) => readFileSync(`web/dicom/${name}`, 'utf8'))
     .join('');
-  const [, wanted] = /const WANTED = new Set\(\[(.*?)\]\.flatMap/s.exec(source) ?? [];
+  const [, wanted] = /const WANTED = new Set\(\s*\[(.*?)\]\.flatMap/s.exec(source) ?? [];
   const tags = [...wanted.matchAll(/\b[\da-f]{8}\b/g)].map(([tag]) => tag);
   // Those of the palette are put together from their beginning and a number.
   assert.deepEqual(
