@@ -64,9 +64,9 @@ enum cxr_status {
 
 /* Things about an input that the reader of the result should know; a bit set. */
 enum cxr_warning {
-    CXR_WARN_LOW_RESOLUTION = 1u << 0, /* a side shorter than the network's input */
-    CXR_WARN_HEAVY_BORDERS = 1u << 1,  /* uniform borders cover over a fifth of the frame */
-    CXR_WARN_LOW_CONTRAST = 1u << 2,   /* nearly all pixels lie within a tenth of the range */
+    CXR_WARN_LOW_RESOLUTION = 1u << 0, /* a side of the frame shorter than the network's input */
+    CXR_WARN_HEAVY_BORDERS = 1u << 1,  /* uniform borders that could not be cut cover over a fifth of the frame */
+    CXR_WARN_LOW_CONTRAST = 1u << 2,   /* few gray levels are used; too few name no class */
     CXR_WARN_ASPECT = 1u << 3,         /* sides differ by more than 3:2; the frame is stretched to a square */
     CXR_WARN_COLOUR = 1u << 4,         /* a colour picture: radiographs are gray */
     CXR_WARN_INVERTED = 1u << 5,       /* read as a negative and inverted back */
