@@ -13,10 +13,11 @@ import { MAX_FILE_BYTES, readDicom, tooLarge } from './dicom/parser.js';
 import { grayOf, grayOfColour, renderingOf, toGray8 } from './dicom/grayscale.js';
 import { identityOf } from './dicom/patient.js';
 import { jobOf } from './dicom/classifier-job.js';
+import { pictureOf } from './dicom/picture.js';
 import { layoutOf, readFrame } from './dicom/pixel-data.js';
 import { looksLikeDicom } from './shared/dicom-sniff.js';
 
-export { DicomError, identityOf, jobOf, looksLikeDicom, toGray8 };
+export { DicomError, identityOf, looksLikeDicom, toGray8 };
 
 /**
  * @typedef {import('./dicom/findings.js').About} About
@@ -52,30 +53,39 @@ const modules = {
   jpeg2000: () => new URL('./dicom-jpeg2000.wasm', import.meta.url),
 };
 
-/** Files that are being opened. @type {WeakMap<Blob, Promise<Readonly<Dicom>>>} */
-const opening = new WeakMap();
+/**
+ * @typedef {object} Request of one image; dicom-remote.js makes them
+ * @property {'job'|'picture'} type for the classifier, or for the viewer
+ * @property {number} [key] the same for requests of one file
+ * @property {Blob|Uint8Array} source
+ * @property {import('./dicom/classifier-job.js').Choice & { maxSide?: number }} [choice]
+ */
+
+/** The file that was asked for last: viewer and classifier ask for it at the same time, and then for its other frames. @type {{ key: number, opened: Promise<Readonly<Dicom>> }|undefined} */
+let last;
 
 /**
- * Opens a file that several may ask for at the same time, as the viewer and the classifier do: it is then read once, and
- * each frame decoded once.
- * @param {Blob} blob
- * @returns {Promise<Readonly<Dicom>>}
+ * @param {Request} request
+ * @returns {Promise<import('./dicom/classifier-job.js').DicomJob | import('./dicom/picture.js').Picture>}
+ * @throws {DicomError}
  */
-export function openShared(blob) {
-  if (blob.size > MAX_FILE_BYTES) return Promise.reject(tooLarge(MAX_FILE_BYTES));
-  const unreadable = (/** @type {unknown} */ cause) => {
+export async function answer({ type, key, source, choice }) {
+  const opened = key !== undefined && last?.key === key ? last.opened : openSource(source);
+  if (key !== undefined) last = { key, opened };
+  opened.catch(() => {
+    if (last?.opened === opened) last = undefined; // what could not be read may be there again
+  });
+  return type === 'job' ? jobOf(await opened, choice) : pictureOf(await opened, choice);
+}
+
+/** @param {Blob|Uint8Array} source */
+async function openSource(source) {
+  if (source instanceof Uint8Array) return openDicom(source);
+  if (source.size > MAX_FILE_BYTES) throw tooLarge(MAX_FILE_BYTES);
+  const bytes = await source.arrayBuffer().catch((cause) => {
     throw new DicomError('unreadable', 'The file can not be read; it may have been moved or changed.', { cause });
-  };
-  const opened =
-    opening.get(blob) ??
-    blob
-      .arrayBuffer()
-      .catch(unreadable)
-      .then((bytes) => openDicom(bytes));
-  opening.set(blob, opened);
-  // Kept no longer, or all the films of a batch would stay in memory.
-  opened.finally(() => opening.delete(blob)).catch(() => {});
-  return opened;
+  });
+  return openDicom(bytes);
 }
 
 /**

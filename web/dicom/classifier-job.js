@@ -1,5 +1,6 @@
 // classifier-job.js - a DICOM file as the classifier takes it: one frame for the engine, and what the result then tells
 // of the file. Nothing of the patient is in it.
+import { sha256 } from '../shared/sha256.js';
 import { DicomError } from './error.js';
 
 /**
@@ -24,10 +25,12 @@ import { DicomError } from './error.js';
  *
  * @typedef {Readonly<About & Source>} DicomPart what a result tells of its file
  *
- * @typedef {object} DicomJob
- * @property {{ gray16: Gray, file: Uint8Array }} job copies, to be given away: others may look at the same file
- * @property {ArrayBuffer[]} transfer
- * @property {(result: Result) => Result} complete the engine's answer to that of the file
+ * @typedef {object} DicomJob what crosses from the thread that reads the file to the one that classifies
+ * @property {Gray} gray16 with pixels of its own, to be given away
+ * @property {string|null} sha256 of the file
+ * @property {DicomPart} dicom
+ * @property {string[]} warnings
+ * @property {number} decode_ms
  */
 
 /**
@@ -40,36 +43,29 @@ export async function jobOf(dicom, { frame = 0, window } = {}) {
   const findings = dicom.findingsOf(frame);
   const refused = findings.find(({ level }) => level === 'refuse');
   if (refused) throw new DicomError(refused.code, refused.message);
+  // The platform hashes on another thread meanwhile.
+  const hash = sha256(dicom.bytes());
   const start = performance.now();
   const { coloured, ...gray } = await dicom.frame(frame, { window });
-  const file = dicom.bytes().slice();
-  const pixels = pixelsIn(file, dicom.bytes(), gray.pixels);
-  const took = performance.now() - start;
-  const part = { ...dicom.about, ...sourceOf(dicom, frame, window), findings };
-  const warnings = [...(coloured ? ['colour'] : []), ...findings.map(({ code }) => code)];
+  const pixels = gray.pixels.slice();
   return {
-    job: { gray16: { ...gray, pixels }, file },
-    transfer: /** @type {ArrayBuffer[]} */ ([...new Set([file.buffer, pixels.buffer])]),
-    complete: (result) => ({
-      ...result,
-      image: { ...result.image, format: 'dicom' },
-      warnings: [...result.warnings, ...warnings],
-      timings: { ...result.timings, decode_ms: result.timings.decode_ms + took },
-      dicom: part,
-    }),
+    decode_ms: performance.now() - start,
+    gray16: { ...gray, pixels },
+    sha256: await hash,
+    dicom: { ...dicom.about, ...sourceOf(dicom, frame, window), findings },
+    warnings: [...(coloured ? ['colour'] : []), ...findings.map(({ code }) => code)],
   };
 }
 
-/**
- * The same pixels in a copy of the file, if they are a part of it.
- * @param {Uint8Array} copy
- * @param {Uint8Array} file
- * @param {Uint16Array} pixels
- */
-function pixelsIn(copy, file, pixels) {
-  const offset = pixels.byteOffset - file.byteOffset;
-  return pixels.buffer === file.buffer && offset % 2 === 0 ? new Uint16Array(copy.buffer, offset, pixels.length) : pixels.slice();
-}
+/** @param {Result} result the engine's, of the pixels @param {DicomJob} job @returns {Result} that of the file */
+export const completed = (result, { sha256, dicom, warnings, decode_ms }) => ({
+  ...result,
+  sha256,
+  image: { ...result.image, format: 'dicom' },
+  warnings: [...result.warnings, ...warnings],
+  timings: { ...result.timings, decode_ms: result.timings.decode_ms + decode_ms },
+  dicom,
+});
 
 /**
  * @param {Dicom} dicom

@@ -95,20 +95,24 @@ function encoded(bytes) {
 }
 
 /**
- * DICOM is opened in this thread, not in the worker: the reader and its decoders are loaded only when a file needs them,
- * but bundlers put what a worker would load later into every worker, or refuse. What takes long is the worker's: the hash.
+ * DICOM is read in a worker of its own: with the reader in the engine's worker, everyone would load it.
  * @param {Blob|Uint8Array} source
  * @param {DicomChoice} [choice]
  * @returns {Promise<Message>}
  */
 async function openDicom(source, choice) {
-  const reader = await import('../dicom.js').catch((cause) => {
+  const remote = await import('../dicom-remote.js').catch((cause) => {
     throw asError(cause, 'network', 'The DICOM reader could not be loaded');
   });
   try {
-    return await reader.jobOf(await (source instanceof Uint8Array ? reader.openDicom(source) : reader.openShared(source)), choice);
+    const read = await remote.readJob(source, choice);
+    return {
+      job: { gray16: read.gray16 },
+      transfer: [/** @type {ArrayBuffer} */ (read.gray16.pixels.buffer)],
+      complete: (result) => remote.completed(result, read),
+    };
   } catch (cause) {
-    throw cause instanceof reader.DicomError ? new CxrError(cause.code, cause.message, { cause }) : cause;
+    throw cause instanceof remote.DicomError ? new CxrError(cause.code, cause.message, { cause }) : cause;
   }
 }
 

@@ -1,6 +1,8 @@
 // platform.js - what pages, workers and Node share: the package's error, and bytes, hashes and built-ins under one name
 // each. Knows nothing of models or modules.
 
+export { hex, sha256 } from '../shared/sha256.js';
+
 /**
  * @typedef {'aborted'|'disposed'|'worker-failed'|'network'|'integrity'|'unsupported'|'unreadable'} OwnCode
  * @typedef {import('../dicom/error.js').DicomCode} DicomCode
@@ -76,19 +78,6 @@ export const kindOf = (value) => Object.prototype.toString.call(value).slice(8, 
 export function asBytes(bytes) {
   return ArrayBuffer.isView(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes);
 }
-
-/**
- * @param {Bytes} bytes
- * @returns {Promise<string|null>} SHA-256 in hexadecimal, or null where the platform has none (insecure pages)
- */
-export async function sha256(bytes) {
-  const subtle = globalThis.crypto?.subtle;
-  if (!subtle) return null;
-  return hex(new Uint8Array(await subtle.digest('SHA-256', /** @type {ArrayBuffer} */ (bytes))));
-}
-
-/** @param {Uint8Array} bytes */
-export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /**
  * @param {string} what

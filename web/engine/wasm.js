@@ -18,7 +18,7 @@ import { asBytes, asError, checkHash, CxrError, hex, sha256 } from './platform.j
  * @property {number} [padding] stored value of background pixels
  *
  * @typedef {{ data: Uint8ClampedArray, width: number, height: number }} Rgba what ImageData holds
- * @typedef {{ bytes: Uint8Array } | { rgba: Rgba, file?: Uint8Array } | { gray16: Gray16, file?: Uint8Array }
+ * @typedef {{ bytes: Uint8Array } | { rgba: Rgba, file?: Uint8Array } | { gray16: Gray16 }
  *   | { picture: Uint8Array, kind: import('../shared/image-kind.js').ImageKind }} Job one image for the engine; `file`: what the
  *   pixels were decoded from, to be hashed; `picture`: for the browser to decode
  *

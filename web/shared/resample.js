@@ -1,4 +1,4 @@
-/** Enlarges a map of few cells to a picture. */
+/** Enlarges a map of few cells to a picture, and halves a picture. */
 
 /** @typedef {{ width: number, height: number, values: ArrayLike<number> }} Grid */
 
@@ -54,4 +54,22 @@ function sum(row, at) {
   let total = 0;
   for (const { index, weight } of row) total += weight * at(index);
   return total;
+}
+
+/** @typedef {{ width: number, height: number, gray: Uint8Array | Uint8ClampedArray }} Level of an image in halving sizes */
+
+/** Each pixel the mean of four. @param {Level} level @returns {Level} */
+export function halved({ width, height, gray }) {
+  const w = Math.max(1, width >> 1);
+  const h = Math.max(1, height >> 1);
+  const out = new Uint8Array(w * h);
+  for (let y = 0; y < h; y++) {
+    for (let x = 0; x < w; x++) {
+      const at = 2 * y * width + 2 * x;
+      const right = width > 1 ? 1 : 0;
+      const below = height > 1 ? width : 0;
+      out[y * w + x] = (gray[at] + gray[at + right] + gray[at + below] + gray[at + below + right] + 2) >> 2;
+    }
+  }
+  return { width: w, height: h, gray: out };
 }

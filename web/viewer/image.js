@@ -4,6 +4,7 @@
  */
 
 import { looksLikeDicom } from '../shared/dicom-sniff.js';
+import { halved } from '../shared/resample.js';
 
 /** Longest side kept for viewing. The classifier reads the file itself, in full. */
 const MAX_SIDE = 4096;
@@ -24,12 +25,12 @@ const HEAD = 1024;
  */
 
 export class Film {
-  /** @param {Level} full @param {Offer | null} [offer] of a DICOM file */
-  constructor(full, offer = null) {
+  /** @param {Level[]} levels the largest first, at least that one @param {Offer | null} [offer] of a DICOM file */
+  constructor(levels, offer = null) {
     this.offer = offer;
-    this.width = full.width;
-    this.height = full.height;
-    this.levels = [full];
+    this.width = levels[0].width;
+    this.height = levels[0].height;
+    this.levels = levels;
   }
 
   /**
@@ -41,7 +42,7 @@ export class Film {
     if (source instanceof Blob && looksLikeDicom(await bytesOf(source.slice(0, HEAD)))) return dicomFilm(source, choice);
     const bitmap = await createImageBitmap(source);
     try {
-      return new Film(grayOf(bitmap));
+      return new Film([grayOf(bitmap)]);
     } finally {
       bitmap.close();
     }
@@ -66,21 +67,9 @@ const bytesOf = async (blob) => new Uint8Array(await blob.arrayBuffer());
 
 /** @param {Blob} blob @param {import('../classifier.js').DicomChoice} [choice] */
 async function dicomFilm(blob, { frame = 0, window = 0 } = {}) {
-  const { openShared, toGray8 } = await import('../dicom.js');
-  const dicom = await openShared(blob);
-  const shown = await dicom.frame(frame, { window });
-  await new Promise((resolve) => setTimeout(resolve)); // the classifier, which waits for the same pixels, goes first
-  /** @type {Level} */
-  let level = { width: shown.width, height: shown.height, gray: toGray8(shown) };
-  while (Math.max(level.width, level.height) > MAX_SIDE) level = halved(level);
-  const { spacing } = dicom.about;
-  return new Film(level, {
-    frames: dicom.frames,
-    frame,
-    windows: dicom.windowsOf(frame).map(({ explanation }) => explanation),
-    window,
-    size: spacing && { width: spacing.column * shown.width, at: spacing.at },
-  });
+  const { readPicture } = await import('../dicom-remote.js');
+  const { levels, width, frames, windows, spacing } = await readPicture(blob, { frame, window, maxSide: MAX_SIDE });
+  return new Film(levels, { frames, frame, windows, window, size: spacing && { width: spacing.column * width, at: spacing.at } });
 }
 
 /** @param {ImageBitmap} bitmap @returns {Level} */
@@ -106,22 +95,6 @@ function contextOf(width, height) {
   canvas.width = width;
   canvas.height = height;
   return /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }));
-}
-
-/** Each pixel the mean of four. @param {Level} level @returns {Level} */
-function halved({ width, height, gray }) {
-  const w = Math.max(1, width >> 1);
-  const h = Math.max(1, height >> 1);
-  const out = new Uint8Array(w * h);
-  for (let y = 0; y < h; y++) {
-    for (let x = 0; x < w; x++) {
-      const at = 2 * y * width + 2 * x;
-      const right = width > 1 ? 1 : 0;
-      const below = height > 1 ? width : 0;
-      out[y * w + x] = (gray[at] + gray[at + right] + gray[at + below] + gray[at + below + right] + 2) >> 2;
-    }
-  }
-  return { width: w, height: h, gray: out };
 }
 
 /**

@@ -10,13 +10,13 @@ export const web = process.env.CXR_WEB
 /**
  * @typedef {object} Reader
  * @property {(bytes: Uint8Array|ArrayBuffer, options?: { maxBytes?: number }) => Promise<any>} openDicom
- * @property {(blob: Blob) => Promise<any>} openShared
+ * @property {(request: any) => Promise<any>} answer
  * @property {(gray: any) => Uint8ClampedArray} toGray8
  * @property {(bytes: Uint8Array) => boolean} looksLikeDicom
  */
 
 /** @type {Reader} */
-export const { openDicom, openShared, toGray8, looksLikeDicom } = await import(new URL('dicom.js', web).href);
+export const { answer, openDicom, toGray8, looksLikeDicom } = await import(new URL('dicom.js', web).href);
 
 /**
  * The code that opening and rendering a file ends with.

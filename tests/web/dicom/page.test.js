@@ -80,7 +80,7 @@ test('a dropped file without an extension is read as its PNG is, and shown; a PN
       .filter((url) => /dicom/.test(url))
       .map((url) => url.replace(/^\//, ''))
       .sort(),
-    ['dicom.js'],
+    ['dicom-remote.js', 'dicom-worker.js'],
   );
   await part(page, '.ruler').first().waitFor();
   assert.match(await part(page, '.ruler').first().innerText(), /^(\d+ mm|\d+ cm) at the detector$/);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { looksLikeDicom, openDicom, openShared, refusal, toGray8 } from './module.js';
+import { answer, looksLikeDicom, openDicom, refusal, toGray8 } from './module.js';
 import { dicomFile, encapsulated, radiograph, rle, unknown } from './write.js';
 
 const width = 48;
@@ -91,14 +91,29 @@ test('pixels are a view of the file where they stand there as they are, and what
   assert.deepEqual(file, before);
 });
 
-test('a file that two ask for at once is read once and decoded once; later it is read anew', async () => {
-  const blob = new Blob([deep()]);
-  const [first, second] = await Promise.all([openShared(blob), openShared(blob)]);
-  assert.equal(first, second);
-  assert.equal(first.stored(0), second.stored(0));
-  assert.notEqual(await openShared(blob), first);
-  const gone = Object.assign(new Blob(), { arrayBuffer: () => Promise.reject(new Error('gone')) });
-  await assert.rejects(openShared(gone), { name: 'DicomError', code: 'unreadable' });
+test('a file that viewer and classifier ask for is read once; later, or once it is back, it is read anew', async () => {
+  let reads = 0;
+  const file = deep({ '00280008': ['IS', '2'] }, { pixels: Uint16Array.from([...ramp, ...ramp.slice().reverse()]) });
+  const source = Object.assign(new Blob([file]), { arrayBuffer: async () => (reads++, Uint8Array.from(file).buffer) });
+  const ask = (/** @type {'job'|'picture'} */ type, /** @type {object} */ more) => answer({ type, key: 1, source, ...more });
+  const [job, picture] = await Promise.all([ask('job', {}), ask('picture', {})]);
+  assert.deepEqual([job.gray16.width, picture.levels[0].width, picture.frames], [width, width, 2]);
+  assert.equal((await ask('job', { choice: { frame: 1 } })).dicom.frame, 1);
+  assert.equal(reads, 1);
+  await ask('picture', { key: 2 });
+  assert.deepEqual([...(await shades(file))], [...picture.levels[0].gray]);
+  await ask('job', {});
+  assert.equal(reads, 3);
+  const gone = Object.assign(new Blob([file]), { arrayBuffer: () => Promise.reject(new Error('gone')) });
+  await assert.rejects(ask('job', { key: 3, source: gone }), { name: 'DicomError', code: 'unreadable' });
+  await ask('job', { key: 3 });
+});
+
+test('a picture comes in halving sizes, none larger than the viewer wants', async () => {
+  const pixels = new Uint8Array(1300 * 40).fill(7);
+  const source = Uint8Array.from(dicomFile(radiograph({ width: 1300, height: 40, pixels })));
+  const { levels, width: whole } = await answer({ type: 'picture', source, choice: { maxSide: 700 } });
+  assert.deepEqual([whole, ...levels.map((/** @type {any} */ level) => [level.width, level.height])], [1300, [650, 20], [325, 10]]);
 });
 
 test('without a window 8 bits use their whole range, deeper pixels the range that is there', async () => {

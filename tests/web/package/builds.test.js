@@ -9,6 +9,8 @@ import { build as vite } from 'vite';
 import webpack from 'webpack';
 import { createStaticServer } from '../../../web/server/serve.js';
 import { chest, file, PATIENCE, stage } from '../support.js';
+import { encode } from '../dicom/openjph.js';
+import { dicomFile, encapsulated, radiograph } from '../dicom/write.js';
 import { installed } from './project.js';
 
 const site = stage();
@@ -52,6 +54,12 @@ async function open(root, path) {
   return { page, troubles };
 }
 
+const picture = { width: 64, height: 64, bits: 12, pixels: Uint16Array.from({ length: 4096 }, (_, i) => i) };
+const dicom = dicomFile(radiograph(picture, { '7fe00010': null }), {
+  syntax: '1.2.840.10008.1.2.4.201',
+  tail: encapsulated([encode(picture)]),
+});
+
 /** Gives the page's element a film and waits for its portal's own line. @param {import('playwright-core').Page} page */
 async function reads(page) {
   await page
@@ -63,6 +71,16 @@ async function reads(page) {
     .filter({ hasText: /^film\.png: (normal|covid-19|viral-pneumonia|lung-opacity|uncertain|not-a-chest-x-ray)/ })
     .waitFor();
   assert.ok(page.workers().length > 0, 'in a worker');
+  const before = page.workers().length;
+  await page
+    .locator('cxr-lens input[type=file]')
+    .first()
+    .setInputFiles(file('film.dcm', dicom, ''));
+  await page
+    .getByRole('status')
+    .filter({ hasText: /^film\.dcm: [a-z]/ })
+    .waitFor();
+  assert.ok(page.workers().length > before, 'DICOM in another');
 }
 
 const APP = `
@@ -89,7 +107,7 @@ test('esbuild: the example with React; the worker is a second entry, module and 
     symlinkSync(resolve('node_modules', name), join(project.folder, 'node_modules', name));
   await esbuild({
     absWorkingDir: project.folder,
-    entryPoints: { react: './react.jsx', worker: 'cxrlens/worker' },
+    entryPoints: { react: './react.jsx', worker: 'cxrlens/worker', 'dicom-worker': 'cxrlens/dicom-worker' },
     outdir: out,
     bundle: true,
     minify: true,
