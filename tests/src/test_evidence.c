@@ -162,8 +162,8 @@ static void test_no_numbers(void **state) {
 
 static void check_finding(const struct cxr_finding *finding, size_t left, size_t top, size_t width, size_t height,
                           float strength, uint32_t side, uint32_t zone) {
-    assert_true(finding->x == (float)left / SIDE && finding->y == (float)top / SIDE);
-    assert_true(finding->width == (float)width / SIDE && finding->height == (float)height / SIDE);
+    assert_true(finding->x == (float)left / (float)SIDE && finding->y == (float)top / (float)SIDE);
+    assert_true(finding->width == (float)width / (float)SIDE && finding->height == (float)height / (float)SIDE);
     assert_true(finding->strength == strength);
     assert_int_equal(finding->side, side);
     assert_int_equal(finding->zone, zone);
