@@ -40,7 +40,7 @@ def find_images(root: str) -> dict[str, list[Path]]:
             raise DataError(f"The class {name} has no images in {folder}.")
         others, folders = len(files) - len(found[name]), sum(p.is_dir() for p in entries)
         if others or folders:
-            print(f"{others} files in {folder} are no PNG or JPEG; {folders} folders were not entered.", file=sys.stderr)
+            print(f"Skipped in {folder}: {others} files that are not PNG or JPEG, {folders} folders.", file=sys.stderr)
     return found
 
 

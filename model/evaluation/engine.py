@@ -35,6 +35,7 @@ class Answers:
     accepted: np.ndarray       # by the gate
     verdict: np.ndarray        # a class, UNCERTAIN or REFUSED
     opacity: np.ndarray        # the strongest inside the lungs
+    findings: np.ndarray       # how many opacities were marked
     warnings: np.ndarray       # a frozenset of names each
     frames: np.ndarray         # N x 4: x, y, width, height of what was read, as fractions of the image
     lungs: np.ndarray          # N x 24 x 24 over the frame, or N x 0 x 0 if no maps were asked for
@@ -110,7 +111,7 @@ class Engine:
 
 
 _BLANK = {"classes": [{"logit": 0.0, "probability": 0.0}] * CLASSES, "gate": {"score": 0, "accepted": False}, "warnings": [],
-          "verdict": "error", "opacity": {"score": 0}, "frame": {"x": 0, "y": 0, "width": 1, "height": 1}}
+          "verdict": "error", "opacity": {"score": 0}, "findings": [], "frame": {"x": 0, "y": 0, "width": 1, "height": 1}}
 
 
 def answers_of(lines: list[dict]) -> Answers:
@@ -123,7 +124,7 @@ def answers_of(lines: list[dict]) -> Answers:
                    np.array([[c["probability"] for c in r["classes"]] for r in rows]).reshape(-1, CLASSES),
                    np.array([r["gate"]["score"] for r in rows]), np.array([r["gate"]["accepted"] for r in rows], bool),
                    np.array([r["verdict"] for r in rows]), np.array([r["opacity"]["score"] for r in rows], np.float32),
-                   warnings, np.array([[r["frame"][k] for k in ("x", "y", "width", "height")] for r in rows]).reshape(-1, 4),
+                   np.array([len(r["findings"]) for r in rows], np.int64), warnings, np.array([[r["frame"][k] for k in ("x", "y", "width", "height")] for r in rows]).reshape(-1, 4),
                    _maps(rows, "lungs"), _maps(rows, "opacities"))
 
 

@@ -53,9 +53,9 @@ def _write(root: Path, name: str, columns: str, rows: list[tuple]) -> None:
 
 
 def make_others(root: Path) -> Path:
-    """Beside the classes under `root`: siim with boxes, bacterial, lung masks and negatives, each with all splits."""
+    """Beside the classes under `root`: siim with boxes, bacterial, lung masks, negatives, and another hospital's."""
     rng = np.random.default_rng(5)
-    for name in ("siim", "bacterial", "lungs", "negatives"):
+    for name in ("siim", "bacterial", "lungs", "negatives", "external"):
         (root / name).mkdir()
     splits = ("train",) * 5 + ("val", "test")
     rows = []
@@ -76,7 +76,12 @@ def make_others(root: Path) -> Path:
     _write(root, "bacterial", "id,file,split,patient", children)
     Image.fromarray((255 * lungs()).astype(np.uint8)).save(root / "lungs" / "mask.png")
     owners = [f"Normal-{i}" for i in range(1, 7)] + [child[0] for child in children]
-    _write(root, "lungs", "id,mask,convention", [(owner, "lungs/mask.png", "darwin") for owner in owners])
+    masks = [("own", owner, "lungs/mask.png", "darwin (heart included)") for owner in owners]
+    _write(root, "lungs", "set,id,mask,convention", [*masks, ("hospital", "0", "lungs/mask.png", "without heart")])
+    others = [("hospital", f"external/{i}.png", label, f"p{i}") for i, label in enumerate(("normal", "normal", "tuberculosis"))]
+    for _, file, label, _ in others:
+        Image.fromarray(image(0 if label == "normal" else 3, rng)).save(root / file)
+    _write(root, "external", "set,file,label,patient", others)
     kinds = ([("old", "train")] * 4 + [("old", "test"), ("new", "test")])
     for i in range(len(kinds)):
         Image.fromarray(rng.integers(0, 255, (64, 64)).astype(np.uint8)).save(root / "negatives" / f"{i}.png")

@@ -18,7 +18,7 @@ def line(verdict: str, probabilities: list[float], **more: object) -> dict:
     """One line of the engine's JSON."""
     return {"verdict": verdict, "classes": [{"logit": float(np.log(p)), "probability": p} for p in probabilities],
             "gate": {"score": 0.9, "accepted": verdict != REFUSED}, "warnings": [], "opacity": {"score": 0.5},
-            "frame": {"x": 0, "y": 0, "width": 1, "height": 1}, **more}
+            "findings": [], "frame": {"x": 0, "y": 0, "width": 1, "height": 1}, **more}
 
 
 def sure_of(verdict: str) -> dict:
