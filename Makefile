@@ -3,7 +3,7 @@
 #   V=1            print the commands
 #   SETUP=no       install no packages
 #   STB=DIR        use the stb_image.h and stb_image_write.h in DIR
-#   PREFIX, DESTDIR, PORT, FUZZ_SECONDS, DATA, INIT, TEACHERS, MODEL_VERSION, NOTICE, RESTART   as their targets say
+#   PREFIX, DESTDIR, PORT, FUZZ_SECONDS, DATA, INIT, MODEL_VERSION, NOTICE, RESTART   as their targets say
 
 BUILD   := build
 PREFIX  ?= /usr/local
@@ -36,10 +36,9 @@ bench: setup-node setup-npm native wasm bench-files ## measure speed here, nativ
 	$(BUILD)/cxrlens bench
 	node tests/bench/run.js
 
-train: setup-train ## train, quantise and export model/cxrlens.cxrm from DATA=DIR, starting from INIT or what ships; TEACHERS, MODEL_VERSION, NOTICE, RESTART=1
+train: setup-train ## train, quantise and export model/cxrlens.cxrm from DATA=DIR, starting from INIT or what ships; MODEL_VERSION, NOTICE, RESTART=1
 	$(call need_data)
-	$(PYTHON) model/train.py --data '$(DATA)' $(if $(INIT),--init '$(INIT)') $(if $(RESTART),--restart) \
-	    $(foreach teacher,$(TEACHERS),--teacher '$(teacher)')
+	$(PYTHON) model/train.py --data '$(DATA)' $(if $(INIT),--init '$(INIT)') $(if $(RESTART),--restart)
 	$(PYTHON) model/quantise.py --data '$(DATA)' $(if $(RESTART),--restart)
 	$(PYTHON) model/calibrate.py --data '$(DATA)'
 	$(PYTHON) model/export.py $(if $(MODEL_VERSION),--model-version "$$MODEL_VERSION") $(if $(NOTICE),--notice "$$NOTICE")
