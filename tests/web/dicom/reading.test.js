@@ -94,7 +94,12 @@ test('pixels are a view of the file where they stand there as they are, and what
 test('a file that viewer and classifier ask for is read once; later, or once it is back, it is read anew', async () => {
   let reads = 0;
   const file = deep({ '00280008': ['IS', '2'] }, { pixels: Uint16Array.from([...ramp, ...ramp.slice().reverse()]) });
-  const source = Object.assign(new Blob([file]), { arrayBuffer: async () => (reads++, Uint8Array.from(file).buffer) });
+  const source = Object.assign(new Blob([file]), {
+    arrayBuffer: async () => {
+      reads++;
+      return Uint8Array.from(file).buffer;
+    },
+  });
   const ask = (/** @type {'job'|'picture'} */ type, /** @type {object} */ more) => answer({ type, key: 1, source, ...more });
   const [job, picture] = await Promise.all([ask('job', {}), ask('picture', {})]);
   assert.deepEqual([job.gray16.width, picture.levels[0].width, picture.frames], [width, width, 2]);
