@@ -253,7 +253,9 @@ enum cxr_status cxr_classify_gray16(struct cxr_model *model, const struct cxr_gr
     struct cxr_image image;
     double start = now(model);
     enum cxr_status status = cxr_window_gray16(source, &image);
-    return status == CXR_OK ? classify_decoded(model, &image, start, out) : status;
+    if (status != CXR_OK) return status;
+    cxr_window_narrow(&image);
+    return classify_decoded(model, &image, start, out);
 }
 
 enum cxr_status cxr_map(const struct cxr_model *model, uint32_t which, float *values) {

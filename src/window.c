@@ -91,3 +91,12 @@ enum cxr_status cxr_window_gray16(const struct cxr_gray16 *source, struct cxr_im
                                 .format = CXR_FORMAT_PIXELS};
     return CXR_OK;
 }
+
+void cxr_window_narrow(struct cxr_image *image) {
+    const size_t count = (size_t)image->width * image->height;
+    for (size_t i = 0; i < count; i++)
+        if (image->u16[i] % 257u != 0) return;
+    image->u8 = (uint8_t *)image->u16; /* each byte is written after the shade that it is made of was read */
+    for (size_t i = 0; i < count; i++) image->u8[i] = (uint8_t)(image->u16[i] / 257u);
+    image->u16 = NULL;
+}

@@ -4,7 +4,7 @@ export default {
   'help.close': 'Close',
   'help.how': 'How to read the answer',
   'help.how.1':
-    'The model compares a film with four groups it learned from: normal, COVID-19, viral pneumonia and lung opacity. It knows nothing else.',
+    'The model compares an image with four groups it learned from: normal, COVID-19, viral pneumonia and lung opacity. It knows nothing else.',
   'help.how.2':
     'Findings are opacities inside the lungs: places that a radiologist might outline. Occlusion shows what a group’s figure loses (orange) or gains (blue, striped) when a part of the image is blurred. It explains the model, not the patient.',
   'help.how.3': '“Not sure” and “Not a frontal chest X-ray” are answers too: better no name than a wrong one.',

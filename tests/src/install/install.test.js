@@ -68,9 +68,10 @@ test('the library has no state of its own', () => {
     .map((line) => line.trim().split(/\s+/))
     .filter(([name]) => /^\.(t?data|t?bss)(\.(?!rel\.ro)\S+)?$/.test(name));
   assert.ok(sections.length > 0);
+  // but for one pointer a thread: stb_image's reason for its last failure, which stb.c reads at once
   assert.deepEqual(
-    sections.filter(([, size]) => size !== '0'),
-    [],
+    sections.filter(([, size]) => size !== '0').map(([name, size]) => `${name} ${size}`),
+    ['.tbss 8'],
   );
 });
 
