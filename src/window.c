@@ -50,8 +50,14 @@ static struct window full_range(const struct cxr_gray16 *s) {
     return (struct window){a < b ? a : b, a < b ? b : a};
 }
 
+/* The range of 8 stored bits: without a window, the pixels then keep the shades that a PNG of them has. */
+static struct window range_of_8_bits(const struct cxr_gray16 *s) {
+    const double least = s->is_signed ? -128 : 0, a = least * s->slope + s->intercept, b = (least + 255) * s->slope + s->intercept;
+    return (struct window){a < b ? a : b, a < b ? b : a};
+}
+
 static struct window window_of(const struct cxr_gray16 *s) {
-    if (s->window == CXR_WINDOW_NONE) return full_range(s);
+    if (s->window == CXR_WINDOW_NONE) return s->bits == 8 ? range_of_8_bits(s) : full_range(s);
     /* PS3.3 C.11.2.1.2.1: LINEAR maps centre - 0.5 -+ (width - 1) / 2 to the ends */
     double centre = s->centre, half = s->width_of_window / 2;
     if (s->window == CXR_WINDOW_LINEAR) centre -= 0.5, half -= 0.5;

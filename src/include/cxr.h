@@ -157,7 +157,7 @@ struct cxr_gray16 {
     uint32_t bits;            /* bits stored, 1..16; higher bits (overlays) are ignored */
     uint32_t is_signed;       /* 1: two's complement within `bits` */
     double slope, intercept;  /* modality rescale; 1 and 0 when there is none */
-    uint32_t window;          /* enum cxr_window; NONE: from the smallest to the largest value present */
+    uint32_t window;          /* enum cxr_window; NONE: from the smallest to the largest value present (8 bits: their range) */
     double centre, width_of_window; /* of the window, in rescaled units; the width is positive */
     uint32_t invert;          /* 1: MONOCHROME1, small values are white */
     uint32_t has_padding;     /* 1: pixels of the value below are background */
