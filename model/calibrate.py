@@ -23,8 +23,8 @@ REFUSED = 0.004        # share of validation images that the gate may refuse
 REFUSED_TURNED = 0.05  # the same where the engine has turned or inverted: more chances to be wrong, so stricter
 MADE = 40              # made negatives of each kind
 LUNG = 0.5             # a cell at and above it is lung
-LOST = 0.05            # share of boxed images that may lose their answer for want of an opacity
-NO_LUNGS = 0.002       # share of validation images that may warn that the lungs were hardly found
+LOST = 0.05            # share of boxed images that may become `uncertain` for lack of an opacity
+NO_LUNGS = 0.002       # share of validation images that may get the warning that the lungs were hardly found
 FALSE_COVID = 0.08     # share of SIIM's negatives that may be called COVID-19 with confidence
 
 
@@ -35,7 +35,7 @@ def weights_of(classes: int, siim: int) -> np.ndarray:
 
 
 def evidence_thresholds(opacity: np.ndarray, boxed: np.ndarray, share: np.ndarray) -> dict[str, float]:
-    """The opacity that a disease asks for, and the least share of lungs in a frame."""
+    """The least opacity for a verdict that names a disease, and the least share of lungs in a frame."""
     found = opacity[boxed]
     return {"threshold": float(np.quantile(found, LOST, method="lower")) if len(found) else 0.0,
             "lungs_threshold": LUNG, "lungs_least": float(np.quantile(share, NO_LUNGS, method="lower")),
@@ -61,7 +61,7 @@ def gate_figures(net: IntegerNet, sets: Sets, scores: np.ndarray) -> dict:
 
 
 def taught(images: Images) -> Images:
-    """Images whose class can be read in them: not COVID-19 by PCR with clear lungs, and of SIIM the two sure readings."""
+    """Images whose class is visible: without COVID-19 images (by PCR) with clear lungs, and of SIIM only typical and negative."""
     return images.where(np.array([i for i, r in enumerate(images.records)
                                   if not r.contradicts and (r.source != "siim" or r.reading in ("typical", "negative"))], np.int64))
 

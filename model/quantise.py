@@ -26,8 +26,8 @@ MAPS_WEIGHT = 0.1
 
 
 def distillation(net: Net) -> Callable[[Outputs, Batch], torch.Tensor]:
-    """Squared distance from the float network's class logits, less their mean, which says nothing, and from its maps'
-    logits; cross-entropy with what it says of the gate. The labels would draw the rounded network elsewhere."""
+    """Knowledge distillation from the float network: squared error of the centred class logits and of the maps' logits, and
+    cross-entropy with its gate. Labels would pull the rounded network away from the float one."""
 
     def loss(outputs: Outputs, batch: Batch) -> torch.Tensor:
         with torch.no_grad():

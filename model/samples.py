@@ -1,9 +1,9 @@
 """Makes synthetic chest X-rays that may be shown and shipped: no patient's, two per class, for page, tests and README.
 
-dataset/synthetic.py draws them from canonical training images of each class, with SYNTHETIC written into each. Kept are
-drawn images that are farther from every training image than a quarter of the training images are from their own nearest
-neighbour. Of these come first the ones that the engine gives their class and, if it is a disease, a finding, surest first:
-so they show how the page works and say nothing about the engine's accuracy.
+dataset/synthetic.py draws them from canonical training images of each class, with SYNTHETIC written into each. An
+image is kept if it is farther from every training image than a quarter of the training images are from their own nearest
+neighbour. Preferred are images whose class the engine names and, for a disease, in which it marks a finding, by descending
+probability: so the samples show how the page works and say nothing about the engine's accuracy.
 """
 from __future__ import annotations
 

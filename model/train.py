@@ -27,8 +27,8 @@ SHIPPED = str(Path(__file__).with_name("cxrlens.cxrm"))
 
 
 def start_file(init: str | None, out: Path, restart: bool) -> str:
-    """The file to start from: `init`, else the weights that ship, else none. A new training takes a copy of it into its
-    folder, by which it is resumed: export puts the new model in the place of the one it started from."""
+    """The file to start from: `init`, else the shipped weights, else none. A new training copies the file into its folder and
+    resumes from the copy, because export.py overwrites the shipped weights."""
     copies = list(out.glob("start.*"))
     if (out / "last.pt").exists() and not restart:
         return init or (str(copies[0]) if copies else "")
@@ -58,14 +58,14 @@ def start(path: str, sets: Sets, seed: int) -> Net:
         load_folded(net, convolutions, torch.from_numpy(sets.classes.pixels[chosen]).unsqueeze(1).float() / 255)
     if path.endswith(".cxrm"):
         cxrm.read_heads(path, net)
-    if not path.endswith(".tflite"):  # its first layers know chest X-rays already, and most of the time is spent there
+    if not path.endswith(".tflite"):  # the first layers know chest X-rays already and take most of the time
         for module in (net.stem, *net.blocks[:KEPT_BLOCKS]):
             module.requires_grad_(False)
     return net
 
 
 def open_reach(net: torch.nn.Module, step: int) -> None:
-    """Lets the maps' gradients into the backbone only once their heads know something."""
+    """Lets the maps' gradients into the backbone gradually, while their new heads learn."""
     net.reach = min(1.0, step / MAPS_WARM_UP) ** 2
 
 
@@ -78,7 +78,7 @@ def train(args: argparse.Namespace) -> Path:
     sets = load_sets(args.data, args.cache, args.quick)
     val, siim = sets.classes.split("val"), sets.siim.split("val")
     recipe = Recipe(args.peak, EMA_DECAY, training_loss, lambda net: scores(lambda x: outputs_of(net, x), val, siim), open_reach)
-    if args.restart:  # its weights are no longer those that were quantised
+    if args.restart:  # it was made from weights that this training replaces
         (Path(args.out) / "quantised" / "last.pt").unlink(missing_ok=True)
     path = start_file(args.init, Path(args.out), args.restart)
     net, origin = start(path, sets, args.seed), origin_of(path, sets.fingerprint())

@@ -1,8 +1,8 @@
-"""Random changes to whole batches of chest X-rays, and images that are not upright frontal ones made from them.
+"""Random changes to batches of chest X-rays; and, made from them, images that are not upright frontal chest X-rays.
 
-They are chosen against shortcuts: borders, corner marks, contrast, sharpness and what lies around the lungs tell an
-image's source, which tells its class. So borders are drawn, cut and filled at random, corners erased, everything outside
-the lungs blurred, exchanged or erased, and gray levels and sharpness varied for every class alike.
+The changes work against shortcut learning: borders, corner marks, contrast, sharpness and the surroundings of the lungs
+reveal an image's source, and the source reveals its class. So augmentation draws, cuts and fills borders at random, erases
+corners, blurs, exchanges or erases everything outside the lungs, and varies gray levels and sharpness, in every class alike.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 
 MADE_KINDS = ("upside-down", "sideways", "inverted", "crop", "noise", "blank", "shuffled")
-HARD = 0.3      # share of images that strong augmentation covers, erases and degrades; for all, the network underfits
+HARD = 0.3      # share of images with strong augmentation (covers, erasure, degradation); with more, the network underfits
 OUTSIDE = 0.35  # share of images whose surroundings of the lungs are changed
 
 
@@ -33,8 +33,8 @@ def augment(x: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator,
 
 
 def change_outside(x: torch.Tensor, lungs: torch.Tensor, rng: np.random.Generator, share: float = OUTSIDE) -> torch.Tensor:
-    """Blurs, exchanges with another image's or erases what lies outside the lungs (`lungs`: N x 1 x T x T, 0..1) of a share
-    of the batch: a class must not be readable there. Images without lungs to be seen stay as they are."""
+    """In a share of the batch, blurs, erases or exchanges with another image what lies outside the lungs (`lungs`: N x 1 x T x T,
+    0..1), so that it does not reveal the class. Images in which no lungs were found stay as they are."""
     n, size = len(x), x.shape[-1]
     inside = _inside(lungs, size)
     blurred = F.interpolate(F.interpolate(x, size=size // 12, mode="bilinear", antialias=True), size=size, mode="bilinear",
@@ -50,7 +50,7 @@ def change_outside(x: torch.Tensor, lungs: torch.Tensor, rng: np.random.Generato
 
 
 def erase_lungs(x: torch.Tensor, lungs: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Replaces the lungs by one level, a blur or all of a central box: what is left says nothing of the class."""
+    """Replaces the lungs, or a central box that holds them, by one level or a blur: nothing that is left reveals the class."""
     n, size = len(x), x.shape[-1]
     inside = _inside(lungs, size)
     box = torch.zeros_like(x)
@@ -108,7 +108,7 @@ def _affine(n: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tenso
 
 
 def _bars(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Covers random widths at the four sides of some images: no border may be trusted."""
+    """Covers random widths at the four sides of some images, so that no border is reliable."""
     n, size = len(x), x.shape[-1]
     widths = rng.uniform(0, 0.12, (4, n)) * (rng.random((4, n)) < 0.6) * (rng.random(n) < 0.5)
     at = (torch.arange(size, dtype=torch.float32) + 0.5) / size
@@ -134,7 +134,7 @@ def _erase(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def _levels(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Gamma, and the little that contrast and brightness vary after the percentile window."""
+    """Gamma; contrast and brightness vary only a little, since the percentile window evens them out."""
     n = len(x)
     gamma = np.where(rng.random(n) < 0.6, np.exp(rng.uniform(math.log(0.42), math.log(2.4), n)), 1)
     x = x.clamp(0, 1).pow(_tensor(gamma))
@@ -154,7 +154,7 @@ def _blur(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def _resample(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Down and up again: the resolution must not tell the class, nor a chest X-ray from other things."""
+    """Down and up again: resolution must reveal neither the class nor whether the image is a chest X-ray."""
     size = x.shape[-1]
     small = F.interpolate(x, size=int(rng.uniform(56, 150) / 224 * size), mode="bilinear", antialias=True)
     return F.interpolate(small, size=size, mode=("bilinear", "bicubic")[rng.integers(2)], align_corners=False)
@@ -236,7 +236,7 @@ def _blank(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def _shuffled(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """The image's tiles in another order, so that its texture alone does not pass."""
+    """The image's tiles in another order: the gate must not accept texture alone."""
     size = image.shape[-1]
     tiles = int(rng.choice([2, 4, 8]))
     side = size // tiles

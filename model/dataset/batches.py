@@ -1,4 +1,4 @@
-"""Draws training batches: which images at which shares, augmented, with everything that is to be learned of them. Seeded."""
+"""Draws training batches, seeded: images at fixed shares, augmented, with all their targets."""
 from __future__ import annotations
 
 import queue
@@ -21,14 +21,14 @@ SET_SHARES = {"classes": 0.55, "siim": 0.38, "bacterial": 0.07}
 # missed and its images are the least easily told from another class (normal adults of the same source).
 CLASS_SHARES = np.array([0.40, 0.24, 0.13, 0.23])
 READING_SHARES = {"typical": 0.42, "negative": 0.36, "indeterminate": 0.14, "atypical": 0.08}
-# Probabilities of the classes that a reading teaches, and its weight: radiologists themselves were not sure of the last two.
+# Class probabilities that a reading teaches, and its weight: of the last two the radiologists were not sure themselves.
 READING_TARGETS = {"typical": ({COVID: 1.0}, 1.0), "negative": ({NORMAL: 1.0}, 1.0),
                    "indeterminate": ({COVID: 0.35, OPACITY: 0.65}, 0.5), "atypical": ({COVID: 0.15, OPACITY: 0.85}, 0.5)}
 SMOOTHING = 0.03
-# Share of the images that another one is laid over, against learning the few images of a class by heart: "mixup" of Zhang
-# et al. (2018). Their maps are not learned.
+# Share of the images that are mixed with another one ("mixup", Zhang et al. 2018), so that the network cannot memorise the few
+# images of a class. Mixed images do not teach the maps.
 MIXED = 0.2
-ERASED = 0.04  # share of images whose lungs are erased, to be left open
+ERASED = 0.04  # share of images whose lungs are erased: they teach equal probabilities for all classes
 TARGET = 48    # side of the maps' targets, before they are pooled to the network's
 CLEAR_WEIGHT = 0.4  # of a clear image's cells, beside 1 of a boxed image's
 
@@ -47,9 +47,10 @@ class Batch(NamedTuple):
 
 
 def image_probabilities(records: list[Record]) -> np.ndarray:
-    """Chance of each image of a set: fixed shares of classes or readings, and within one the sources' counts to the power 0.7.
+    """Probability of drawing each image of a set: fixed shares of the classes or readings, divided within each in proportion
+    to the sources' counts to the power 0.7.
 
-    Without the second, children are rare among normals while every viral pneumonia is a child's.
+    Without that power children would be rare among normal images, while every viral pneumonia is a child's.
     """
     groups = np.array([r.reading if r.source == "siim" else str(r.label) for r in records])
     sources = np.array([r.source for r in records])
@@ -87,7 +88,7 @@ def boxes_map(record: Record, frame: np.ndarray) -> np.ndarray:
 
 
 def ahead(draw: Callable[[], Batch], count: int) -> Iterator[Batch]:
-    """Draws in a thread of its own, two batches ahead: the network leaves parts of the cores idle."""
+    """Draws two batches ahead in another thread, because training leaves parts of the cores idle."""
     ready: queue.Queue = queue.Queue(maxsize=2)
 
     def work() -> None:
@@ -95,7 +96,7 @@ def ahead(draw: Callable[[], Batch], count: int) -> Iterator[Batch]:
         try:
             for _ in range(count):
                 ready.put(draw())
-        except BaseException as error:  # handed on; otherwise the reader would wait for ever
+        except BaseException as error:  # re-raised by the reader, which would otherwise wait for ever
             ready.put(error)
 
     threading.Thread(target=work, daemon=True).start()
@@ -107,7 +108,7 @@ def ahead(draw: Callable[[], Batch], count: int) -> Iterator[Batch]:
 
 
 class Batches:
-    """The training images of all sets; `lungs` are masks of theirs as a first network sees them, by set, u8 N x T x T."""
+    """The training images of all sets. `lungs` holds, for each set, the lungs as a first network outlines them, u8 N x T x T."""
 
     def __init__(self, sets: Sets, lungs: dict[str, np.ndarray], seed: int, hard: float = HARD):
         parts = {name: getattr(sets, name).split("train") for name in SET_SHARES if len(getattr(sets, name))}
@@ -127,11 +128,11 @@ class Batches:
         self.made = REAL_NEGATIVES + MADE_NEGATIVES - self.real
 
     def steps(self) -> int:
-        """Batches in which as many images are drawn as there are."""
+        """Batches per epoch: as many draws as there are chest X-rays."""
         return max(1, len(self.chest) // (BATCH - self.real - self.made))
 
     def epoch(self, number: int, steps: int) -> Iterator[Batch]:
-        """The batches of one epoch; the same number gives the same ones."""
+        """The batches of one epoch; the same number gives the same batches."""
         rng = np.random.default_rng([self.seed, number])
         return ahead(lambda: self._draw(rng), steps)
 
@@ -147,25 +148,25 @@ class Batches:
 
     def _draw(self, rng: np.random.Generator) -> Batch:
         rows = rng.choice(len(self.chest), BATCH - self.real, p=self.probabilities)
-        films = BATCH - self.real - self.made  # the first ones stay chest X-rays
+        chest = BATCH - self.real - self.made  # the first rows stay chest X-rays
         x = torch.from_numpy(self.chest.pixels[rows]).unsqueeze(1).float() / 255
         lungs = torch.from_numpy(self.lungs[rows]).unsqueeze(1).float() / 255
         maps = torch.from_numpy(self._maps(rows))
-        x[:films] = change_outside(x[:films], lungs[:films], rng)
-        erased = np.flatnonzero(rng.random(films) < ERASED)
+        x[:chest] = change_outside(x[:chest], lungs[:chest], rng)
+        erased = np.flatnonzero(rng.random(chest) < ERASED)
         if len(erased):
             x[erased] = erase_lungs(x[erased], lungs[erased], rng)
         x, maps = augment(x, maps, rng, self.hard)
-        x[films:] = make_negatives(x[films:], rng.integers(len(MADE_KINDS), size=self.made), rng)
+        x[chest:] = make_negatives(x[chest:], rng.integers(len(MADE_KINDS), size=self.made), rng)
         if self.real:
             chosen = rng.choice(len(self.negatives), self.real, p=self.negative_probabilities)
             other = torch.from_numpy(self.negatives.pixels[chosen]).unsqueeze(1).float() / 255
             x = torch.cat([x, augment(other, torch.zeros(self.real, 1, 2, 2), rng, self.hard)[0]])
-        return self._labelled(x, maps[:films], rows[:films], erased, rng)
+        return self._labelled(x, maps[:chest], rows[:chest], erased, rng)
 
     def _labelled(self, x: torch.Tensor, maps: torch.Tensor, rows: np.ndarray, erased: np.ndarray,
                   rng: np.random.Generator) -> Batch:
-        """Mixes some of the chest X-rays (the first rows of `x`) and says what is to be learned."""
+        """Mixes some of the chest X-rays (the first rows of `x`) and adds all targets and weights."""
         n, records = len(rows), [self.chest.records[i] for i in rows]
         share = np.where(rng.random(n) < MIXED, rng.uniform(0.5, 1, n), 1)
         share[erased] = 1

@@ -1,4 +1,4 @@
-"""Changes to images that ask what the network looks at (masks) and what it withstands (12 kinds, 5 strengths)."""
+"""Changes to images that test what the network looks at (masks) and how robust it is (12 corruptions, 5 strengths)."""
 from __future__ import annotations
 
 import io

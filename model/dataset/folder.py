@@ -27,7 +27,7 @@ def read_rows(path: str | Path) -> list[dict[str, str]]:
 
 
 def split_of(row: dict[str, str]) -> str:
-    """The split that a manifest's row names; any other name would put the image into no split at all."""
+    """The split that a manifest's row names. With another name the image would silently be in no split."""
     if row["split"] not in SPLITS:
         raise DataError(f"{row['file']} has the split {row['split']!r}, which is not one of {', '.join(SPLITS)}.")
     return row["split"]
@@ -46,13 +46,13 @@ def read_boxes(text: str) -> tuple[Box, ...]:
 
 
 def _boxes_of(row: dict[str, str], clear: bool) -> tuple[Box, ...] | None:
-    """Outlined opacities; `clear` says that an image without any has none, not that nobody looked."""
+    """Outlined opacities. With `clear`, an image without boxes has no opacity; otherwise nobody looked."""
     return read_boxes(row.get("boxes") or "") or (() if clear else None)
 
 
 def _read_masks(root: str) -> dict[str, str]:
-    """Paths of lung masks by image id: only the darwin convention, whose masks hold the heart. Masks of another
-    convention would teach another outline."""
+    """Paths of lung masks by image id. Only the darwin convention, which includes the heart: a second convention would teach
+    a contradictory outline."""
     manifest = Path(root) / "lungs" / "manifest.csv"
     if not manifest.is_file():
         return {}
@@ -61,7 +61,7 @@ def _read_masks(root: str) -> dict[str, str]:
 
 
 def _read(path: Path, root: str, record_of) -> list[Record]:
-    """Records of a manifest, one by one; a missing column or an unknown name ends it with a sentence."""
+    """Records of a manifest, one by one; a missing column or an unknown name raises a DataError."""
     try:
         return [record_of(row, os.path.join(root, row["file"])) for row in read_rows(path)]
     except KeyError as error:
@@ -112,7 +112,7 @@ def read_bacterial(root: str) -> list[Record]:
 
 
 def read_negatives(root: str) -> list[Record]:
-    """Images that are not frontal chest X-rays (may be empty); a tenth of the training ones is kept for choices."""
+    """Images that are not frontal chest X-rays (may be empty); a tenth of the training images becomes `val`."""
     def record_of(row: dict[str, str], file: str) -> Record:
         held = split_of(row) == "train" and int(hashlib.sha256(os.fsencode(row["file"])).hexdigest(), 16) % 10 == 0
         return Record(printable(row["file"]), file, NEGATIVE, "val" if held else row["split"], row["file"], row["kind"], "none")

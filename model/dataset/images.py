@@ -17,7 +17,7 @@ from dataset.preprocess import INPUT, canonical, read_gray
 from dataset.records import NEGATIVE, Record, check_classes, select
 from files import UNREADABLE, replacing
 
-RULE = 2  # of preprocessing: a cache of another rule is made anew
+RULE = 2  # version of the preprocessing: a cache of another version is rebuilt
 
 
 @dataclass
@@ -81,7 +81,7 @@ def load_images(records: list[Record], cache_dir: str) -> tuple[Images, list[str
 
 
 def load_or_explain(records: list[Record], cache_dir: str) -> Images:
-    """load_images, with every unreadable image named on standard error and counted."""
+    """load_images; reports every unreadable image on standard error."""
     images, problems = load_images(records, cache_dir)
     for problem in problems:
         print(f"skipped: {problem}", file=sys.stderr)
@@ -109,13 +109,13 @@ class Sets:
     negatives: Images  # not frontal chest X-rays
 
     def fingerprint(self) -> str:
-        """SHA-256 of which image is which class in which split; a model file has that of its training as training.data."""
+        """SHA-256 of ids, labels and splits. A model file holds the fingerprint of its training data as training.data."""
         records = self.classes.records + self.siim.records + self.bacterial.records + self.negatives.records
         lines = sorted(f"{r.id},{r.label},{r.split}" for r in records)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def digest(self) -> str:
-        """SHA-256 of the pixels: other images may have come under the old names."""
+        """SHA-256 of the pixels, which may change under the same names."""
         return hashlib.sha256(b"".join(hashlib.sha256(np.ascontiguousarray(part.pixels)).digest()
                                        for part in (self.classes, self.siim, self.bacterial, self.negatives))).hexdigest()
 
@@ -139,7 +139,7 @@ def load_sets(data: str, cache: str, quick: bool = False) -> Sets:
 
 
 def negatives_of(classes: Images, negatives: Images, split: str, made_per_kind: int) -> tuple[np.ndarray, np.ndarray]:
-    """Real negatives of the split and ones made from its chest X-rays (INPUT x INPUT), with their kinds."""
+    """Images that are not frontal chest X-rays: those of the split, and others made from its chest X-rays; with their kinds."""
     rng = np.random.default_rng(7)
     real, chest = negatives.split(split), select(classes.records, split)
     images, kinds = [real.pixels] if len(real) else [], [r.source for r in real.records]

@@ -1,6 +1,6 @@
 """Prepares the database as Kaggle publishes it: near-duplicate clusters, splits, one manifest CSV.
 
-Films that look the same (by a perceptual hash) form a cluster, and a cluster lies in one split as a whole.
+Images with nearly the same perceptual hash form a cluster, and a whole cluster goes into one split.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from files import UNREADABLE, DataError, replacing
 
 TEST, VAL = 12, 8  # of a hundred clusters; the others train
 HASH_SIDE = 64
-# Of 256 bits. In the database, copies differ in fewer than 25, different films hardly ever in fewer than 40.
+# Of 256 bits. In the database, copies differ in fewer than 25 bits, different images hardly ever in fewer than 40.
 NEAR = 24
 COLUMNS = ("id", "file", "class", "split", "cluster", "source", "age_group")
 
@@ -86,8 +86,9 @@ def clusters_of(count: int, pairs: list[tuple[int, int]]) -> np.ndarray:
 def split_clusters(classes: list[str], clusters: np.ndarray, paths: list[str]) -> list[str]:
     """A split for every item, by the hash of its cluster's first path.
 
-    More films move none of those that are there but near-duplicates of theirs: they may come first in a cluster, or make
-    one of two; and those that only filled an empty split. Where a split of a class would be empty, it gets the cluster of the least hash from the class's largest.
+    Images that are added later leave the others in their splits, with two exceptions: an image that joins a cluster as its
+    first member, or joins two clusters, may move them; and an image that only filled an empty split may go back. If a class
+    has no cluster in a split, the split gets the cluster with the least hash from the class's largest split.
     """
     split_of: dict[int, str] = {}
     for name in FOLDERS:
@@ -106,9 +107,9 @@ def split_clusters(classes: list[str], clusters: np.ndarray, paths: list[str]) -
 
 
 def prepare(root: str, cache_dir: str) -> str:
-    """Path of the manifest of a folder in Kaggle's layout; made once, then found in the cache.
+    """Path of the manifest of a folder in Kaggle's layout, which is written to the cache once.
 
-    Files that cannot be read stay in it, each by itself, so that whoever loads it names them.
+    The manifest keeps unreadable files, each as its own cluster, so that loading the images reports them.
     """
     found = find_images(root)
     files = [(name, path) for name, paths in found.items() for path in paths]

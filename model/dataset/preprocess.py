@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-SIZE = 224   # of plain reads: perceptual hashes and statistics
-INPUT = 192  # the network's: reports/tried.md says why
+SIZE = 224   # side of whole images for perceptual hashes and statistics
+INPUT = 192  # side of the network's input: reports/tried.md says why
 WHITE = 32640  # 255 in Q7
 LEAST_SIDE, ROUNDS = 32, 4
-LEAST_RANGE = {np.dtype(np.uint8): 12, np.dtype(np.uint16): 48}  # of gray levels: noise is not stretched without end
+LEAST_RANGE = {np.dtype(np.uint8): 12, np.dtype(np.uint16): 48}  # of gray levels: limits how far noise is enlarged
 
 
 class Frame(NamedTuple):
@@ -25,7 +25,7 @@ class Frame(NamedTuple):
     height: int
 
     def fractions(self, height: int, width: int) -> tuple[float, float, float, float]:
-        """The same as fractions of an image of that size."""
+        """The frame as fractions of an image of that size."""
         return self.x / width, self.y / height, self.width / width, self.height / height
 
 
@@ -43,7 +43,7 @@ def to_gray(image: Image.Image) -> np.ndarray:
 
 
 def percentile_ends(gray: np.ndarray) -> tuple[int, int]:
-    """The .5 and 99.5 percentiles: the least value that more than a 200th of the pixels do not exceed, and its mirror."""
+    """The .5 and 99.5 percentiles: the least value v with more than a 200th of the pixels <= v, and the largest with more >= v."""
     counts = np.bincount(gray.ravel())
     below, above = np.cumsum(counts), np.cumsum(counts[::-1])
     return int(np.argmax(200 * below > gray.size)), int(len(counts) - 1 - np.argmax(200 * above > gray.size))
@@ -57,14 +57,14 @@ def _plain(lines: np.ndarray, spread: int) -> np.ndarray:
 
 
 def _ends(plain: np.ndarray, most: int) -> tuple[int, int]:
-    """How many plain lines lead and how many trail, together at most `most`."""
+    """How many plain lines to cut at the start and at the end, together at most `most`."""
     first = min(int(np.argmin(plain)) if not plain.all() else len(plain), most)
     last = min(int(np.argmin(plain[::-1])) if not plain.all() else len(plain), most - first)
     return first, last
 
 
 def frame_of(gray: np.ndarray) -> Frame:
-    """The image without plain edges, at least a quarter of each side."""
+    """The part that is left when plain edges are cut off; at least a quarter of each side remains."""
     low, high = percentile_ends(gray)
     height, width = gray.shape
     least_height, least_width = (max(LEAST_SIDE, (side + 3) // 4) for side in (height, width))
@@ -118,7 +118,7 @@ def _axis_weights(samples: int, size: int) -> np.ndarray:
 def resize(levels: np.ndarray, size: int) -> np.ndarray:
     """The engine's antialiased bicubic of u8 or Q7 levels, to size x size u8."""
     if levels.dtype == np.uint8 and levels.shape == (size, size):
-        return levels  # what the rule gives, without the multiplications
+        return levels  # a shortcut: the rule gives the same
     q7 = levels.astype(np.int64) * 128 if levels.dtype == np.uint8 else levels
     height, width = levels.shape
     rows = (_axis_weights(height, size) @ q7.astype(np.float64)).astype(np.int64)
@@ -143,6 +143,6 @@ def read_gray(path: str) -> np.ndarray:
 
 
 def read_plain(path: str, size: int = SIZE) -> np.ndarray:
-    """An image file resized as a whole, its levels as they are: for perceptual hashes and statistics."""
+    """The whole image, resized, with unchanged gray levels: for perceptual hashes and statistics."""
     gray = read_gray(path)
     return resize(gray if gray.dtype == np.uint8 else (WHITE * gray.astype(np.int64) + 32767) // 65535, size)

@@ -57,7 +57,7 @@ def check_classes(records: list[Record]) -> None:
 
 
 def check_splits(records: list[Record]) -> None:
-    """Near-duplicates, and images of one patient, must not straddle splits: the figures would flatter."""
+    """Near-duplicates and images of one patient must be in one split, otherwise the figures would be too good."""
     split_of: dict[str, str] = {}
     for r in records:
         if split_of.setdefault(r.cluster, r.split) != r.split:

@@ -22,7 +22,7 @@ from integer.reference import (BIAS_LIMIT, DEPTHWISE, INPUT_SCALE, POINTWISE, ST
 from network.mobilenet import COARSE_BLOCK, FINE_BLOCK, Net, Outputs, layers
 
 WEIGHT_TOP = 127
-LIGHT = 258  # CXR_LIGHT
+FITS_I16 = 258  # CXR_FITS_I16
 PRODUCT_LIMIT = 2 ** 20  # of the largest sum times its multiplier; the engine refuses 2^21
 
 
@@ -106,14 +106,14 @@ def largest_sum(weight: torch.Tensor, input_top: int) -> int:
 def weight_scale(weight: torch.Tensor, bias: torch.Tensor, input_top: int) -> torch.Tensor:
     """One scale per output channel, so that its largest weight becomes 127.
 
-    A pointwise channel gets a larger one where its weights would not be light (CXR_LIGHT in src/kernels/kernels.h), which costs
+    A pointwise channel gets a larger one where its weights would not fit 16-bit sums (CXR_FITS_I16 in src/README.md), which costs
     little exactness and makes the engine faster; so does one that hardly depends on its inputs, so that its bias remains
     a small integer; one whose products the engine could not bound gets a smaller one, and its largest weights are clamped.
     """
     scale = weight.abs().amax(dim=(1, 2, 3)) / WEIGHT_TOP
     if weight.shape[1] > 1 and weight.shape[2] == 1:  # four weights meet: two of a step of four inputs, two of the next
         fours = weight.abs().reshape(len(weight), -1, 2, 2, 2).sum(dim=(2, 4)).amax(dim=(1, 2))
-        scale = torch.maximum(scale, fours / (LIGHT - 2))  # each may be rounded up by a half
+        scale = torch.maximum(scale, fours / (FITS_I16 - 2))  # each may be rounded up by a half
     scale = torch.maximum(scale, bias.abs() / (BIAS_LIMIT / 8)).clamp(1e-12, PRODUCT_LIMIT / largest_sum(weight, input_top))
     return scale.reshape(-1, 1, 1, 1)
 

@@ -1,7 +1,7 @@
 """Chooses every channel's scale by what its rounding does to the logits.
 
 To first order a logit moves by the sum, over all that is rounded, of its gradient times the rounding error. Its mean
-square over films is measured for each channel of each tensor at a ladder of scales, errors of one film added up with
+square over images is measured for each channel of each tensor at a ladder of scales; errors within an image add up with
 their signs, since neighbouring pixels are rounded alike. A finer scale makes a pointwise reader's weights for that
 channel larger and so the steps of all its weights coarser, which costs the squared gradient for those weights (the
 diagonal of the Fisher information). The sum of both is made least.
@@ -35,7 +35,7 @@ class Shared:
 
 @dataclass
 class Effects:
-    """Mean squares over films of what rounding does to a logit."""
+    """Mean squares over images of what rounding does to a logit."""
     tensors: list[torch.Tensor]  # of tensor i + 1, C x len(LADDER)
     weights: list[torch.Tensor]  # of a unit change of convolution i's weights, O x I; pointwise ones only
 
@@ -80,7 +80,7 @@ def first_scales(net: QuantNet, images: np.ndarray) -> list[Shared]:
 
 
 def measure(net: QuantNet, images: np.ndarray, groups: list[Shared]) -> Effects:
-    """What rounding does, film by film; the logits' signs are drawn, so that one gradient speaks for all of them."""
+    """What rounding does, image by image. One gradient per image, of the logits summed with random signs, stands for all."""
     generator = torch.Generator().manual_seed(0)
     places = {tensor: group for group in groups for tensor in group.tensors}
     result = Effects([torch.zeros(len(c.gain), len(LADDER)) for c in net.convolutions],

@@ -153,7 +153,7 @@ class IntegerNet:
 
 
 def save_integer(net: IntegerNet, path: Path) -> None:
-    """Writes the network down, for calibrate.py and export.py."""
+    """Writes the network to a file, for calibrate.py and export.py."""
     with replacing(path) as temporary:
         temporary.write_bytes(pickle.dumps(net))
 

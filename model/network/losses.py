@@ -10,7 +10,7 @@ from network.mobilenet import Outputs
 
 GATE_WEIGHT, LUNGS_WEIGHT, OPACITIES_WEIGHT, BAG_WEIGHT = 0.3, 0.3, 1.5, 0.1
 POSITIVE_WEIGHT = 2.0   # of cells within a box, which are few
-BAG_CELLS = 4           # cells that an opacity somewhere in the lungs is asked of
+BAG_CELLS = 4           # strongest cells that must show an opacity which lies somewhere in the lungs
 LARGEST, BEYOND_WEIGHT = 20.0, 0.01
 MAPS_WARM_UP = 400      # steps until the maps' gradients reach the backbone in full
 
@@ -20,8 +20,8 @@ def _mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def class_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of the classes on chest X-rays; binary cross-entropy of the gate. Outputs beyond LARGEST are pulled
-    back: images of other things drive them to hundreds, where a few hundred steps made a hundred million."""
+    """Cross-entropy of the classes on chest X-rays; binary cross-entropy of the gate. A penalty
+    keeps outputs within LARGEST; without it, images that are not chest X-rays drive them up without bound."""
     classes = _mean(-(batch.wanted * F.log_softmax(logits[:, :CLASSES], 1)).sum(1), batch.weight)
     gate = F.binary_cross_entropy_with_logits(logits[batch.whole, CLASSES], (batch.labels[batch.whole] != NEGATIVE).float())
     beyond = (logits.abs() - LARGEST).clamp_min(0).mean()
@@ -29,7 +29,7 @@ def class_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def lungs_loss(logits: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy of each cell, and what the soft Dice coefficient lacks to 1."""
+    """Binary cross-entropy of each cell, plus half of 1 minus the soft Dice coefficient."""
     cells = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(dim=(1, 2))
     p = logits.sigmoid()
     dice = 1 - (2 * (p * wanted).sum(dim=(1, 2)) + 1) / (p.sum(dim=(1, 2)) + wanted.sum(dim=(1, 2)) + 1)
@@ -37,8 +37,8 @@ def lungs_loss(logits: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor)
 
 
 def opacities_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Binary cross-entropy of each cell where somebody looked; elsewhere, where the diagnosis says that there is an opacity,
-    its strongest cells are asked for one (multiple-instance learning)."""
+    """Binary cross-entropy of each cell where a radiologist looked. Where only the diagnosis implies an opacity, the strongest
+    cells together must show one (multiple-instance learning)."""
     cells = F.binary_cross_entropy_with_logits(logits, batch.opacities, reduction="none",
                                                pos_weight=torch.tensor(POSITIVE_WEIGHT)).mean(dim=(1, 2))
     strongest = logits.flatten(1).topk(BAG_CELLS, dim=1).values.mean(1)
@@ -46,7 +46,7 @@ def opacities_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def training_loss(outputs: Outputs, batch: Batch) -> torch.Tensor:
-    """All of it; the maps' logits are bounded like the classes'."""
+    """The sum of all losses; the maps' logits are bounded like the classes'."""
     beyond = sum((m.abs() - LARGEST).clamp_min(0).mean() for m in (outputs.lungs, outputs.opacities))
     return (class_loss(outputs.logits.float(), batch) + LUNGS_WEIGHT * lungs_loss(outputs.lungs, batch.lungs, batch.lungs_weight)
             + OPACITIES_WEIGHT * opacities_loss(outputs.opacities, batch) + BEYOND_WEIGHT * beyond)

@@ -1,4 +1,4 @@
-"""A first outline of the lungs from a network that has none yet: its map head learned on masks, the backbone as it is."""
+"""A first outline of the lungs before the main training: fits the lungs head on masks and leaves the backbone unchanged."""
 from __future__ import annotations
 
 import numpy as np

@@ -26,7 +26,7 @@ BN_EPS = 1e-3
 
 
 class Outputs(NamedTuple):
-    """What one pass gives, all as logits."""
+    """The outputs of one pass, all as logits."""
     logits: torch.Tensor     # N x OUTPUTS: normal, covid-19, viral-pneumonia, lung-opacity, gate
     lungs: torch.Tensor      # N x H/8 x W/8
     opacities: torch.Tensor  # N x H/16 x W/16
@@ -72,7 +72,7 @@ class Block(nn.Module):
 
 
 class LungsHead(nn.Module):
-    """Where the lungs are: a map of stride 8, and one of stride 16 enlarged."""
+    """The lungs: a map of stride 8 plus an enlarged one of stride 16."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class LungsHead(nn.Module):
 
 
 class OpacitiesHead(nn.Module):
-    """Where something lies that a radiologist would outline."""
+    """The opacities that a radiologist would outline."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Net(nn.Module):
     """1xHxW gray in [0, 1] -> Outputs.
 
     With `fixed` the normalisations keep their statistics while training: a network that starts from good ones
-    learns as well and half as fast again. `reach` scales the gradient that the maps send into the backbone: at first
+    learns as well and trains 1.5 times as fast. `reach` scales the gradient that the maps send into the backbone: at first
     their new layers know nothing and would damage it.
     """
 

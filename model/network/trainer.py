@@ -78,15 +78,15 @@ class Plan:
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Runs `main` with malloc kept from returning memory, as page faults cost a third of the time: the program starts
-    again for that."""
+    """Restarts the program with an allocator that does not return memory to the system, then runs `main`: page faults cost a
+    third of the time."""
     if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
     run_in_sentences(main)
 
 
 def common_arguments(description: str, out: str, minutes: float) -> argparse.ArgumentParser:
-    """What both trainings take."""
+    """The command-line arguments of both trainings."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", required=True, help="data set folder")
     parser.add_argument("--out", default=out, help="checkpoints and curves")
@@ -143,7 +143,7 @@ def update_average(average: torch.nn.Module, net: torch.nn.Module, step: int, lo
 
 @torch.no_grad()
 def outputs_of(net: torch.nn.Module, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits and both maps of plain images, in evaluation mode and in float32: bfloat16 would change one answer in 250."""
+    """Logits and both maps of plain images, in evaluation mode and in float32: bfloat16 would change one class in 250."""
     net.eval()
     parts = [net(x.contiguous(memory_format=torch.channels_last)) for x in as_batches(pixels)]
     return tuple(np.concatenate([getattr(p, name).numpy() for p in parts]) for name in Outputs._fields)
@@ -213,7 +213,7 @@ def scores(net: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def save_atomically(state: object, path: Path) -> None:
-    """A full disk or a kill leaves the last good file. From memory, as torch ends the program where the disk is full."""
+    """Replaces the file only when the new one is complete. Serialises to memory first: on a full disk torch ends the program."""
     content = io.BytesIO()
     torch.save(state, content)
     with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -257,7 +257,7 @@ class Fit:
         self.first = {k: v.clone() for k, v in self.net.state_dict().items()}
         self.optimiser = optimiser_for(self.net, recipe.peak)
         if restart:
-            (self.out / "last.pt").unlink(missing_ok=True)  # best.pt stays until another takes its place
+            (self.out / "last.pt").unlink(missing_ok=True)  # best.pt stays until a better one replaces it
         self._resume()
 
     def _resume(self) -> None:
@@ -287,7 +287,7 @@ class Fit:
             self._keep_best(self.average, self.recipe.evaluate(self.average)["score"])
         while plan.left > 0:
             self._epoch(batches, steps)
-            if plan.best_epoch and plan.epoch - plan.best_epoch >= self.budget.patience:  # an untrained start does not count
+            if plan.best_epoch and plan.epoch - plan.best_epoch >= self.budget.patience:  # not counted from the untrained start
                 print(f"stopped early: no better validation score for {self.budget.patience} epochs", flush=True)
                 plan.left = 0
         self._blend()
@@ -297,19 +297,19 @@ class Fit:
         return self.out / "best.pt"
 
     def _keep_best(self, net: torch.nn.Module, score: float) -> None:
-        """Writes the network down if none before scored better."""
+        """Saves the network if its score is the best so far."""
         if score > self.plan.best:
             self.plan.best, self.plan.best_epoch = score, self.plan.epoch
             save_atomically({"average": net.state_dict(), "plan": asdict(self.plan), **self.past}, self.out / "best.pt")
 
     def _blend(self) -> None:
-        """Takes the mean of the last weights and the best, or the first, where it scores better than either.
+        """Averages the last weights with the best and with the first, and keeps an average that scores better.
 
-        The way back to the first is that of Wortsman et al., "Robust fine-tuning of zero-shot models" (2022).
+        Averaging with the first is from Wortsman et al., "Robust fine-tuning of zero-shot models" (2022).
         """
         last = self.average.state_dict()
         others = {"first": self.first}
-        if 0 < self.plan.best_epoch < self.plan.epoch:  # or the best is the first or the last
+        if 0 < self.plan.best_epoch < self.plan.epoch:  # otherwise the best is the first or the last
             others["best"] = torch.load(self.out / "best.pt", map_location="cpu")["average"]
         for name, other in others.items():
             blend = copy.deepcopy(self.average)
@@ -324,12 +324,12 @@ class Fit:
         if budget.epochs:
             plan.left = budget.epochs - plan.epoch
         elif plan.progress > 1 - 1e-6:
-            plan.left = 0  # however much time is left: the rate has come down to nothing
+            plan.left = 0  # even with time left: the learning rate has reached its end
         else:
             plan.left = max(0 if plan.epoch else 1, round((budget.minutes * 60 - plan.seconds) / epoch_seconds))
 
     def _measure(self, batches: Batches, steps: int) -> float:
-        """Seconds of an epoch, measured on a copy of the network, so that measuring does not train."""
+        """Seconds per epoch, measured on a copy of the network, so that the measurement does not train it."""
         trial, count, skipped = copy.deepcopy(self.net), 10, 3
         optimiser, began = optimiser_for(trial, self.recipe.peak), 0.0
         for i, batch in enumerate(batches.epoch(10 ** 6, count)):
@@ -369,7 +369,7 @@ class Fit:
         return total / steps
 
     def _epoch(self, batches: Batches, steps: int) -> None:
-        """Trains, validates, plans and writes everything down."""
+        """Trains, validates, plans the rest and saves the checkpoints."""
         plan, began = self.plan, time.time()
         loss = self._train(batches, steps)
         result = self.recipe.evaluate(self.average)

@@ -19,7 +19,7 @@ from dataset.preprocess import canonical, read_gray
 from dataset.records import CLASS_IDS
 from files import DataError, file_digest
 from integer import cxrm
-from integer.fake_quant import LIGHT, QuantNet, to_integer
+from integer.fake_quant import FITS_I16, QuantNet, to_integer
 from integer.golden import write_golden
 from integer.provenance import CONTAINED, Origin, origin_of
 from integer.ranges import calibrate_scales, first_scales
@@ -134,7 +134,7 @@ class Arithmetic(unittest.TestCase):
 
 
 class Quantisation(unittest.TestCase):
-    """A network with the shipped convolutions and maps that see something, quantised once."""
+    """The shipped network in floats, quantised anew."""
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -142,11 +142,7 @@ class Quantisation(unittest.TestCase):
         cls.images = samples()
         cls.x = torch.from_numpy(cls.images).unsqueeze(1).float() / 255
         cls.net = Net().eval()
-        with torch.no_grad():
-            for layer in (cls.net.lungs.to_fine, cls.net.lungs.to_coarse, cls.net.opacities.to_map):
-                layer.weight.normal_(0, 0.2)
-        folded = cxrm.read_convolutions(str(places.SHIPPED))
-        load_folded(cls.net, folded, cls.x)
+        load_folded(cls.net, cxrm.read_convolutions(str(places.SHIPPED)), cls.x)
         cxrm.read_heads(str(places.SHIPPED), cls.net)
         cls.quant = QuantNet(cls.net).eval()
         with torch.no_grad():
@@ -205,13 +201,13 @@ class Quantisation(unittest.TestCase):
 
         self.assertLess(change(self.quant), change(plain) / 1.5)
 
-    def test_weights_are_light(self) -> None:
-        """Four that meet fit 16 bits, so that the engine may use its faster sums (src/kernels/kernels.h)."""
+    def test_weights_fit_sums_of_16_bits(self) -> None:
+        """So the engine may use its faster sums: CXR_FITS_I16 in src/README.md."""
         for conv in self.integer.convolutions:
             self.assertLessEqual(np.abs(conv.weight.astype(int)).max(), TOP)
             if conv.opcode == POINTWISE:
                 fours = np.abs(conv.weight.astype(int)).reshape(len(conv.weight), -1, 2, 2, 2).sum(axis=(2, 4))
-                self.assertLessEqual(fours.max(), LIGHT)
+                self.assertLessEqual(fours.max(), FITS_I16)
 
     def test_an_integer_network_is_written_and_read(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -221,7 +217,7 @@ class Quantisation(unittest.TestCase):
                 np.testing.assert_array_equal(a, b)
 
     def test_training_goes_on_from_a_model_file(self) -> None:
-        """The float network that starts from the file computes nearly what the file does."""
+        """The float network that starts from the file computes nearly the same as the file."""
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "model.cxrm")
             Path(path).write_bytes(cxrm.write(self.integer, META))
@@ -334,14 +330,14 @@ class Shipped(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.net, cls.meta = cxrm.read(str(places.SHIPPED))
 
-    def test_it_is_of_this_format_and_its_weights_are_light(self) -> None:
+    def test_it_is_of_this_format_and_its_weights_fit_sums_of_16_bits(self) -> None:
         self.assertEqual(cxrm.write(self.net, self.meta), places.SHIPPED.read_bytes())
         self.assertEqual(self.meta["classes"], "\n".join(CLASS_IDS))
         self.assertEqual([len(self.net.convolutions), len(self.net.maps)], [56, 2])
         for conv in self.net.convolutions:
             if conv.opcode == POINTWISE:
                 fours = np.abs(conv.weight.astype(int)).reshape(len(conv.weight), -1, 2, 2, 2).sum(axis=(2, 4))
-                self.assertLessEqual(fours.max(), LIGHT)
+                self.assertLessEqual(fours.max(), FITS_I16)
 
     def test_golden_vectors_are_its(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
