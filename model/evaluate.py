@@ -14,7 +14,7 @@ import numpy as np
 from dataset.corruptions import CORRUPTIONS, MASKS
 from dataset.images import Images, Sets, load_sets
 from dataset.preprocess import read_plain
-from dataset.records import CACHE, NORMAL, balanced_part, labels_of
+from dataset.records import CACHE, balanced_part, labels_of
 from evaluation import report
 from evaluation.classes import class_figures, gate_figures, group_figures, refusals, robustness, worst_mistakes
 from evaluation.contrasts import counts_of, within_siim, within_sources

@@ -14,7 +14,7 @@ from PIL import Image
 from dataset.augment import MADE_KINDS, make_negatives
 from dataset.folder import read_bacterial, read_classes, read_negatives, read_siim
 from dataset.preprocess import INPUT, canonical, read_gray
-from dataset.records import NEGATIVE, Record, check_classes, select
+from dataset.records import Record, check_classes, select
 from files import UNREADABLE, replacing
 
 RULE = 2  # version of the preprocessing: a cache of another version is rebuilt
