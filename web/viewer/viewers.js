@@ -121,6 +121,8 @@ export class Scenes {
       clearTimeout(timer);
       if (!wanted()) continue;
       this.#shown[index] = item;
+      // A file that is refused by its own data may still be a picture; one that cannot be decoded shows no empty viewer.
+      this.#places[index].hidden = item.state === 'failed' && !film;
       const scene = this.#scene(item, film);
       this.#viewers[index]?.show(scene);
       if (film && scene.result && this.settings.overlay === 'occlusion') this.#test(item, film);
