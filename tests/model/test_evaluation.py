@@ -109,7 +109,7 @@ class Thresholds(unittest.TestCase):
         self.assertGreater(np.float32(found["threshold"]), np.float32(1))
 
     def test_of_too_few_images_no_risk_is_promised(self) -> None:
-        for images, bounded in ((75, False), (76, True)):  # (1 - 3%)^76 is below 10%
+        for images, bounded in ((56, False), (57, True)):  # (1 - 4%)^57 is below 10%
             p = np.tile([0.97, 0.01, 0.01, 0.01], (images, 1))
             self.assertEqual(doubt_threshold(p, np.zeros(images, int))["bounded"], bounded)
 
@@ -139,7 +139,7 @@ class Thresholds(unittest.TestCase):
         opacity = np.where(np.arange(100) < 10, 0, 1)  # ten of them have no opacity, so their verdict is not COVID-19 anyway
         threshold = false_covid_threshold(p, opacity, 0.5)
         called = (p.argmax(1) == COVID) & (opacity >= 0.5) & (p.max(1).astype(np.float32) >= np.float32(threshold))
-        self.assertEqual(called.sum(), 5)
+        self.assertEqual(called.sum(), 7)  # of 100; with the next one it would be 8%
         self.assertEqual(false_covid_threshold(p[:0], opacity[:0], 0.5), 0)
 
 
