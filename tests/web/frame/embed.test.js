@@ -308,9 +308,9 @@ test('the example with the frame needs only frame-src', async () => {
   await answered(page, /^dropped\.png: [a-z]/);
   await page.locator('body > input').setInputFiles(file('given.png', chest(2)));
   await page.locator('#answer[data-verdict]').waitFor();
+  await page.waitForFunction((height) => /** @type {HTMLElement} */ (document.querySelector('iframe')).clientHeight > height, before);
   await page.locator('body > input').setInputFiles(file('bad.png', Buffer.from('no image')));
   await answered(page, /\[image-format\]$/);
-  await page.waitForFunction((height) => /** @type {HTMLElement} */ (document.querySelector('iframe')).clientHeight > height, before);
   assert.equal(await page.locator('iframe').evaluate((frame) => frame.scrollHeight > frame.clientHeight), false);
   assert.deepEqual(troubles, []);
 });
