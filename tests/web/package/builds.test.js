@@ -149,7 +149,7 @@ test('Vite: worker, modules and model are found by themselves', async () => {
     [...chest(1)],
   );
   assert.equal(code, 'image-format');
-  assert.equal(`film.png: ${verdict}`, await page.locator('body > [role=status]').innerText());
+  assert.equal(`film.dcm: ${verdict}`, await page.locator('body > [role=status]').innerText());
   assert.deepEqual(troubles, []);
 });
 
