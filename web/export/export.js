@@ -69,10 +69,10 @@ export async function exportAs(kind, { words, shown, selected, ...choice }) {
  * @param {Item} item with the result of a DICOM file
  * @param {Pick<Choice, 'verdict'>} choice
  */
-async function named(item, { verdict }) {
+async function named(item, choice) {
   const { identityOf } = await import('../dicom.js');
   const identity = await identityOf(new Uint8Array(await /** @type {Blob} */ (item.source).arrayBuffer()));
-  const result = { .../** @type {import('../classifier.js').Result} */ (item.result), verdict: verdict(item) };
+  const result = { .../** @type {import('../classifier.js').Result} */ (item.result), verdict: choice.verdict(item) };
   return { result, options: { ...identity, date: new Date() } };
 }
 
