@@ -378,5 +378,8 @@ test('a study without frontal images says so', { skip }, async () => {
   await page.evaluate((study) => {
     /** @type {Lens} */ (document.querySelector('cxr-lens')).study = study;
   }, `${portal.study}.404`);
-  await page.locator('cxr-lens').getByText(/no frontal X[-‑]ray image/).waitFor();
+  await page
+    .locator('cxr-lens')
+    .getByText(/no frontal X[-‑]ray image/)
+    .waitFor();
 });
