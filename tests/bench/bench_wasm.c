@@ -1,9 +1,10 @@
-/* bench_wasm.c - the network opened up for measuring: exports that run all of it, or one step, any number of
- * times. Linked with the very objects that ship; knows graph and head, but no images. */
+/* bench_wasm.c - the engine opened up for measuring: exports that run the network or one step of it any number of times,
+ * and what precedes the resize of an image. Linked with the very objects that ship. */
 #include <stdlib.h>
 
 #include "graph.h"
 #include "head.h"
+#include "image/canonical.h"
 
 #define EXPORT(name) __attribute__((export_name(#name), used))
 
@@ -65,4 +66,24 @@ EXPORT(bench_run) void bench_run(uint32_t times) {
 
 EXPORT(bench_run_step) void bench_run_step(uint32_t index, uint32_t times) {
     for (uint32_t i = 0; i < times; i++) cxr_graph_run_step(&graph, index);
+}
+
+/* ---- the canonical image ---- */
+
+static struct cxr_image image;
+
+EXPORT(bench_decode) enum cxr_status bench_decode(const void *bytes, size_t length) {
+    cxr_image_free(&image);
+    return cxr_image_decode(bytes, length, &image);
+}
+
+/* Finds frame and levels of the decoded 8-bit image, and stretches each row of the frame, without the resize. */
+EXPORT(bench_canonical) enum cxr_status bench_canonical(void) {
+    static uint8_t row[CXR_MAX_SIDE];
+    struct cxr_canonical canonical;
+    const enum cxr_status status = cxr_canonical_find(&image, &canonical);
+    const struct cxr_frame *frame = &canonical.frame;
+    for (size_t y = 0; status == CXR_OK && y < frame->height; y++)
+        cxr_canonical_stretch_u8(&canonical, image.u8 + (frame->y + y) * image.width + frame->x, row, frame->width);
+    return status;
 }

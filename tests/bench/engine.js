@@ -9,20 +9,49 @@ import { read } from './files.js';
 
 const operators = ['', 'stem', 'pointwise', 'depthwise'];
 
+/** The exports of a module. @param {Build} build @returns {Promise<any>} */
+async function openModule(build) {
+  const bytes = await read(`build/bench/engine-${build}.wasm`);
+  const imports = { env: { now_ms: () => performance.now(), emscripten_notify_memory_growth() {} } };
+  const { instance } = await WebAssembly.instantiate(/** @type {any} */ (bytes), imports);
+  const wasm = /** @type {any} */ (instance.exports);
+  wasm._initialize?.();
+  return wasm;
+}
+
+/**
+ * Copies bytes into a module's memory; returns where they are.
+ * @param {any} wasm
+ * @param {Uint8Array} bytes
+ * @returns {number}
+ */
+function put(wasm, bytes) {
+  const at = wasm.bench_alloc(bytes.length);
+  new Uint8Array(wasm.memory.buffer, at, bytes.length).set(bytes);
+  return at;
+}
+
+/**
+ * The canonical step of an image file of 8 bits: what comes before its resize.
+ * @param {Build} build
+ * @param {Uint8Array} file
+ * @returns {Promise<() => void>}
+ */
+export async function openCanonical(build, file) {
+  const wasm = await openModule(build);
+  const status = wasm.bench_decode(put(wasm, file), file.length);
+  if (status !== 0) throw new Error(`The engine refuses the image: status ${status}`);
+  return () => wasm.bench_canonical();
+}
+
 /**
  * @param {Build} build
  * @param {Uint8Array} model
  * @param {Uint8Array} image the network's input, u8; of a larger one its beginning, as time does not depend on what is shown
  */
 export async function openEngine(build, model, image) {
-  const bytes = await read(`build/bench/engine-${build}.wasm`);
-  const imports = { env: { now_ms: () => performance.now(), emscripten_notify_memory_growth() {} } };
-  const { instance } = await WebAssembly.instantiate(/** @type {any} */ (bytes), imports);
-  const wasm = /** @type {any} */ (instance.exports);
-  wasm._initialize?.();
-  const at = wasm.bench_alloc(model.length);
-  new Uint8Array(wasm.memory.buffer, at, model.length).set(model);
-  const status = wasm.bench_load(at, model.length, classCount(model));
+  const wasm = await openModule(build);
+  const status = wasm.bench_load(put(wasm, model), model.length, classCount(model));
   if (status !== 0) throw new Error(`The engine refuses the model: status ${status}`);
   const inputBytes = wasm.bench_input_bytes();
   const fill = () => new Uint8Array(wasm.memory.buffer, wasm.bench_input(), inputBytes).set(image.subarray(0, inputBytes));

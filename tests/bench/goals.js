@@ -29,6 +29,9 @@ export function goals({ places: [place], wire }) {
 
   for (const { build, steps } of place.layers) shares(build, steps, rows, atLeast, atMost);
 
+  for (const { build, side, median } of place.canonical)
+    if (build !== 'scalar') atMost(`canonical step without its resize, ${side} x ${side}, ${build} module`, median, 3, ' ms');
+
   const cold = place.cold.find((/** @type {any} */ { name }) => name === 'CXR Lens');
   atMost('create and first answer, files local', cold?.ms, 60, ' ms');
   const kib = (/** @type {string} */ name) => wire.find((/** @type {any} */ w) => w.name === name)?.gzip / 1024;

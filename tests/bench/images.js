@@ -1,6 +1,6 @@
 // images.js - whole images through the public API: from the bytes of a JPEG file to the verdict, what that costs by size,
 // and how many a second one and two workers read.
-import { withGate } from './engine.js';
+import { openCanonical, withGate } from './engine.js';
 import { read, urlOf } from './files.js';
 import { median, summary } from './stats.js';
 
@@ -74,6 +74,23 @@ export async function measureBatches({ sides, workers, count, rounds }) {
     }
   for (const { cxr } of cases) cxr.dispose();
   return cases.map(({ side, number, rates }) => ({ side, workers: number, count, perSecond: median(rates), best: Math.max(...rates) }));
+}
+
+/**
+ * Time of the canonical step, all but the resize, of an 8-bit image.
+ * @param {{ side: number, builds: import('./engine.js').Build[], rounds: number }} options
+ */
+export async function measureCanonical({ side, builds, rounds }) {
+  const file = await read(`build/bench/${side}.jpg`);
+  const cases = [];
+  for (const build of builds) cases.push({ build, run: await openCanonical(build, file), samples: /** @type {number[]} */ ([]) });
+  for (let round = -20; round < rounds; round++)
+    for (const { run, samples } of cases) {
+      const start = performance.now();
+      run();
+      if (round >= 0) samples.push(performance.now() - start);
+    }
+  return cases.map(({ build, samples }) => ({ build, side, ...summary(samples) }));
 }
 
 /**

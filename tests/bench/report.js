@@ -100,6 +100,13 @@ function coldTable(cold) {
   return table(['', 'ms', 'linear memory', ...(nothing.rss ? ['resident, beyond an empty process'] : [])], rows);
 }
 
+/** @param {any[]} canonical */
+const canonicalTable = (canonical) =>
+  table(
+    ['', 'median ms', 'least ms'],
+    canonical.map(({ build, side, median, min }) => [`${side} x ${side}, ${build}`, fixed(median, 2), fixed(min, 2)]),
+  );
+
 /** @param {any} place */
 function imageTables({ files, batches, memory, drop }) {
   const byFile = files.map((/** @type {any} */ f) => [
@@ -161,6 +168,7 @@ export function report(results) {
   for (const place of results.places) {
     parts.push(`## ${place.place}`, '### The network', speedTable(place.speed), '### Its steps, in order');
     for (const layers of place.layers) parts.push(layerTable(layers, place.speed.rows));
+    parts.push('### The canonical step, without its resize', canonicalTable(place.canonical));
     parts.push('### Create and first answer, files local', coldTable(place.cold));
     if (place.files) parts.push(imageTables(place));
   }

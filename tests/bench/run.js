@@ -80,12 +80,16 @@ async function measureIn(place, users) {
       steps: await place.call('layers.js', 'measureLayers', [{ build, model: 'build/bench/mobilenetv2.cxrm', rounds }], { isolated: true }),
     });
   }
+  say(`${place.name}: canonical step`);
+  const canonical = await place.call('images.js', 'measureCanonical', [
+    { side: 2048, builds: ['relaxed', 'simd', 'scalar'], rounds: quick ? 5 : 200 },
+  ]);
   say(`${users.name}: cold start`);
   const cold = await measureCold(
     users,
     speed.rows.map((/** @type {{ name: string }} */ { name }) => name),
   );
-  if (!hasModel) return { place: place.name, speed, layers, cold };
+  if (!hasModel) return { place: place.name, speed, layers, canonical, cold };
   say(`${users.name}: files, batches, memory`);
   const sides = [2048, 512, 1024, 4096];
   const files = await users.call('images.js', 'measureFiles', [{ sides, rounds: quick ? 2 : 30 }]);
@@ -93,10 +97,10 @@ async function measureIn(place, users) {
     { sides: [512, 2048], workers: [1, 2], count: quick ? 4 : 96, rounds: quick ? 1 : 5 },
   ]);
   const memory = await users.call('images.js', 'measureMemory', [{ sides: sides.sort((a, b) => a - b) }]);
-  if (!('requests' in users)) return { place: place.name, speed, layers, cold, files, batches, memory };
+  if (!('requests' in users)) return { place: place.name, speed, layers, canonical, cold, files, batches, memory };
   say(`${users.name}: a film dropped on the element`);
   const drop = await users.call('drop.js', 'measureDrop', [{ path: 'build/bench/3000.dcm', rounds: quick ? 2 : 30 }]);
-  return { place: place.name, speed, layers, cold, files, batches, memory, drop };
+  return { place: place.name, speed, layers, canonical, cold, files, batches, memory, drop };
 }
 
 /**
