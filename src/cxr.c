@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "evidence.h"
-#include "graph.h"
-#include "head.h"
+#include "base/orientation.h"
 #include "image/image.h"
-#include "model_file.h"
-#include "orientation.h"
 #include "image/preprocess.h"
-#include "window.h"
+#include "image/window.h"
+#include "network/evidence.h"
+#include "network/graph.h"
+#include "network/head.h"
+#include "network/model_file.h"
 
 #define MAX_LABEL_BYTES 256u
 

@@ -2,10 +2,10 @@
 
 # ---- compiling -------------------------------------------------------------------------------------
 
-ENGINE  := $(filter-out src/wasm.c,$(wildcard src/*.c src/image/*.c src/kernels/*.c))
+ENGINE  := $(filter-out src/wasm.c,$(wildcard src/*.c $(patsubst %,src/%/*.c,base image network kernels)))
 CLI     := $(wildcard src/cli/*.c)
 UNIT    := $(patsubst tests/src/%.c,%,$(wildcard tests/src/test_*.c))
-UNIT_HELPERS := $(filter-out tests/src/test_%,$(wildcard tests/src/*.c tests/src/*.h))
+UNIT_HELPERS := $(wildcard tests/src/support/*.[ch])
 MACHINE := $(shell uname -m)
 
 CC      := gcc

@@ -83,7 +83,7 @@ def _doubled(values: np.ndarray) -> np.ndarray:
 
 
 def exact_exp(x: np.ndarray) -> np.ndarray:
-    """src/exp.c in numpy: the same bits for every x between -700 and 700."""
+    """src/base/exp.c in numpy: the same bits for every x between -700 and 700."""
     k = np.trunc(x * float.fromhex("0x1.71547652b82fep+0") + np.where(x < 0, -0.5, 0.5))
     high, low = x - k * float.fromhex("0x1.62e42feep-1"), k * float.fromhex("0x1.a39ef35793c76p-33")
     r = high - low

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/sha256.h"
 #include "bench.h"
 #include "cxr.h"
 #include "heatmap.h"
 #include "input.h"
 #include "output.h"
-#include "sha256.h"
 
 #ifndef CXR_MODEL_PATH
 #define CXR_MODEL_PATH "/usr/local/share/cxrlens/cxrlens.cxrm"

@@ -144,7 +144,7 @@ struct cxr_model_info {
     float opacity_threshold;              /* value of the opacity map at and above which a cell is part of a finding */
     size_t arena_bytes;                   /* memory that the model holds beside the file's bytes */
     uint64_t macs;                        /* multiply-accumulates of one forward pass */
-    const char *kernels;                  /* which kernels run: "ref", "simd128", "relaxed", "relaxed-pairs" */
+    const char *kernels;                  /* which kernels run: "ref", "simd128", "relaxed", "relaxed-maddubs" */
 };
 
 /* How stored pixel values become shades of gray (DICOM PS3.3 C.11.2.1.2 and C.7.6.3.1.2). */

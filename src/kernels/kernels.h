@@ -16,9 +16,9 @@
 #define CXR_REQUANT_LIMIT 2097152.0 /* 2^21 */
 /* Taps of the 3x3 windows of stem and depthwise. */
 #define CXR_TAPS 9u
-/* Pointwise weights are light if of each output any four that meet, two neighbours of a step of four inputs and the same
- * two of the next step, have magnitudes that sum to at most this: their products with u7 then sum to an i16. */
-#define CXR_LIGHT 258
+/* Four pointwise weights of one output fit 16-bit accumulation if their magnitudes sum to at most this: two neighbours of a
+ * step of four inputs and the same two of the next step, times u7 values, then sum to an i16. */
+#define CXR_FITS_I16 258
 
 /* One convolution. Weights are laid out as the operator's row in src/README.md says until packed. */
 struct cxr_conv {
@@ -47,7 +47,7 @@ struct cxr_kernel {
 struct cxr_kernels {
     const char *name;
     struct cxr_kernel stem, pointwise, depthwise;
-    struct cxr_kernel light_pointwise; /* for light weights (CXR_LIGHT); run is null where `pointwise` is as fast */
+    struct cxr_kernel pointwise_i16; /* for weights that all fit CXR_FITS_I16; run is null where `pointwise` is as fast */
 };
 
 extern const struct cxr_kernels cxr_kernels_ref;

@@ -2,7 +2,7 @@
  *
  * For x86 without AVX-VNNI: there V8 and SpiderMonkey make five instructions of the dot product of four, of which two
  * only build a vector of ones, again and again. */
-#define CXR_DOT_BY_PAIRS 1
+#define CXR_MADDUBS 1
 #define cxr_kernels_simd cxr_kernels_maddubs
 #include "simd.h"
 

@@ -23,13 +23,13 @@ typedef simde_v128_t v128_t;
 #define CXR_RELAXED 0
 #endif
 
-/* CXR_DOT_BY_PAIRS: maddubs.c sets it. */
-#ifndef CXR_DOT_BY_PAIRS
-#define CXR_DOT_BY_PAIRS 0
+/* CXR_MADDUBS: maddubs.c sets it. */
+#ifndef CXR_MADDUBS
+#define CXR_MADDUBS 0
 #endif
 
 #if CXR_RELAXED
-#if CXR_DOT_BY_PAIRS
+#if CXR_MADDUBS
 /* Element i: weights[2i] * inputs[2i] + weights[2i+1] * inputs[2i+1]; it fits, 2 * 127 * 127 being below 2^15. */
 static inline v128_t dot2(v128_t weights, v128_t inputs) {
 #if defined(__wasm_relaxed_simd__)
@@ -41,8 +41,8 @@ static inline v128_t dot2(v128_t weights, v128_t inputs) {
 #endif
 }
 
-/* Two steps of dot4_add at the price of one and a half, for light weights (CXR_LIGHT in kernels.h). */
-static inline v128_t light_dot8_add(v128_t weights0, v128_t inputs0, v128_t weights1, v128_t inputs1, v128_t ones,
+/* Two steps of dot4_add at the price of one and a half, for weights within CXR_FITS_I16 (kernels.h). */
+static inline v128_t dot8_i16_add(v128_t weights0, v128_t inputs0, v128_t weights1, v128_t inputs1, v128_t ones,
                                     v128_t acc) {
     v128_t sums = wasm_i16x8_add(dot2(weights0, inputs0), dot2(weights1, inputs1));
     return wasm_i32x4_add(acc, wasm_i32x4_dot_i16x8(sums, ones));
@@ -53,7 +53,7 @@ static inline v128_t light_dot8_add(v128_t weights0, v128_t inputs0, v128_t weig
  * instruction has one meaning on every machine. ones: i16x8 of 1, with which pairs are added. */
 static inline v128_t dot4_add(v128_t weights, v128_t inputs, v128_t ones, v128_t acc) {
     (void)ones;
-#if CXR_DOT_BY_PAIRS
+#if CXR_MADDUBS
     return wasm_i32x4_add(acc, wasm_i32x4_dot_i16x8(dot2(weights, inputs), ones));
 #elif defined(__wasm_relaxed_simd__)
     return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(weights, inputs, acc);

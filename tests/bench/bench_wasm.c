@@ -2,9 +2,9 @@
  * and what precedes the resize of an image. Linked with the very objects that ship. */
 #include <stdlib.h>
 
-#include "graph.h"
-#include "head.h"
 #include "image/canonical.h"
+#include "network/graph.h"
+#include "network/head.h"
 
 #define EXPORT(name) __attribute__((export_name(#name), used))
 

@@ -191,7 +191,7 @@ export const contenders = [
   peak('relaxed i8x16 dot', 'relaxed', 'i8', 'i8_macs', 'int8'),
   peak('matrix product in L1, i16', 'simd', 'gemm_i16', 'gemm_macs', 'int8'),
   peak('matrix product in L1, relaxed i8', 'relaxed', 'gemm_i8', 'gemm_macs', 'int8'),
-  peak('matrix product in L1, relaxed i8, light', 'relaxed', 'gemm_light', 'gemm_macs', 'int8'),
+  peak('matrix product in L1, relaxed i8, 16-bit sums', 'relaxed', 'gemm_light', 'gemm_macs', 'int8'),
   ours('relaxed'),
   ours('simd'),
   ours('scalar'),

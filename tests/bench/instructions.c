@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../src/cxrm_writer.h"
-#include "graph.h"
+#include "../src/support/cxrm_writer.h"
+#include "network/graph.h"
 
 int main(void) {
     static struct cxr_graph graph;

@@ -1,5 +1,5 @@
 // network.js - MobileNetV2 1.0 for one 224 x 224 gray image (Sandler et al. 2018, table 2) with random weights: what
-// every contender runs. tests/src/cxrm_writer.c writes the same network for our engine.
+// every contender runs. tests/src/support/cxrm_writer.c writes the same network for our engine.
 
 /**
  * @typedef {object} Shape one convolution; the last one follows global average pooling

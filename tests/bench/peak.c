@@ -107,7 +107,7 @@ EXPORT(gemm_i8) int32_t gemm_i8(uint32_t rounds) {
     return sum_i32(total);
 }
 
-/* The same, made of products of pairs for light weights (CXR_LIGHT in src/kernels/kernels.h): faster where the instruction above
+/* The same by way of 16-bit sums, for weights within CXR_FITS_I16 (src/kernels/kernels.h): faster where the instruction above
  * is made of several. */
 EXPORT(gemm_light) int32_t gemm_light(uint32_t rounds) {
     const v128_t ones = wasm_i16x8_splat(1);

@@ -162,7 +162,7 @@ export function report(results) {
   const parts = [
     '# Measurements',
     aboutText(results),
-    'MobileNetV2 1.0 on one 224 x 224 gray image, random weights that are light as our quantiser makes them, one thread; contenders in turns in one process or page; times ours: ' +
+    'MobileNetV2 1.0 on one 224 x 224 gray image, random weights within the limit that our quantiser enforces, one thread; contenders in turns in one process or page; times ours: ' +
       'divided by the median of our best module.',
   ];
   for (const place of results.places) {

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "evidence.h"
+#include "network/evidence.h"
 
 enum { SIDE = 12, LUNG_SIDE = 2 * SIDE };
 

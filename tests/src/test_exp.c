@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "exp.h"
+#include "base/exp.h"
 
 static double from_bits(uint64_t bits)
 {

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "cxr.h"
-#include "cxrm_writer.h"
+#include "support/cxrm_writer.h"
 
 enum { WIDTH = 120, HEIGHT = 100 };
 

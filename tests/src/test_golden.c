@@ -10,13 +10,13 @@
 
 #include <cmocka.h>
 
-#include "exp.h"
-#include "files.h"
-#include "graph.h"
-#include "head.h"
+#include "base/exp.h"
+#include "base/sha256.h"
 #include "image/image.h"
 #include "image/preprocess.h"
-#include "sha256.h"
+#include "network/graph.h"
+#include "network/head.h"
+#include "support/files.h"
 
 #ifdef CXR_SCALAR
 #define KERNELS cxr_kernels_ref

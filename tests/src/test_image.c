@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "seeds.h"
+#include "support/seeds.h"
 
 static void put_be32(uint8_t *p, uint32_t v) {
     for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (24 - 8 * i));

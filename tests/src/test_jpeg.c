@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "seeds.h"
+#include "support/seeds.h"
 
 static void check_jpeg(const char *name, int is_colour) {
     struct cxr_image image = decode_seed(name);

@@ -13,7 +13,7 @@
 #ifndef CXR_EMULATE_RELAXED
 #define CXR_EMULATE_RELAXED
 #else
-#define HAS_PAIRS 1 /* the build under test is the relaxed one, and has another table */
+#define HAS_MADDUBS 1 /* the build under test is the relaxed one, and has another table */
 #endif
 #define cxr_kernels_simd cxr_kernels_relaxed
 #include "../../src/kernels/simd.c"
@@ -21,7 +21,7 @@
 extern const struct cxr_kernels cxr_kernels_simd;
 
 static const struct cxr_kernels *const tables[] = {&cxr_kernels_simd, &cxr_kernels_relaxed,
-#ifdef HAS_PAIRS
+#ifdef HAS_MADDUBS
                                                    &cxr_kernels_maddubs
 #endif
 };
@@ -167,11 +167,11 @@ static void check_as(struct sample *s, size_t reference, size_t offset, int taps
 
 static void check(struct sample *s, size_t offset, int taps) { check_as(s, offset, offset, taps); }
 
-/* Takes from the last of every four weights that meet until they are light, and no lighter. */
-static void lighten(int8_t *weights, size_t count) {
+/* Takes from the last of every four weights until they just fit 16-bit accumulation. */
+static void make_fit(int8_t *weights, size_t count) {
     for (size_t at = 0; at < count; at += at % 32 == 30 ? 34 : 2) {
         int8_t *four[] = {&weights[at], &weights[at + 1], &weights[at + 32], &weights[at + 33]};
-        int left = CXR_LIGHT;
+        int left = CXR_FITS_I16;
         for (size_t i = 0; i < 4; i++) {
             int size = abs(*four[i]) < left ? abs(*four[i]) : left;
             *four[i] = (int8_t)(*four[i] < 0 ? -size : size);
@@ -180,7 +180,7 @@ static void lighten(int8_t *weights, size_t count) {
     }
 }
 
-static void sweep_pointwise(int light) {
+static void sweep_pointwise(int fits_i16) {
     static const uint32_t sides[][2] = {{1, 1}, {1, 3}, {2, 2}, {1, 5}, {3, 7}, {13, 11}, {16, 16}};
     static const uint32_t channels[] = {8, 16, 24, 40, 104, 960};
     random_state = 1;
@@ -192,9 +192,9 @@ static void sweep_pointwise(int light) {
                                             .out_height = sides[a][0], .out_width = sides[a][1], .out_channels = channels[c],
                                             .stride = 1, .zero_point = 61};
                     struct sample s = make_sample(conv, channels[b], 127, (enum fill)(c % 2), residual);
-                    if (light) lighten((int8_t *)(uintptr_t)s.conv.weights, (size_t)channels[b] * channels[c]);
+                    if (fits_i16) make_fit((int8_t *)(uintptr_t)s.conv.weights, (size_t)channels[b] * channels[c]);
                     check_as(&s, offsetof(struct cxr_kernels, pointwise),
-                             light ? offsetof(struct cxr_kernels, light_pointwise)
+                             fits_i16 ? offsetof(struct cxr_kernels, pointwise_i16)
                                    : offsetof(struct cxr_kernels, pointwise), 1);
                 }
 }
@@ -204,7 +204,7 @@ static void test_pointwise(void **state) {
     sweep_pointwise(0);
 }
 
-static void test_light_pointwise(void **state) {
+static void test_pointwise_i16(void **state) {
     (void)state;
     sweep_pointwise(1);
 }
@@ -258,7 +258,7 @@ static void test_large_accumulators(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pointwise), cmocka_unit_test(test_light_pointwise),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pointwise), cmocka_unit_test(test_pointwise_i16),
                                        cmocka_unit_test(test_depthwise), cmocka_unit_test(test_stem),
                                        cmocka_unit_test(test_large_accumulators)};
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "cxrm_writer.h"
+#include "support/cxrm_writer.h"
 
 /* The status of a whole load through the public interface. */
 static enum cxr_status try_load(const uint8_t *bytes, size_t length) {

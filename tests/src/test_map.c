@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "exp.h"
-#include "map.h"
+#include "base/exp.h"
+#include "network/map.h"
 
 enum { MOST_CELLS = CXR_MAX_MAP_SIDE * CXR_MAX_MAP_SIDE, CHANNELS = 24 };
 

@@ -40,14 +40,14 @@ static void test_free_(void *memory) {
 #include "../../src/image/png.c"
 #include "../../src/image/preprocess.c"
 #include "../../src/image/stb.c"
-#include "../../src/window.c"
+#include "../../src/image/window.c"
 #undef malloc
 #undef calloc
 #undef aligned_alloc
 #undef free
 
-#include "cxrm_writer.h"
-#include "files.h"
+#include "support/cxrm_writer.h"
+#include "support/files.h"
 
 /* A call that may run out of memory; it releases what it gets. */
 typedef enum cxr_status call(void *context);

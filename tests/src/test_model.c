@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "cxrm_writer.h"
-#include "graph.h"
-#include "head.h"
+#include "network/graph.h"
+#include "network/head.h"
+#include "support/cxrm_writer.h"
 
 /* A model file, opened and planned for one table. */
 struct loaded {
@@ -154,12 +154,12 @@ static const struct cxr_kernel *kernel_for(const struct cxr_kernels *table, cons
     return kernel;
 }
 
-static void test_light_weights(void **state) {
+static void test_fits_i16(void **state) {
     (void)state;
     struct cxr_kernels table = cxr_kernels_ref;
     assert_ptr_equal(kernel_for(&table, (const int8_t[]){1, 2, 3, 4}), &table.pointwise); /* there is no other */
-    table.light_pointwise = table.pointwise;
-    assert_ptr_equal(kernel_for(&table, (const int8_t[]){127, -127, 0, 4}), &table.light_pointwise);
+    table.pointwise_i16 = table.pointwise;
+    assert_ptr_equal(kernel_for(&table, (const int8_t[]){127, -127, 0, 4}), &table.pointwise_i16);
     assert_ptr_equal(kernel_for(&table, (const int8_t[]){127, -127, 1, 4}), &table.pointwise);
     assert_ptr_equal(kernel_for(&table, (const int8_t[]){0, -128, -128, 3}), &table.pointwise);
 }
@@ -209,7 +209,7 @@ static void test_sentences(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_bits_small), cmocka_unit_test(test_same_bits_mobilenet),
-                                       cmocka_unit_test(test_random_networks), cmocka_unit_test(test_light_weights),
+                                       cmocka_unit_test(test_random_networks), cmocka_unit_test(test_fits_i16),
                                        cmocka_unit_test(test_verdicts),        cmocka_unit_test(test_sentences)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

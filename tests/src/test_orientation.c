@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "cxrm_writer.h"
-#include "orientation.h"
+#include "base/orientation.h"
+#include "support/cxrm_writer.h"
 
 enum { SIDE = 32, LUNGS = 16, OPACITIES = 8 }; /* of the small model's input and maps */
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "seeds.h"
+#include "support/seeds.h"
 
 static void check_png(uint32_t colour, uint32_t depth, uint32_t interlaced) {
     char name[32];

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "image/preprocess.h"
-#include "seeds.h"
-#include "window.h"
+#include "image/window.h"
+#include "support/seeds.h"
 
 static uint32_t random_state = 1;
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "sha256.h"
+#include "base/sha256.h"
 
 static void check_digest(const char *text, const char *hex) {
     uint8_t digest[32];

@@ -72,7 +72,7 @@ import { asBytes, asError, checkHash, CxrError, hex, sha256 } from './platform.j
  *
  * @typedef {object} EngineInfo
  * @property {string} version of the library
- * @property {string} kernels 'ref', 'simd128', 'relaxed' or 'relaxed-pairs'
+ * @property {string} kernels 'ref', 'simd128', 'relaxed' or 'relaxed-maddubs'
  * @property {ModelInfo} model
  */
 

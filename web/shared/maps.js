@@ -8,7 +8,7 @@ import { enlarge } from './resample.js';
  */
 
 /**
- * Cells of the opacity map that count as inside the lungs: those that cover lung, and their neighbours (src/evidence.c).
+ * Cells of the opacity map that count as inside the lungs: those that cover lung, and their neighbours (src/network/evidence.c).
  * @param {Maps} maps
  * @param {number} threshold
  * @returns {boolean[]} row by row

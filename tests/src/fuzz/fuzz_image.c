@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "image/preprocess.h"
-#include "window.h"
+#include "image/window.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cxrm_writer.h"
+#include "support/cxrm_writer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

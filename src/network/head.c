@@ -1,7 +1,7 @@
 /* head.c - see head.h. All f32 sums run in one fixed order, so the logits are the same bits everywhere. */
 #include "head.h"
 
-#include "exp.h"
+#include "base/exp.h"
 
 enum cxr_status cxr_head_open(const struct cxr_model_file *file, const struct cxr_file_op *op,
                               const struct cxr_file_tensor *features, uint32_t class_count, struct cxr_head *head) {

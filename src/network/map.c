@@ -2,7 +2,7 @@
  * bits are the same everywhere. */
 #include "map.h"
 
-#include "exp.h"
+#include "base/exp.h"
 
 #define MAX_COARSE_SIDE (CXR_MAX_MAP_SIDE / 2)
 

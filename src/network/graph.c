@@ -84,8 +84,8 @@ static int requant_ok(const struct cxr_conv *conv, uint64_t weights_per_output, 
     return 1;
 }
 
-/* Whether pointwise weights, [K/4][8][4] block after block, are light: see CXR_LIGHT. */
-static int weights_light(const int8_t *weights, size_t count) {
+/* Whether pointwise weights, [K/4][8][4] block after block, fit 16-bit accumulation: see CXR_FITS_I16. */
+static int fits_i16(const int8_t *weights, size_t count) {
     enum { STEP = 32 };
     int heaviest = 0;
     for (; count > 0; weights += 2 * STEP, count -= 2 * STEP)
@@ -93,14 +93,14 @@ static int weights_light(const int8_t *weights, size_t count) {
             int sum = abs(weights[i]) + abs(weights[i + 1]) + abs(weights[i + STEP]) + abs(weights[i + STEP + 1]);
             heaviest = sum > heaviest ? sum : heaviest; /* no early end: the compiler makes vectors of this */
         }
-    return heaviest <= CXR_LIGHT;
+    return heaviest <= CXR_FITS_I16;
 }
 
 /* The table's kernel for an operator with these weights. */
 static const struct cxr_kernel *find_kernel(const struct cxr_kernels *kernels, const struct operator_row *row,
                                             const void *weights, size_t count) {
-    if (row->opcode == CXR_OP_POINTWISE && kernels->light_pointwise.run && weights_light(weights, count))
-        return &kernels->light_pointwise;
+    if (row->opcode == CXR_OP_POINTWISE && kernels->pointwise_i16.run && fits_i16(weights, count))
+        return &kernels->pointwise_i16;
     return (const struct cxr_kernel *)(const void *)((const char *)kernels + row->table_offset);
 }
 

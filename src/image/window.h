@@ -2,7 +2,7 @@
 #ifndef CXR_WINDOW_H
 #define CXR_WINDOW_H
 
-#include "image/image.h"
+#include "image.h"
 
 /* Applies bit mask, sign, padding, rescale, window and inversion to decoded pixels:
  * *image gets u16 pixels of its own. Errors: CXR_E_ARGUMENT, CXR_E_MEMORY, CXR_E_IMAGE_SIDE, _PIXELS, _SMALL. */

@@ -3,8 +3,8 @@
 #ifndef CXR_EVIDENCE_H
 #define CXR_EVIDENCE_H
 
+#include "base/orientation.h"
 #include "map.h"
-#include "orientation.h"
 
 /* The model's thresholds. */
 struct cxr_evidence {

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "exp.h"
+#include "base/exp.h"
 
 static int is_finite(double x) { return x - x == 0; }
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sha256.h"
 #include "kernels/kernels.h"
-#include "sha256.h"
 
 static void *must(void *memory) {
     if (!memory) abort();
@@ -81,8 +81,8 @@ static uint32_t append(struct cxrm_writer *writer, struct cxr_file_op op, struct
     double root = 1;
     while (root * root < (double)per_output) root++;
     op.output = writer->tensor_count;
-    /* of the 1x1 operators as large on average as a trained network's (about 30), and light as those */
-    op.weights = put_weights(writer, per_output * out.channels, op.opcode == CXR_OP_POINTWISE ? CXR_LIGHT / 4 : 127);
+    /* of the 1x1 operators as large on average as a trained network's (about 30), and within CXR_FITS_I16 as those */
+    op.weights = put_weights(writer, per_output * out.channels, op.opcode == CXR_OP_POINTWISE ? CXR_FITS_I16 / 4 : 127);
     op.bias = put_bias(writer, out.channels);
     op.multipliers = put_floats(writer, out.channels, (float)(0.01 / root));
     op.hi = 127;

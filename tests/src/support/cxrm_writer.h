@@ -2,7 +2,7 @@
 #ifndef CXR_TESTS_CXRM_WRITER_H
 #define CXR_TESTS_CXRM_WRITER_H
 
-#include "model_file.h"
+#include "network/model_file.h"
 
 /* A file under construction; grow it with the functions below, then close it. */
 struct cxrm_writer {
