@@ -77,3 +77,27 @@ $(BUILD)/libcxr.a: $(BUILD)/obj/native/libcxr.a
 $(BUILD)/libcxr.so.0: $(ENGINE:src/%.c=$(BUILD)/obj/native/%.o)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared -Wl,-soname,libcxr.so.0 -Wl,-z,relro,-z,now -Wl,--no-undefined $(LDFLAGS) $^ -o $@
+
+# ---- Arm: the same bits from other vectors -----------------------------------------------------------------
+
+# SIMDe makes NEON of the vectors. A folder of its own for SIMDe, since the cross compiler must not see other headers of
+# this machine; tests/src/support/arm/cmocka.h stands for cmocka.
+ARM_CC       := aarch64-linux-gnu-gcc
+ARM_PACKAGES  = gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev
+ARM_TESTS    := exp kernels golden map model evidence
+ARM_FLAGS    := -O2 -g -isystem $(BUILD)/arm/include
+
+.PHONY: setup-arm test-arm
+setup-arm: | setup-native
+	$(call need,$(ARM_PACKAGES))
+	@mkdir -p $(BUILD)/arm/include && ln -sfn /usr/include/simde $(BUILD)/arm/include/simde
+
+$(eval $(call variant,arm,$(ARM_CC),$(ARM_FLAGS),$(ENGINE),setup-arm))
+
+$(BUILD)/tests/arm/test_%: tests/src/test_%.c $(UNIT_HELPERS) tests/src/support/arm/cmocka.h $(BUILD)/obj/arm/libcxr.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(ARM_CC) $(BASE) $(ARM_FLAGS) -Itests/src/support/arm -static $(filter %.c %.a,$^) -o $@ -lm
+
+test-arm: $(ARM_TESTS:%=$(BUILD)/tests/arm/test_%) ## run the tests of numbers on an emulated Arm processor
+	@for t in $^; do qemu-aarch64 $$t || exit 1; done
