@@ -1,5 +1,5 @@
-// drop.js - a film dropped on the element: how long until its verdict, and how long the page stood still meanwhile, until
-// the film and its map were painted. In pages only.
+// drop.js - an image dropped on the element: how long until its verdict, and how long the page stood still meanwhile, until
+// the image and its maps were painted. In pages only.
 import { read, urlOf } from './files.js';
 import { summary } from './stats.js';
 
@@ -23,7 +23,7 @@ export async function measureDrop({ path, rounds }) {
   const freezes = [];
   // The first rounds warm up.
   for (let round = -3; round < rounds; round++) {
-    const { total, freeze } = await dropped(lens, new File([/** @type {any} */ (bytes)], 'film'));
+    const { total, freeze } = await dropped(lens, new File([/** @type {any} */ (bytes)], 'image'));
     if (round < 0) continue;
     totals.push(total);
     freezes.push(freeze);

@@ -40,7 +40,7 @@ static double bump(double x, double y, double centre_x, double centre_y, double 
     return d < 1 ? 1 - d * d : 0;
 }
 
-/* Bright body, two dark lungs crossed by ribs, and a film's grain. */
+/* Bright body, two dark lungs crossed by ribs, and grain. */
 static uint8_t shade(double x, double y) {
     double lungs = bump(x, y, 0.29, 0.47, 0.19, 0.34) + bump(x, y, 0.71, 0.47, 0.19, 0.34);
     double slope = y + 0.6 * (x - 0.5) * (x - 0.5), rib = slope * 13 - (int)(slope * 13);

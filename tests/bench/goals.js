@@ -38,10 +38,10 @@ export function goals({ places: [place], wire }) {
   atMost('wasm and JavaScript, gzip', kib('CXR Lens'), 60, ' KiB');
   const page = wire.find((/** @type {any} */ w) => w.name === 'CXR Lens, the whole page with weights');
   atMost('the whole page with weights, the better of gzip and brotli', page && Math.min(page.gzip, page.brotli) / 2 ** 20, 2.5, ' MiB');
-  const film = (/** @type {any[]} */ list) => list?.find(({ side, refused }) => side === 2048 && !refused);
-  const memory = film(place.memory);
+  const ofSide2048 = (/** @type {any[]} */ list) => list?.find(({ side, refused }) => side === 2048 && !refused);
+  const memory = ofSide2048(place.memory);
   atMost('linear memory with a 2048 x 2048 image', memory && memory.bytes / 2 ** 20, 24, ' MiB');
-  atMost('file to verdict, 2048 x 2048 JPEG', film(place.files)?.total.median, 60, ' ms');
+  atMost('file to verdict, 2048 x 2048 JPEG', ofSide2048(place.files)?.total.median, 60, ' ms');
   atMost('drop to verdict, 3000 x 3000 DICOM of 12 bits', place.drop?.total.median, 400, ' ms');
   atMost('meanwhile the page stands still at a stretch', place.drop?.freeze.median, 100, ' ms');
   const [one, two] = [1, 2].map((workers) => place.batches?.find((/** @type {any} */ b) => b.side === 2048 && b.workers === workers));

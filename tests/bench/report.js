@@ -135,7 +135,7 @@ function imageTables({ files, batches, memory, drop }) {
     table(['', ''], byMemory),
     ...(drop
       ? [
-          '### A DICOM film of 3000 x 3000 pixels and 12 bits, dropped on the element (ms)',
+          '### A DICOM image of 3000 x 3000 pixels and 12 bits, dropped on the element (ms)',
           table(
             ['', 'median', 'least'],
             [

@@ -55,8 +55,8 @@ function machine() {
   };
 }
 
-/** A film of 12 bits, uncompressed, as detectors write it. @param {string} name @param {number} side */
-function writeFilm(name, side) {
+/** A radiograph of 12 bits, uncompressed, as detectors write it. @param {string} name @param {number} side */
+function writeRadiograph(name, side) {
   const pixels = Uint16Array.from({ length: side * side }, (_, i) => {
     const [x, y] = [(i % side) / side, Math.floor(i / side) / side];
     const lung = (/** @type {number} */ centre) => Math.exp(-(((x - centre) / 0.13) ** 2) - ((y - 0.5) / 0.3) ** 2);
@@ -98,7 +98,7 @@ async function measureIn(place, users) {
   ]);
   const memory = await users.call('images.js', 'measureMemory', [{ sides: sides.sort((a, b) => a - b) }]);
   if (!('requests' in users)) return { place: place.name, speed, layers, canonical, cold, files, batches, memory };
-  say(`${users.name}: a film dropped on the element`);
+  say(`${users.name}: an image dropped on the element`);
   const drop = await users.call('drop.js', 'measureDrop', [{ path: 'build/bench/3000.dcm', rounds: quick ? 2 : 30 }]);
   return { place: place.name, speed, layers, canonical, cold, files, batches, memory, drop };
 }
@@ -138,7 +138,7 @@ async function main() {
   }
   say('writing the models');
   writeModels();
-  writeFilm('3000.dcm', 3000);
+  writeRadiograph('3000.dcm', 3000);
   if (hasModel) writeFileSync(new URL('accepting.cxrm', folder), await withGate(await read('model/cxrlens.cxrm'), 0));
   if (!quick) await rest();
   const about = machine();
