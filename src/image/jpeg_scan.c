@@ -167,24 +167,25 @@ static int read_first(const struct jpeg_scan *scan, struct state *s, uint64_t *n
 /* Another bit of them: one for each that is not 0 yet, and which are to be from now on. */
 static int read_refinement(const struct jpeg_scan *scan, struct state *s, uint64_t *nonzero) {
     uint32_t k = scan->start;
-    while (k <= scan->end) {
-        uint32_t zeros = 64, size = 0;
-        if (s->end_run == 0) {
-            const int code = symbol(&s->bits, scan->ac[0]);
-            size = (uint32_t)code & 15;
-            if (code < 0 || size > 1) return 0;
-            zeros = (uint32_t)code >> 4;
-            if (size) take(&s->bits, 1);
-            else if (zeros < 15) start_end_run(s, zeros), s->end_run++, zeros = 64;
+    for (; !s->end_run && k <= scan->end; k++) {
+        const int code = symbol(&s->bits, scan->ac[0]);
+        const uint32_t size = (uint32_t)code & 15;
+        uint32_t zeros = (uint32_t)code >> 4;
+        if (code < 0 || size > 1) return 0;
+        if (size == 0 && zeros < 15) {
+            start_end_run(s, zeros);
+            s->end_run++; /* this block is the first */
+            break;
         }
-        for (; k <= scan->end; k++) {
+        take(&s->bits, size);
+        for (; k <= scan->end && (*nonzero >> k & 1 || zeros--); k++)
             if (*nonzero >> k & 1) take(&s->bits, 1);
-            else if (zeros-- == 0) break;
-        }
         if (size && k <= scan->end) *nonzero |= (uint64_t)1 << k;
-        k++;
     }
-    if (s->end_run) s->end_run--;
+    if (!s->end_run) return 1;
+    s->end_run--;
+    const uint64_t rest = UINT64_MAX >> (63 - scan->end) >> k << k;
+    for (uint64_t left = *nonzero & rest; left; left &= left - 1) take(&s->bits, 1);
     return 1;
 }
 
