@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dataset.augment import HARD
+from dataset.augment import STRONG
 from dataset.batches import Batches
 from dataset.images import Sets, load_sets
 from dataset.records import select
@@ -88,7 +88,7 @@ def train(args: argparse.Namespace) -> Path:
     fit_lungs(net, sets, args.seed, 60 if args.quick else 500)
     lungs = {name: lungs_of(net, getattr(sets, name).split("train").pixels) for name in ("classes", "siim", "bacterial")}
     budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
-    batches = Batches(sets, lungs, args.seed, args.hard)
+    batches = Batches(sets, lungs, args.seed, args.strong)
     return Fit(net, recipe, budget, sets, batches, args.out, args.seed, args.restart, origin).run()
 
 
@@ -96,7 +96,7 @@ def main() -> None:
     parser = common_arguments(__doc__, "build/train", 72)
     parser.add_argument("--init", help="what to start from: .tflite (ImageNet MobileNetV2), .cxrm or a checkpoint")
     parser.add_argument("--peak", type=float, default=PEAK, help="highest learning rate")
-    parser.add_argument("--hard", type=float, default=HARD, help="share of images that are covered, erased and degraded")
+    parser.add_argument("--strong", type=float, default=STRONG, help="share of images with strong augmentation")
     args = parser.parse_args()
     if args.quick:
         args.minutes, args.steps = 2, args.steps or 25

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 
 MADE_KINDS = ("upside-down", "sideways", "inverted", "crop", "noise", "blank", "shuffled")
-HARD = 0.3      # share of images with strong augmentation (covers, erasure, degradation); with more, the network underfits
+STRONG = 0.3      # share of images with strong augmentation (covers, erasure, degradation); with more, the network underfits
 OUTSIDE = 0.35  # share of images whose surroundings of the lungs are changed
 
 
 def augment(x: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator,
-            hard: float = HARD) -> tuple[torch.Tensor, torch.Tensor]:
+            strong: float = STRONG) -> tuple[torch.Tensor, torch.Tensor]:
     """Augments a float batch N x 1 x S x S in [0, 1]; `targets` N x C x T x T, maps over the same frames, move with it."""
     theta, fill = _affine(len(x), rng)
     grid = F.affine_grid(theta, x.shape, align_corners=False)
@@ -29,7 +29,7 @@ def augment(x: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator,
     x = _levels(torch.where(outside & (fill >= 0), fill, moved), rng)
     targets = F.grid_sample(targets, F.affine_grid(theta, targets.shape, align_corners=False), mode="bilinear",
                             padding_mode="zeros", align_corners=False)
-    return _some(x, rng, hard, _hard).clamp_(0, 1), targets
+    return _some(x, rng, strong, _strong).clamp_(0, 1), targets
 
 
 def change_outside(x: torch.Tensor, lungs: torch.Tensor, rng: np.random.Generator, share: float = OUTSIDE) -> torch.Tensor:
@@ -69,7 +69,7 @@ def _inside(lungs: torch.Tensor, size: int) -> torch.Tensor:
     return F.interpolate(wide, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
 
 
-def _hard(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+def _strong(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Covers, erases and degrades."""
     x = _erase(_bars(x, rng), rng)
     for share, change in ((0.20, _blur), (0.30, _resample), (0.35, _noise), (0.10, _equalise), (0.25, _jpeg)):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dataset.augment import HARD, MADE_KINDS, augment, change_outside, erase_lungs, make_negatives
+from dataset.augment import MADE_KINDS, STRONG, augment, change_outside, erase_lungs, make_negatives
 from dataset.images import Images, Sets, read_mask
 from dataset.records import CLASSES, COVID, NEGATIVE, NO_CLASS, NORMAL, OPACITY, Record
 
@@ -110,7 +110,7 @@ def ahead(draw: Callable[[], Batch], count: int) -> Iterator[Batch]:
 class Batches:
     """The training images of all sets. `lungs` holds, for each set, the lungs as a first network outlines them, u8 N x T x T."""
 
-    def __init__(self, sets: Sets, lungs: dict[str, np.ndarray], seed: int, hard: float = HARD):
+    def __init__(self, sets: Sets, lungs: dict[str, np.ndarray], seed: int, strong: float = STRONG):
         parts = {name: getattr(sets, name).split("train") for name in SET_SHARES if len(getattr(sets, name))}
         self.chest = Images(np.concatenate([p.pixels for p in parts.values()]),
                             np.concatenate([p.frames for p in parts.values()]), [r for p in parts.values() for r in p.records])
@@ -123,7 +123,7 @@ class Batches:
         kinds = np.array([r.source for r in self.negatives.records])
         counts = np.array([(kinds == k).sum() for k in kinds], float)
         self.negative_probabilities = counts ** -0.5 / (counts ** -0.5).sum() if len(kinds) else None
-        self.seed, self.hard = seed, hard
+        self.seed, self.strong = seed, strong
         self.real = REAL_NEGATIVES if len(kinds) else 0
         self.made = REAL_NEGATIVES + MADE_NEGATIVES - self.real
 
@@ -156,12 +156,12 @@ class Batches:
         erased = np.flatnonzero(rng.random(chest) < ERASED)
         if len(erased):
             x[erased] = erase_lungs(x[erased], lungs[erased], rng)
-        x, maps = augment(x, maps, rng, self.hard)
+        x, maps = augment(x, maps, rng, self.strong)
         x[chest:] = make_negatives(x[chest:], rng.integers(len(MADE_KINDS), size=self.made), rng)
         if self.real:
             chosen = rng.choice(len(self.negatives), self.real, p=self.negative_probabilities)
             other = torch.from_numpy(self.negatives.pixels[chosen]).unsqueeze(1).float() / 255
-            x = torch.cat([x, augment(other, torch.zeros(self.real, 1, 2, 2), rng, self.hard)[0]])
+            x = torch.cat([x, augment(other, torch.zeros(self.real, 1, 2, 2), rng, self.strong)[0]])
         return self._labelled(x, maps[:chest], rows[:chest], erased, rng)
 
     def _labelled(self, x: torch.Tensor, maps: torch.Tensor, rows: np.ndarray, erased: np.ndarray,

@@ -249,7 +249,7 @@ class Fit:
         """`origin` is where the network comes from: with data and seed it tells which training a checkpoint is of."""
         self.recipe, self.budget, self.batches, self.seed = recipe, budget, batches, seed
         self.past = {"data": sets.fingerprint(), "start": origin.model, "seen": origin.seen}
-        self.identity = [self.past["data"], sets.digest(), file_digest(origin.path or os.devnull), seed, recipe.peak, batches.hard]
+        self.identity = [self.past["data"], sets.digest(), file_digest(origin.path or os.devnull), seed, recipe.peak, batches.strong]
         self.out, self.plan = Path(out), Plan()
         self.out.mkdir(parents=True, exist_ok=True)
         self.net = net.to(memory_format=torch.channels_last)

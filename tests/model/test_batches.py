@@ -36,7 +36,7 @@ class Augmentation(unittest.TestCase):
         image, targets = torch.zeros(n, 1, 192, 192), torch.zeros(n, 2, TARGET, TARGET)
         image[:, :, 60:120, 48:108], targets[:, 0, 15:30, 12:27], targets[:, 1] = 1, 1, 1
         with mock.patch("dataset.augment._levels", lambda x, rng: x):
-            moved, maps = augment.augment(image, targets, np.random.default_rng(1), hard=0)
+            moved, maps = augment.augment(image, targets, np.random.default_rng(1), strong=0)
         drawn = F.avg_pool2d(moved, 192 // TARGET)[:, 0] * (maps[:, 1] > 0.999)
         self.assertLess((drawn - maps[:, 0]).abs().mean(), 0.004)
         self.assertLess((drawn - maps[:, 0]).abs().max(), 0.75, "at most a part of a cell of the edge")
@@ -45,7 +45,7 @@ class Augmentation(unittest.TestCase):
 
     def test_augmented_images_stay_gray_levels_and_are_the_seeds(self) -> None:
         image = torch.rand(8, 1, 192, 192, generator=torch.Generator().manual_seed(0))
-        results = [augment.augment(image.clone(), torch.zeros(8, 1, 4, 4), np.random.default_rng(seed), hard=1)[0] for seed in (1, 1, 2)]
+        results = [augment.augment(image.clone(), torch.zeros(8, 1, 4, 4), np.random.default_rng(seed), strong=1)[0] for seed in (1, 1, 2)]
         self.assertTrue(torch.equal(results[0], results[1]))
         self.assertFalse(torch.equal(results[0], results[2]))
         self.assertTrue(((results[0] >= 0) & (results[0] <= 1)).all())
@@ -164,7 +164,7 @@ class Drawing(unittest.TestCase):
         self.record_of = dict(enumerate(classes)) | dict(enumerate(siim, 50)) | dict(enumerate(bacterial, 100))
         lungs = {name: np.zeros((len(getattr(self.sets, name).split("train")), 24, 24), np.uint8) for name in ("classes", "siim", "bacterial")}
         self.batches = Batches(self.sets, lungs, seed=1)
-        self.enterContext(mock.patch("dataset.batches.augment", lambda x, targets, _rng, _hard: (x, targets)))
+        self.enterContext(mock.patch("dataset.batches.augment", lambda x, targets, _rng, _strong: (x, targets)))
         self.enterContext(mock.patch("dataset.batches.ERASED", 0))
 
     def draw(self, count: int, mixed: float = 0) -> list[Batch]:

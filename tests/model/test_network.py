@@ -271,10 +271,10 @@ class Checkpoints(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
-    def fit(self, levels: int = 0, restart: bool = False, hard: float = 0.3) -> Fit:
+    def fit(self, levels: int = 0, restart: bool = False, strong: float = 0.3) -> Fit:
         pixels = np.full((4, 8, 8), levels, np.uint8)
         sets = Sets(Images(pixels, np.zeros((4, 4)), [record(i, id=str(i)) for i in range(4)]), *(no_images() for _ in range(3)))
-        return Fit(torch.nn.Linear(1, 1), Recipe(1e-3, 0.9, mock.Mock(), mock.Mock()), Budget(0, 1, 1, 1), sets, mock.Mock(hard=hard),
+        return Fit(torch.nn.Linear(1, 1), Recipe(1e-3, 0.9, mock.Mock(), mock.Mock()), Budget(0, 1, 1, 1), sets, mock.Mock(strong=strong),
                    str(self.folder), 1, restart, Origin("", "model", "other"))
 
     def test_a_failing_write_leaves_the_last_good_file(self) -> None:
@@ -298,7 +298,7 @@ class Checkpoints(unittest.TestCase):
         self.fit()._save()
         self.fit()
         self.assertRaisesRegex(DataError, "holds a training of other data", self.fit, levels=1)
-        self.assertRaisesRegex(DataError, "holds a training of other data", self.fit, hard=0.5)
+        self.assertRaisesRegex(DataError, "holds a training of other data", self.fit, strong=0.5)
 
     def test_beginning_anew_keeps_the_best_weights_until_there_are_others(self) -> None:
         fit = self.fit()
