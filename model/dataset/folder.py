@@ -108,7 +108,9 @@ def read_bacterial(root: str) -> list[Record]:
         return Record(row["id"], file, NO_CLASS, split_of(row), row["patient"] or row["id"], "bacterial", "child",
                       mask=masks.get(row["id"], ""))
     manifest = Path(root) / "bacterial" / "manifest.csv"
-    return _read(manifest, root, record_of) if manifest.is_file() else []
+    records = _read(manifest, root, record_of) if manifest.is_file() else []
+    check_splits(records)
+    return records
 
 
 def read_negatives(root: str) -> list[Record]:
