@@ -101,7 +101,7 @@ test('links lead somewhere, and the policy is the one that is tested', () => {
   for (const target of found(guide, /\]\(([^)]+)\)/g))
     assert.ok(target.startsWith('#') ? anchors.includes(target) : existsSync(`web/${target}`), target);
   const policy = guide.match(/^Content-Security-Policy: (default-src .*)$/m)?.[1];
-  assert.ok(policy && readFileSync('tests/web/frame/embed.test.js', 'utf8').includes(`"${policy}"`));
+  assert.ok(policy && readFileSync('tests/web/frame/portals.js', 'utf8').includes(`"${policy}"`));
 });
 
 test('the changelog names the model that ships', () => {
