@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { openDicom, refusal } from './module.js';
+import { deep, openDicom, refusal, shallow, windowed } from './module.js';
 import { dicomFile, encapsulated, unknown } from './write.js';
-import { deep, shallow, windowed } from './pictures.js';
 
 // ---- About ----------------------------------------------------------------------------------
 

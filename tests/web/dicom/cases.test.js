@@ -1,44 +1,32 @@
 // cases.test.js - faults from public bug reports, the files of ../shared/cases and what else is of their kind: both
 // byte orders, 8 and 16 bits, MONOCHROME1, other frames. The right value is in each test.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { openDicom, refusal, toGray8, web } from './module.js';
+import {
+  bytes,
+  deep,
+  height,
+  openDicom,
+  ramp,
+  read,
+  refusal,
+  shades as shadesOf,
+  shallow,
+  skip,
+  toGray8,
+  WAYS,
+  width,
+  windowed,
+} from './module.js';
 import { encode } from './openjph.js';
 import { dicomFile, elementBytes, encapsulated, number, radiograph, rle } from './write.js';
 
-const { identityOf } = await import(new URL('dicom.js', web).href);
-
-const folder = process.env.CASES ?? fileURLToPath(new URL('../../../../shared/cases/', import.meta.url));
-const skip = existsSync(folder) ? false : `no case files in ${folder}`;
-/** @param {string} name @returns {Buffer<ArrayBuffer>} */
-const read = (name) => readFileSync(`${folder}/${name}.dcm`);
-
-const width = 48;
-const height = 40;
-const ramp = Uint16Array.from({ length: width * height }, (_, i) => (i * 13) % 4096);
-const bytes = Uint8Array.from({ length: width * height }, (_, i) => (i * 7) % 256);
 const reversed = bytes.slice().reverse();
-
 /** @typedef {import('./write.js').FileOptions} FileOptions */
-/** @param {Record<string, any>} [more] @param {object} [image] @param {FileOptions} [file] */
-const deep = (more = {}, image = {}, file = {}) => dicomFile(radiograph({ width, height, bits: 12, pixels: ramp, ...image }, more), file);
-/** @param {Record<string, any>} [more] @param {object} [image] @param {FileOptions} [file] */
-const shallow = (more = {}, image = {}, file = {}) => dicomFile(radiograph({ width, height, pixels: bytes, ...image }, more), file);
-/** @param {number} centre @param {number} span @returns {Record<string, import('./write.js').Element>} */
-const windowed = (centre, span) => ({ '00281050': ['DS', String(centre)], '00281051': ['DS', String(span)] });
 const whole = windowed(2048, 4096);
 
 /** @param {Uint8Array} file @param {number} [frame] */
-const shades = async (file, frame) => [...toGray8(await (await openDicom(file)).frame(frame))];
-
-/** The ways in which a data set may be written. @type {[string, FileOptions][]} */
-const WAYS = [
-  ['explicit', {}],
-  ['implicit', { implicit: true, syntax: '1.2.840.10008.1.2' }],
-  ['big endian', { big: true, syntax: '1.2.840.10008.1.2.2' }],
-];
+const shades = async (file, frame) => [...(await shadesOf(file, frame))];
 
 /** Like deepEqual, but for one gray level of rounding. @param {number[]} actual @param {number[]} expected @param {string} [name] */
 function close(actual, expected, name) {
@@ -153,96 +141,6 @@ test('percentiles: of either sign, inverted, rescaled, padded, of another frame'
   assert.ok(gray.every((shade, i) => Math.abs(shade - shown[i]) <= 2));
   const sparse = ramp.map((_, i) => (i < 3 ? 900 : 7));
   assert.deepEqual((await shades(deep({}, { pixels: sparse }))).slice(0, 4), [255, 255, 255, 0], 'nearly all of it one value');
-});
-
-// ---- Names ----------------------------------------------------------------------------------
-
-/** @param {Uint8Array} file */
-const nameIn = async (file) => (await identityOf(file)).patient.name;
-/** @param {string} set @param {Buffer|string} name @param {FileOptions} [file] */
-const nameOf = (set, name, file) =>
-  nameIn(
-    dicomFile(
-      radiograph(
-        { width: 2, height: 2, pixels: new Uint8Array(4) },
-        {
-          '00080005': ['CS', set],
-          '00100010': ['PN', typeof name === 'string' ? Buffer.from(name, 'hex') : name],
-        },
-      ),
-      file,
-    ),
-  );
-const refused = { name: 'DicomError', code: 'dicom-unsupported' };
-
-test('Korean names as Korean archives write them', { skip }, async () => {
-  assert.equal(await nameIn(read('korean-name-cp949')), '김똠순');
-  assert.equal(await nameIn(read('korean-name-ksx1001-composed')), '김\ub620^순');
-  await assert.rejects(nameIn(read('korean-name-no-charset-element')), refused);
-});
-
-test('every syllable, as CP949, as KS X 1001 composes it, with the escape sequence or without', async () => {
-  // By Python's codecs cp949 and johab, which are tables of others.
-  for (const [name, hex] of [
-    ['갂힣', '8141c652'],
-    ['뷁', '94ee'],
-    ['똠방각하', '8c63b9e6b0a2c7cf'],
-    ['뿴', '97b4'],
-    ['가힝', 'b0a1c8fe'],
-    ['伽詰', 'caa1fdfe'],
-  ]) {
-    for (const file of WAYS.map(([, file]) => file)) assert.equal(await nameOf('\\ISO 2022 IR 149', `1b242943${hex}`, file), name);
-    assert.equal(await nameOf('\\ISO 2022 IR 149', hex), name, 'without an escape sequence');
-    assert.equal(await nameOf('ISO_IR 149', hex), name, 'as the first set');
-  }
-  const initials = [...'ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ'];
-  const codeOf = (/** @type {string} */ jamo) => (0xa4a1 + jamo.charCodeAt(0) - 0x3131).toString(16);
-  const medials = Array.from({ length: 21 }, (_, i) => String.fromCharCode(0x314f + i));
-  const finals = ['\u3164', ...'ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ'];
-  const all = initials.flatMap((a) => medials.flatMap((b) => finals.map((c) => `a4d4${[a, b, c].map(codeOf).join('')}`)));
-  const syllables = await nameOf('\\ISO 2022 IR 149', `1b242943${all.slice(0, 4000).join('')}`);
-  assert.equal(syllables, Array.from({ length: 4000 }, (_, i) => String.fromCharCode(0xac00 + i)).join(''));
-  assert.equal(
-    await nameOf('\\ISO 2022 IR 149', `1b242943${all.slice(-4000).join('')}`),
-    Array.from({ length: 4000 }, (_, i) => String.fromCharCode(0xd7a4 - 4000 + i)).join(''),
-  );
-});
-
-test("names in Japanese and Chinese sets, with the letters that only vendors' tables have", async () => {
-  for (const [set, hex, name] of [
-    ['\\ISO 2022 IR 87', '1b24427c6236364f3a1b2842', '髙橋郎'], // row 92, as Windows has it
-    ['\\ISO 2022 IR 159', '1b24284430271b284221', '丣!'],
-    ['\\ISO 2022 IR 58', '1b242941d5c55e1b242941d0a1b6ab', '张^小东'],
-    ['\\ISO 2022 IR 58', '1b24294196539e56a8a1', '朣濾ā'],
-    ['GB18030', '82308130d0a1', '\u34a3小'],
-    ['GB18030', '95328236', '\u{20000}'],
-    ['GB18030', 'a1a1', ''],
-    ['GBK', '9f40', '烜'],
-    ['ISO_IR 13', 'd4cfc0de', 'ﾔﾏﾀﾞ'],
-    ['ISO_IR 100', '8a696d656b', 'Šimek'],
-    ['ISO_IR 101', 'a6', 'Ś'],
-    ['ISO_IR 144', 'bbee61', 'Люa'],
-    ['ISO_IR 166', 'a1d2', 'กา'],
-  ])
-    assert.equal(await nameOf(set, hex), name, `${set} ${hex}`);
-});
-
-test('no name rather than another one', async () => {
-  for (const [set, hex, why] of [
-    ['\\ISO 2022 IR 149', '1b242943c8', 'half a letter'],
-    ['\\ISO 2022 IR 149', '1b242943c9a1', 'a row for the user'],
-    ['\\ISO 2022 IR 149', '1b242943a4d4a4a8a4c7', 'half a composition'],
-    ['\\ISO 2022 IR 149', '1b242943a4d4a4c7a4a8a4b1', 'a composition out of order'],
-    ['\\ISO 2022 IR 149', '1b242943ff41', 'no letter'],
-    ['\\ISO 2022 IR 149\\ISO 2022 IR 58', 'b1e8', 'two sets and no escape sequence'],
-    ['GB18030', '8130', 'half a letter of four bytes'],
-    ['GB18030', 'a6d9', 'a letter that moved between editions'],
-    ['ISO_IR 192', '1b2442304c', 'an escape sequence in UTF-8'],
-    ['', '1b2422304c', 'an unknown escape sequence'],
-    ['ISO_IR 166', 'dbdc', 'letters that one platform adds'],
-    ['ISO_IR 13', 'fd', 'no katakana'],
-  ])
-    await assert.rejects(nameOf(set, hex), refused, why);
 });
 
 // ---- Compressed pixels ----------------------------------------------------------------------

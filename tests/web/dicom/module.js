@@ -1,6 +1,9 @@
-// module.js - the reader as it ships, from build/web (or the folder CXR_WEB).
+// module.js - the reader as it ships, from build/web (or the folder CXR_WEB), small generated radiographs for it, and the
+// case files beside the repository.
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { dicomFile, radiograph } from './write.js';
 
 /** @type {URL} ends in '/' */
 export const web = process.env.CXR_WEB
@@ -34,3 +37,37 @@ export async function refusal(bytes) {
     return { code, message };
   }
 }
+
+export const width = 48;
+export const height = 40;
+export const ramp = Uint16Array.from({ length: width * height }, (_, i) => (i * 13) % 4096);
+export const bytes = Uint8Array.from({ length: width * height }, (_, i) => (i * 7) % 256);
+
+/** @param {Record<string, any>} [more] @param {object} [image] @param {object} [file] */
+export const deep = (more = {}, image = {}, file = {}) =>
+  dicomFile(radiograph({ width, height, bits: 12, pixels: ramp, ...image }, more), file);
+/** @param {Record<string, any>} [more] @param {object} [image] @param {object} [file] */
+export const shallow = (more = {}, image = {}, file = {}) => dicomFile(radiograph({ width, height, pixels: bytes, ...image }, more), file);
+
+/** @param {Uint8Array} file @param {number} [frame] @param {object} [options] */
+export async function shades(file, frame, options) {
+  return toGray8(await (await openDicom(file)).frame(frame, options));
+}
+
+/** @param {number} centre @param {number} span @returns {Record<string, import('./write.js').Element>} */
+export const windowed = (centre, span) => ({
+  '00281050': ['DS', String(centre)],
+  '00281051': ['DS', String(span)],
+});
+
+/** The ways in which a data set may be written. @type {[string, import('./write.js').FileOptions][]} */
+export const WAYS = [
+  ['explicit', {}],
+  ['implicit', { implicit: true, syntax: '1.2.840.10008.1.2' }],
+  ['big endian', { big: true, syntax: '1.2.840.10008.1.2.2' }],
+];
+
+const folder = process.env.CASES ?? fileURLToPath(new URL('../../../../shared/cases/', import.meta.url));
+export const skip = existsSync(folder) ? false : `no case files in ${folder}`;
+/** @param {string} name @returns {Buffer<ArrayBuffer>} */
+export const read = (name) => readFileSync(`${folder}/${name}.dcm`);

@@ -1,9 +1,22 @@
 // reading.test.js - what the reader takes for DICOM, and how it makes gray of it; files by write.js.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answer, looksLikeDicom, openDicom, refusal, toGray8 } from './module.js';
+import {
+  answer,
+  bytes,
+  deep,
+  height,
+  looksLikeDicom,
+  openDicom,
+  ramp,
+  refusal,
+  shades,
+  shallow,
+  toGray8,
+  width,
+  windowed,
+} from './module.js';
 import { dicomFile, encapsulated, radiograph, rle, unknown } from './write.js';
-import { width, height, ramp, bytes, deep, shallow, shades, windowed } from './pictures.js';
 
 // ---- Recognised by content ------------------------------------------------------------------
 
