@@ -17,6 +17,7 @@ const LAYERS = {
   'app.js': { may: ['define.js', 'page/', 'shared/', 'strings/'], lazy: ['strings/'] },
   'page/': { may: ['shared/', 'strings/'] },
   'embed.js': { may: ['define.js'] },
+  'cxrlens.global.js': { may: ['define.js', 'classifier.js', 'fhir.js'] },
   'define.js': { may: ['element.js'] },
   'element.js': { may: ['element/', 'viewer/', 'shared/'], lazy: ['element/', 'export/', 'viewer/'] },
   'element/': { may: ['classifier.js', 'viewer/', 'shared/'], lazy: ['dicomweb.js', 'export/'] },

@@ -2,8 +2,10 @@
 
 # A script directly in web/ is an address: it becomes a file of that name in build/web, with all that it imports from the
 # folders. esbuild puts what several of them share, and what is loaded when it is needed, into chunks beside them.
+# Workers are files by themselves, as is the script for pages without modules.
 WORKERS  := web/worker.js web/sw.js
-DOORS    := $(filter-out $(WORKERS),$(wildcard web/*.js)) $(wildcard web/strings/*.js)
+GLOBAL   := web/cxrlens.global.js
+DOORS    := $(filter-out $(WORKERS) $(GLOBAL),$(wildcard web/*.js)) $(wildcard web/strings/*.js)
 SCRIPTS  := $(BUILD)/obj/web/scripts
 STATIC   := $(shell find web -type f ! -name '*.js' ! -name '*.mk' ! -name 'tsconfig*' ! -name '.*' ! -path 'web/screenshots/*' ! -path 'web/element/*') $(wildcard web/examples/*.js)
 
@@ -83,9 +85,9 @@ $(BUILD)/obj/web/sha256.json: $(ASSETS)
 	$(Q)cd $(BUILD)/web && sha256sum $(^F) | sed '1s/^/{/; s/\(\w*\)  \(.*\)/"\2": "\1",/; $$s/,$$/}/' >../obj/web/$(@F)
 
 # What web/sw.js keeps for use without a network. embed.html is left to the network: its host writes origins into it;
-# dicomweb.js is for portals.
+# dicomweb.js and cxrlens.global.js are for portals.
 kept = find . -type f ! -name '.*' ! -name _headers ! -name sw.js ! -name precache.js ! -name embed.html ! -name '*.d.ts' \
-    ! -name '*.schema.json' ! -name '*.md' ! -name dicomweb.js ! -name source.tar.gz ! -path './examples/*' | LC_ALL=C sort
+    ! -name '*.schema.json' ! -name '*.md' ! -name dicomweb.js ! -name '*.global.js' ! -name source.tar.gz ! -path './examples/*' | LC_ALL=C sort
 
 $(BUILD)/web/precache.js: $(PAGE)
 	$(call say,SHA256,$@)
@@ -102,6 +104,10 @@ $(HEADERS): web/server/serve.js
 
 esbuild   = node_modules/.bin/esbuild --bundle --format=esm --target=es2022 --minify --charset=utf8 --legal-comments=none \
     --log-level=warning
+# with the packages, the weights' SHA-256 and the element's style
+parts     = $(foreach p,$(PACKAGES),--alias:$(p)=./$(call bundled,$(p)).js) \
+    --define:CXRLENS_SHA256="$$(node -p 'JSON.stringify(fs.readFileSync("$(BUILD)/obj/web/sha256.json", "utf8"))')" \
+    --define:CXRLENS_STYLES="$$(node_modules/.bin/esbuild --minify web/element/styles.css | node -p 'JSON.stringify(fs.readFileSync(0, "utf8"))')"
 
 # Packages are CommonJS: each is bundled by itself first, otherwise every script would load esbuild's helpers for them.
 # The codecs' glue would read files where it finds Node, but web/dicom/codecs/wasm-codec.js hands it the module: so no Node
@@ -114,9 +120,9 @@ $(SCRIPTS): $(shell find web -name '*.js') web/element/styles.css $(BUILD)/obj/w
 	$(call say,BUNDLE,$(BUILD)/web/*.js)
 	$(Q)rm -f $(BUILD)/web/*.js # chunks are named by their content
 	$(Q)$(esbuild) $(no_node) $(foreach p,$(PACKAGES),$(call bundled,$(p))=$(p)) --outdir=.
-	$(Q)$(esbuild) $(DOORS) --splitting --outdir=$(BUILD)/web --outbase=web $(foreach p,$(PACKAGES),--alias:$(p)=./$(call bundled,$(p)).js) \
-	    --define:CXRLENS_SHA256="$$(node -p 'JSON.stringify(fs.readFileSync("$(BUILD)/obj/web/sha256.json", "utf8"))')" \
-	    --define:CXRLENS_STYLES="$$(node_modules/.bin/esbuild --minify web/element/styles.css | node -p 'JSON.stringify(fs.readFileSync(0, "utf8"))')"
+	$(Q)$(esbuild) $(DOORS) --splitting --outdir=$(BUILD)/web --outbase=web $(parts)
+	$(Q)$(esbuild) $(GLOBAL) --format=iife --global-name=cxrlens --outdir=$(BUILD)/web $(parts) \
+	    --inject:web/shared/script-address.js --define:import.meta.url=scriptAddress
 	$(Q)$(esbuild) $(WORKERS) --outdir=$(BUILD)/web
 	$(Q)touch $@
 	@cat $(BUILD)/web/*.js | gzip -9 | wc -c | xargs printf '  %-8s %s: %d bytes by gzip\n' SIZE '$(BUILD)/web/*.js'
