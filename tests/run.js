@@ -148,16 +148,12 @@ const node = (folder, minutes = 10) =>
 
 /** @returns {Job[]} */
 const model = () =>
-  list('tests/model', /^test_\w+\.py$/).length === 0
-    ? []
-    : [
-        {
-          name: 'tests/model',
-          command: [PYTHON, '-m', 'unittest', 'discover', '-v', '-s', 'tests/model'],
-          count: countUnittest,
-          env: { PYTHONPATH: 'model' },
-        },
-      ];
+  list('tests/model', /^test_\w+\.py$/).map((name) => ({
+    name: `tests/model/${name}`,
+    command: [PYTHON, '-m', 'unittest', 'discover', '-v', '-s', 'tests/model', '-p', name],
+    count: countUnittest,
+    env: { PYTHONPATH: 'model' },
+  }));
 
 /** Looks and likely mistakes of the JavaScript; `npm run format` mends what it can. @returns {Job[]} */
 const lint = () => [{ name: 'biome', command: ['node_modules/.bin/biome', 'ci', '--error-on-warnings'] }];
@@ -182,22 +178,26 @@ const build = (target) => () => [
   { name: 'build', command: [MAKE, '--no-print-directory', '-k', `-j${cpus().length}`, target], minutes: 20 },
 ];
 
-/** In order; `jobs` is called after the group before it has run, so that it sees what was built. */
+/**
+ * In order; `jobs` is called after the group before it has run, so that it sees what was built. Two programs of a group run
+ * side by side, except where they measure time or share a port.
+ */
 const groups = [
   { name: 'build', jobs: build('test-programs') },
   { name: 'rooms', jobs: () => [...node('tests'), ...node('tests/src')] },
   { name: 'lint', jobs: lint },
-  { name: 'types', jobs: types },
+  { name: 'types', jobs: types, alone: true },
   { name: 'unit', jobs: () => unit(['native', 'scalar', 'clang', 'asan', 'relaxed']) },
   { name: 'valgrind', jobs: valgrind },
   { name: 'cli', jobs: () => node('tests/src/cli') },
-  { name: 'install', jobs: () => node('tests/src/install') },
-  { name: 'examples', jobs: () => node('tests/src/examples') },
-  ...['engine', 'dicom', 'element', 'page', 'frame', 'portal'].map((name) => ({ name, jobs: () => node(`tests/web/${name}`) })),
-  { name: 'package', jobs: packed },
-  { name: 'bench', jobs: () => node('tests/bench') },
+  { name: 'install', jobs: () => node('tests/src/install'), alone: true },
+  { name: 'examples', jobs: () => node('tests/src/examples'), alone: true },
+  ...['engine', 'dicom', 'element', 'page', 'frame'].map((name) => ({ name, jobs: () => node(`tests/web/${name}`) })),
+  { name: 'portal', jobs: () => node('tests/web/portal'), alone: true },
+  { name: 'package', jobs: packed, alone: true },
+  { name: 'bench', jobs: () => node('tests/bench'), alone: true },
   { name: 'model', jobs: model },
-  { name: 'fuzz', jobs: fuzz, atOnce: 2 },
+  { name: 'fuzz', jobs: fuzz },
 ];
 
 const quick = [
@@ -327,7 +327,7 @@ async function main() {
       total.failed++;
       console.log(`FAIL ${group.name}: nothing to run`);
     }
-    await runAll(jobs, 'atOnce' in group ? Number(group.atOnce) : 1, total);
+    await runAll(jobs, 'alone' in group ? 1 : 2, total);
   }
   console.log(`\n${basename(process.cwd())}: ${((Date.now() - start) / 60_000).toFixed(1)} minutes`);
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
