@@ -33,6 +33,35 @@ export function opacitiesInside(maps, threshold) {
   return { width, height, values: values.map((value, i) => (inside[i] ? value : 0)) };
 }
 
+/** Fewest cells of a group that is drawn as lung: a lung has some sixty of the map's 576, a speck one to three. */
+const FEWEST_CELLS = 6;
+
+/**
+ * The lungs' map without specks, for drawing: groups of a few cells above the threshold are set to 0. The verdict's own rule
+ * counts them, as they may be lung.
+ * @param {import('./resample.js').Grid} lungs
+ * @param {number} threshold
+ * @returns {import('./resample.js').Grid}
+ */
+export function withoutSpecks({ width, height, values }, threshold) {
+  const kept = Array.from(values);
+  const seen = new Set();
+  const isNew = (/** @type {number} */ at) => at >= 0 && at < kept.length && values[at] >= threshold && !seen.has(at);
+  for (const start of kept.keys()) {
+    if (!isNew(start)) continue;
+    seen.add(start);
+    const group = [start];
+    for (const at of group) {
+      // Grows while it is walked.
+      const beside = [at % width > 0 ? at - 1 : -1, (at + 1) % width > 0 ? at + 1 : -1, at - width, at + width].filter(isNew);
+      for (const next of beside) seen.add(next);
+      group.push(...beside);
+    }
+    if (group.length < FEWEST_CELLS) for (const at of group) kept[at] = 0;
+  }
+  return { width, height, values: kept };
+}
+
 /**
  * Which pixels of the frame, scaled to `side` each way, are lung, and which are part of a finding.
  * @param {Maps} maps
@@ -43,5 +72,8 @@ export function opacitiesInside(maps, threshold) {
 export function masksOf(maps, { lungsThreshold, opacityThreshold }, side) {
   const above = (/** @type {import('./resample.js').Grid} */ grid, /** @type {number} */ threshold) =>
     Array.from(enlarge(grid, side), (value) => value >= threshold);
-  return { lungs: above(maps.lungs, lungsThreshold), opacities: above(opacitiesInside(maps, lungsThreshold), opacityThreshold) };
+  return {
+    lungs: above(withoutSpecks(maps.lungs, lungsThreshold), lungsThreshold),
+    opacities: above(opacitiesInside(maps, lungsThreshold), opacityThreshold),
+  };
 }

@@ -234,6 +234,20 @@ test('the outline of the lungs is closed and lies on their edges', () => {
   );
 });
 
+test('specks are not drawn as lungs, and stay in the map itself', () => {
+  const { maps } = madeUp();
+  const before = outlineOf(maps, 0.5);
+  const at = (/** @type {number} */ x, /** @type {number} */ y) => y * maps.lungs.width + x;
+  const mark = (/** @type {[number, number][]} */ ...cells) => {
+    for (const [x, y] of cells) maps.lungs.values[at(x, y)] = 0.9;
+  };
+  mark([0, 0], [1, 0], [0, 1], [23, 2], [0, 3], [0, 4], [0, 5]); // one cell at the far edge, on the row before the last group
+  assert.equal(outlineOf(maps, 0.5), before);
+  assert.equal(maps.lungs.values[0], Math.fround(0.9));
+  mark([0, 2]);
+  assert.notEqual(outlineOf(maps, 0.5), before, 'seven cells in a row are a part of a lung');
+});
+
 test('labels stay in the image, and none covers another', () => {
   const box = (/** @type {number} */ x, /** @type {number} */ y) => ({ x, y, width: 0.2, height: 0.2 });
   assert.deepEqual(placeLabels([box(0.1, 0.5), box(0.7, 0.7), box(0.1, 0), box(0.12, 0.52)]), [
