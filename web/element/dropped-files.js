@@ -5,13 +5,18 @@ const CLUTTER = /^(\..*|Thumbs\.db|desktop\.ini)$/i;
 
 /**
  * The files of a drop or a paste, folders walked. Must be called in the event's own turn: the
- * browser empties the transfer afterwards.
+ * browser empties the transfer afterwards. An entry is only asked of a folder: that of a picture without a path, as one
+ * copied from a page, cannot be opened in every browser.
  * @param {DataTransfer} transfer
  * @returns {Promise<(File | null)[]>} null for a file or a folder that cannot be opened
  */
 export async function filesOf(transfer) {
-  const entries = [...transfer.items].filter((item) => item.kind === 'file').map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
-  return walkAll(entries.filter((entry) => entry !== null));
+  const items = [...transfer.items].filter(({ kind }) => kind === 'file');
+  const found = items.map((item) => {
+    const entry = item.webkitGetAsEntry?.() ?? null;
+    return entry?.isDirectory ? entry : (item.getAsFile() ?? entry);
+  });
+  return walkAll(found.filter((each) => each !== null));
 }
 
 /** @param {(File | FileSystemEntry)[]} entries */
