@@ -63,8 +63,8 @@ export class Channel {
  * @param {string} [message]
  * @param {unknown} [cause]
  */
-function workerFailed(message = 'no details are known', cause) {
-  return new CxrError('worker-failed', `The worker failed: ${message.replace(/\.$/, '')}.`, { cause });
+function workerFailed(message, cause) {
+  return new CxrError('worker-failed', `The worker failed: ${(message || 'no details are known').replace(/\.$/, '')}.`, { cause });
 }
 
 /** An engine in this thread; its code is a worker's otherwise, and only then fetched here. */
@@ -99,7 +99,7 @@ export function openWorker(published, url) {
     channel.receive(worker.on ? event : event.data);
     if (!channel.waiting) worker.unref?.();
   });
-  on('error', (event) => channel.end(workerFailed(event.message, event.error ?? event)));
+  on('error', (event) => channel.end(workerFailed(foreign(url ?? published.base) ?? event.message, event.error ?? event)));
   on('exit', (code) => channel.end(workerFailed(`exit code ${code}`)));
   return channel;
 }
@@ -117,6 +117,18 @@ function startWorker({ base, worker }, url) {
     }
     return url === undefined ? worker() : new Worker(absolute(url), { type: 'module' });
   } catch (cause) {
-    throw workerFailed(/** @type {Error} */ (cause).message, cause);
+    throw workerFailed(foreign(url ?? base) ?? /** @type {Error} */ (cause).message, cause);
   }
+}
+
+/**
+ * The likeliest cause of a failed start, which not every browser tells.
+ * @param {string|URL} url that the worker's script has, or one beside it
+ * @returns {string|undefined} undefined: it is another
+ */
+function foreign(url) {
+  const { origin, protocol } = absolute(url);
+  const { origin: own } = globalThis;
+  if (own === undefined || own === origin || !/^https?:$/.test(protocol)) return undefined;
+  return `its script lies at ${origin}, and browsers start none from another origin than the page's, ${own}`;
 }
