@@ -34,6 +34,8 @@ export class Session {
   selected = null;
   /** The image beside the selected one. @type {Item | null} */
   compared = null;
+  /** What `images` gave. @type {WeakMap<Item, File>} */
+  #files = new WeakMap();
   /** @type {Map<Item, { resolve: (result: Result) => void, reject: (error: Error) => void }>} */
   #waiters = new Map();
   #hooks;
@@ -50,11 +52,15 @@ export class Session {
     return this.queue.items.flatMap(({ result }) => result ?? []);
   }
 
-  /** The images, in order, as files named by their paths. */
+  /** The images, in order, as files named by their paths; for the same image always the same file. */
   get images() {
-    return this.queue.items.flatMap(({ name, source }) =>
-      source instanceof Blob ? [new File([source], name, { type: source.type })] : [],
-    );
+    return this.queue.items.flatMap((item) => {
+      const { name, source } = item;
+      if (!(source instanceof Blob)) return [];
+      const file = this.#files.get(item) ?? (source instanceof File && source.name === name ? source : new File([source], name, source));
+      this.#files.set(item, file);
+      return [file];
+    });
   }
 
   /** Whether somebody waits for a result. */
