@@ -182,7 +182,6 @@ function setUpCounts() {
     document.body.classList.add('ready');
     byId('model').textContent = `${model.id} ${model.version} · SHA-256 ${model.sha256} · CXR Lens ${version} (${kernels})`;
   });
-  for (const kind of ['online', 'offline']) window.addEventListener(kind, showNetwork);
 }
 
 // A session to keep
@@ -207,9 +206,7 @@ function keepNow() {
   writing = writing
     .then(async () => {
       if (!keeping || recall('keep') !== 'yes') return;
-      const { images } = lens;
-      await keep(images);
-      keptCount = images.length;
+      keptCount = await keep(lens.images);
       allKept = keptCount === lens.progress.total;
       showKept();
     })
@@ -278,8 +275,8 @@ function showUpdate() {
 function setUpOffline() {
   byId('update-go').addEventListener('click', () => startUpdate?.());
   goOffline({
-    onstored: () => {
-      stored = true;
+    onstored: (whole) => {
+      stored = whole;
       showNetwork();
     },
     onupdate: (start, begun) => {

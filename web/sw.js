@@ -31,6 +31,7 @@ self.addEventListener('message', (event) => {
     event.source.postMessage({ type: 'shared', files: shared });
     shared = [];
   }
+  if (event.data?.type === 'check') event.waitUntil(check(event.ports[0]));
 });
 
 /** Stores all files, or none: a mixture of versions must never run. */
@@ -44,8 +45,29 @@ async function install() {
   }
 }
 
+/** Tells whether all files are stored, those stored again that the browser had dropped under pressure. */
+async function check(port) {
+  port.postMessage(
+    await mend().then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
+/** Stores what is missing. */
+async function mend() {
+  const cache = await caches.open(CACHE);
+  const present = new Set((await cache.keys()).map(({ url }) => url));
+  const missing = Object.entries(files).filter(([path]) => !present.has(urlOf(path)));
+  await Promise.all(missing.map(([path, hash]) => store(cache, path, hash)));
+}
+
+/** A path of precache.js as the address that it is stored under. */
+const urlOf = (path) => new URL(path, self.registration.scope).href;
+
 async function store(cache, path, hash) {
-  const url = new URL(path, self.registration.scope).href;
+  const url = urlOf(path);
   const known = await fromOlder(url, hash);
   await cache.put(url, known ?? (await fetched(url, hash)));
 }
@@ -112,17 +134,19 @@ function pathOf(url) {
 
 async function stored(path, request, event) {
   const cache = await caches.open(CACHE);
-  const response = await cache.match(new URL(path, self.registration.scope).href);
+  const response = await cache.match(urlOf(path));
   if (response) return response;
   // The browser may have dropped the store under pressure: the network still has the file.
   tell(event, request.url);
   return fetch(request);
 }
 
-/** Tells the pages that a request, theirs or their workers', goes to the network: they count them. */
+/** Tells the page that a request goes to the network: it counts them. A worker's may be any page's, so all are told. */
 async function tell(event, url) {
   if (event.request.mode === 'navigate') return;
-  for (const page of await self.clients.matchAll({ type: 'window' })) page.postMessage({ type: 'network', url });
+  const client = await self.clients.get(event.clientId);
+  const pages = client?.type === 'window' ? [client] : await self.clients.matchAll({ type: 'window' });
+  for (const page of pages) page.postMessage({ type: 'network', url });
 }
 
 async function takeShared(event) {

@@ -2,11 +2,14 @@
 
 /**
  * @typedef {object} Hooks
- * @property {() => void} onstored the page now works offline
+ * @property {(whole: boolean) => void} onstored whether the page now works offline
  * @property {(start: () => void, begun: boolean) => void} onupdate a new version waits, or has begun by another tab's
  *   wish; `start` reloads the page with it
  * @property {(files: File[]) => void} onshared files that another app shared with the installed page
  */
+
+/** Longest wait for the service worker, which may have to fetch the model again. */
+const CHECK_MS = 60_000;
 
 /** Whether this page asked for the new version. */
 let asked = false;
@@ -30,8 +33,25 @@ export async function goOffline(hooks) {
   registration.addEventListener('updatefound', () => watch(registration.installing, hooks));
   watch(registration.installing, hooks);
   await workers.ready;
-  hooks.onstored();
+  const check = async () => hooks.onstored(await isStored(registration));
+  // What is said then is a promise, too.
+  for (const kind of ['online', 'offline']) addEventListener(kind, check);
+  await check();
   if (new URLSearchParams(location.search).has('shared')) workers.controller?.postMessage({ type: 'take-shared' });
+}
+
+/**
+ * Asks the service worker whether it has all files in its store; it fetches those that the browser dropped.
+ * @param {ServiceWorkerRegistration} registration
+ * @returns {Promise<boolean>} false also where it says nothing for too long
+ */
+function isStored({ active }) {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = ({ data }) => resolve(data === true);
+    setTimeout(resolve, CHECK_MS, false);
+    active?.postMessage({ type: 'check' }, [port2]);
+  });
 }
 
 /** @param {ServiceWorker | null} worker @param {Hooks} hooks */

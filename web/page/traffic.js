@@ -1,7 +1,8 @@
 /**
- * Counts what leaves this device, so that "0 bytes sent" is a count and not a promise. The browser lists the
- * page's requests; the service worker, once in charge, tells of every request of page and workers alike
- * that it passes to the network; the security policy tells of those it blocked.
+ * Counts what leaves this device, so that "0 bytes sent" is a count and not a promise. Until a service worker is in
+ * charge, the browser lists the page's requests. From then on only the service worker's word counts: it tells of every
+ * request of page and workers alike that it passes to the network, while the browser's list holds those that it answered
+ * from its store as well, and not every browser says which. The security policy tells of what it blocked.
  */
 
 /** Addresses that name memory, not a host. */
@@ -17,17 +18,19 @@ export function countTraffic(onchange) {
   /** @type {Traffic} */
   const traffic = { requests: [], blocked: [] };
   const from = performance.now();
+  let controlled = navigator.serviceWorker?.controller ? from : Number.POSITIVE_INFINITY;
+  navigator.serviceWorker?.addEventListener('controllerchange', () => {
+    controlled = Math.min(controlled, performance.now());
+  });
   const observer = new PerformanceObserver((list) => {
-    const sent = list
-      .getEntries()
-      .filter((entry) => entry.startTime >= from && leftDevice(/** @type {PerformanceResourceTiming} */ (entry)));
+    const sent = list.getEntries().filter(({ startTime, name }) => startTime >= from && startTime < controlled && !LOCAL.test(name));
     if (sent.length === 0) return;
     traffic.requests.push(...sent.map(({ name }) => name));
     onchange(traffic);
   });
   observer.observe({ type: 'resource' });
   navigator.serviceWorker?.addEventListener('message', ({ data }) => {
-    if (data?.type !== 'network' || traffic.requests.includes(data.url)) return;
+    if (data?.type !== 'network') return;
     traffic.requests.push(data.url);
     onchange(traffic);
   });
@@ -40,13 +43,4 @@ export function countTraffic(onchange) {
     onchange(traffic);
   });
   onchange(traffic);
-}
-
-/**
- * Whether a request went to the network. One that the service worker answered from its store did not: the
- * worker itself tells of those that it could not answer.
- * @param {PerformanceResourceTiming} entry
- */
-function leftDevice(entry) {
-  return !LOCAL.test(entry.name) && !(entry.workerStart > 0 && navigator.serviceWorker?.controller);
 }

@@ -1,7 +1,7 @@
 /** Privacy and offline use: what the server sees, what is stored, how a new version arrives. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { after, test } from 'node:test';
 import { SITE, chest, file, idle, pick, ready, stage, stored } from '../support.js';
@@ -38,6 +38,56 @@ test('the count is a count: a request made meanwhile is listed', async () => {
   await page.locator('#sent', { hasText: '1 network request' }).waitFor();
   await page.locator('.sent summary').click();
   assert.match(await page.locator('#sent-list').innerText(), /nowhere\.txt/);
+});
+
+test('what another tab asks for, this one does not count', async () => {
+  const { context, page } = await site.open(STORING);
+  await stored(page);
+  await pick(page, [file('film.png', chest())]);
+  await idle(page, 1);
+  const other = await context.newPage();
+  await other.goto(site.url);
+  await ready(other);
+  await other.evaluate(() => fetch('nowhere.txt'));
+  await page.evaluate(() => fetch('elsewhere.txt'));
+  await page.locator('#sent', { hasText: '1 network request' }).waitFor();
+  assert.match(await page.locator('#sent-list').textContent().then(String), /elsewhere\.txt$/);
+});
+
+/** Takes files out of the store, as a browser does that needs room. @param {import('playwright-core').Page} page @param {string} names */
+const evict = (page, names) =>
+  page.evaluate(async (pattern) => {
+    const cache = await caches.open((await caches.keys())[0]);
+    const urls = (await cache.keys()).map(({ url }) => url).filter((url) => new RegExp(pattern).test(url));
+    await Promise.all(urls.map((url) => cache.delete(url)));
+    return urls.length;
+  }, names);
+
+test('what the browser dropped is stored again before the page says that it works offline', async () => {
+  const { context, page } = await site.open(STORING);
+  await page.locator('#network', { hasText: 'Works offline' }).waitFor();
+  assert.ok((await evict(page, 'cxrm$|simd|relaxed|scalar|chunk|samples')) > 10);
+  await page.reload();
+  await page.locator('#network', { hasText: 'Works offline' }).waitFor();
+  await context.setOffline(true);
+  await page.reload();
+  await page.locator('#network', { hasText: 'Offline: everything still works' }).waitFor();
+  await pick(page, [file('film.png', chest())]);
+  await idle(page, 1);
+});
+
+test('a store with holes is never said to work offline', async () => {
+  const { page } = await site.open(STORING);
+  await page.locator('#network', { hasText: 'Works offline' }).waitFor();
+  const lost = `${root}/samples/synthetic-normal-1.jpg`;
+  renameSync(lost, `${lost}.away`); // as if there were no network: the file cannot be had again
+  try {
+    await evict(page, 'samples/synthetic-normal-1');
+    await page.evaluate(() => dispatchEvent(new Event('offline')));
+    await page.waitForFunction(() => document.getElementById('network')?.textContent === '');
+  } finally {
+    renameSync(`${lost}.away`, lost);
+  }
 });
 
 test('the policy forbids other origins, and the page says that it was tried', async () => {
