@@ -49,7 +49,7 @@ evaluate: setup-train native ## write model/reports/ and model/CARD.md for the i
 	$(PYTHON) model/explain.py --data '$(DATA)'
 	$(PYTHON) model/card.py
 
-samples: setup-train native ## make the synthetic films in web/samples/ from the films in DATA=DIR and the present model
+samples: setup-train native ## make the synthetic chest X-rays in web/samples/ from the images in DATA=DIR and the present model
 	$(call need_data)
 	$(PYTHON) model/samples.py --data '$(DATA)'
 

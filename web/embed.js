@@ -177,7 +177,7 @@ function allowedOrigins() {
 
 // ---- start ------------------------------------------------------------------------------------------------
 
-// In script, for the policy allows no style in the page. A film as high as a share of a frame that grows with it
+// In script, for the policy allows no style in the page. An image as high as a share of a frame that grows with it
 // would never come to rest.
 const sheet = new CSSStyleSheet();
 sheet.replaceSync('body { margin: 0; padding: 2px } cxr-lens::part(stage) { max-height: 40rem }');
@@ -197,7 +197,7 @@ lens.addEventListener('cxr-error', (event) => {
 for (const kind of ['ready', 'progress', 'result', 'error']) {
   lens.addEventListener(`cxr-${kind}`, (event) => tell(`cxr.${kind}`, /** @type {CustomEvent} */ (event).detail));
 }
-// A film dropped beside the element would take the frame's place.
+// An image dropped beside the element would take the frame's place.
 addEventListener('dragover', (event) => event.preventDefault());
 addEventListener('drop', (event) => lens.addFrom(event, event.dataTransfer));
 addEventListener('paste', (event) => lens.addFrom(event, event.clipboardData));

@@ -31,7 +31,7 @@ static void append(void *context, void *data, int length) {
     sink->bytes.length += (size_t)length;
 }
 
-/* A gray JPEG of a film's size: two bright ellipses with some grain, so that it costs what a film costs. */
+/* A gray JPEG of an image's size: two bright ellipses with some grain, so that it costs what an image costs. */
 static enum cxr_status generate(struct cli_bytes *jpeg) {
     uint8_t *pixels = malloc((size_t)SIDE * SIDE);
     if (!pixels) return CXR_E_MEMORY;

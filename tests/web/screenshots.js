@@ -1,5 +1,5 @@
 /**
- * Pictures of the page for the README and the manifest, with a synthetic film: `node tests/web/screenshots.js`.
+ * Pictures of the page for the README and the manifest, with a synthetic chest X-ray: `node tests/web/screenshots.js`.
  * They are part of the repository, so run this after the page or the model has changed, and look at them.
  */
 import { execFileSync } from 'node:child_process';

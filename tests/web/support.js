@@ -1,6 +1,6 @@
 /**
  * What the browser tests share: a server of build/web, Chromium, generated images, the page's parts.
- * The images are drawn here; no patient's film is ever part of the repository.
+ * The images are drawn here; no patient's radiograph is ever part of the repository.
  */
 import { after, afterEach, before } from 'node:test';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { png } from '../png.js';
 
 export { png };
 
-/** Films for tests that need real ones; those are skipped where this folder is missing. */
+/** Radiographs for tests that need real ones; those are skipped where this folder is missing. */
 const DATA = process.env.CXR_DATA ?? '../shared/data';
 /** What is tested. */
 export const SITE = process.env.CXR_SITE ?? 'build/web';
@@ -161,7 +161,7 @@ export async function transfer(page, kind, selector, files) {
 
 // ---- images ---------------------------------------------------------------------------------------------------
 
-/** A film that gets an answer: COVID-19. All that is drawn below is refused. */
+/** A chest X-ray that gets an answer: COVID-19. All that is drawn below is refused. */
 export const sample = readFileSync(new URL('../../web/samples/synthetic-covid-19-1.jpg', import.meta.url));
 
 /**
@@ -182,11 +182,11 @@ export function chest(seed = 0, side = 256) {
 }
 
 /**
- * Paths of real films, or null where there are none.
+ * Paths of real radiographs, or null where there are none.
  * @param {string} folder below the data
  * @param {number} count
  */
-export function films(folder, count) {
+export function radiographs(folder, count) {
   const path = `${DATA}/${folder}`;
   if (!existsSync(path)) return null;
   return readdirSync(path)
@@ -195,4 +195,4 @@ export function films(folder, count) {
     .map((name) => `${path}/${name}`);
 }
 
-export const NO_FILMS = `no films at ${DATA}`;
+export const NO_RADIOGRAPHS = `no radiographs at ${DATA}`;

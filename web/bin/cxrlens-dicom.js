@@ -58,7 +58,7 @@ function isFolder(path, stat = statSync) {
 /** @param {string} path @returns {Input[]} */
 const inputsOf = (path) => (isFolder(path) ? walk(path) : [{ path, found: false }]);
 
-/** What lies in folders of films and is none, by the code of its error, unless its name says otherwise. */
+/** Error codes of files that are not images, such as notes in a folder of images, unless their names end like an image's. */
 const PASSED_OVER = { 'image-format': 'neither DICOM nor an image', 'image-empty': 'empty', 'dicom-directory': 'a DICOMDIR' };
 const IMAGE_NAME = /\.(png|jpe?g|jpe|jfif|dcm)$/i;
 

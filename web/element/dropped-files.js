@@ -1,7 +1,7 @@
 /** Gets files out of what people drop, paste or pick: single files, many, whole folders. */
 
 /** Files that systems leave in folders and nobody means. */
-const CLUTTER = /^(\..*|Thumbs\.db|desktop\.ini)$/i;
+const SKIPPED = /^(\..*|Thumbs\.db|desktop\.ini)$/i;
 
 /**
  * The files of a drop or a paste, folders walked. Must be called in the event's own turn: the
@@ -33,11 +33,11 @@ async function walk(entry) {
   if (entry instanceof File) return [entry];
   if (entry.isFile) {
     const file = await fileOf(/** @type {FileSystemFileEntry} */ (entry));
-    // As a picked folder's files have it: two patients' films may bear one name.
+    // As a picked folder's files have it: two patients' images may bear one name.
     return [Object.defineProperty(file, 'webkitRelativePath', { value: entry.fullPath.slice(1) })];
   }
   const children = await childrenOf(/** @type {FileSystemDirectoryEntry} */ (entry));
-  return walkAll(children.filter(({ name }) => !CLUTTER.test(name)).sort((a, b) => inOrder(a.name, b.name)));
+  return walkAll(children.filter(({ name }) => !SKIPPED.test(name)).sort((a, b) => inOrder(a.name, b.name)));
 }
 
 /** @param {FileSystemFileEntry} entry @returns {Promise<File>} */
@@ -57,9 +57,9 @@ async function childrenOf(folder) {
   }
 }
 
-/** The files of a file input, without a folder's clutter. @param {HTMLInputElement} input */
+/** The files of a file input, without the files that systems leave in a folder. @param {HTMLInputElement} input */
 export function filesPicked(input) {
-  const files = [...(input.files ?? [])].filter(({ name }) => !CLUTTER.test(name));
+  const files = [...(input.files ?? [])].filter(({ name }) => !SKIPPED.test(name));
   // A picked folder's come as the file system has them.
   return files.sort((a, b) => inOrder(a.webkitRelativePath, b.webkitRelativePath));
 }

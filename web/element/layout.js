@@ -122,7 +122,7 @@ export class Layout {
     this.root.classList.toggle('over', over);
   }
 
-  /** @param {boolean} on whether two films stand side by side */
+  /** @param {boolean} on whether two images stand side by side */
   setComparing(on) {
     this.panes.classList.toggle('comparing', on);
     if (on !== this.second.root.isConnected) fill(this.panes, this.pane.root, on && this.second.root);

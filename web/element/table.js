@@ -254,7 +254,7 @@ export class Table {
           },
           h('bdi', {}, item.name),
         ),
-      ), // cut at its start: films of a folder differ at the end
+      ), // cut at its start: images of a folder differ at the end
       this.#verdictCell(item),
       ...this.#figureCells(item),
       h('td', { class: 'time' }, item.elapsed ? words.duration(item.elapsed) : ''),

@@ -1,4 +1,4 @@
-// On a server, in a project with `"type": "module"` that has the package: `node node.js FILE...`. Prints one FHIR Bundle per film, one per line.
+// On a server, in a project with `"type": "module"` that has the package: `node node.js FILE...`. Prints one FHIR Bundle per image, one per line.
 import { readFile } from 'node:fs/promises';
 import { createClassifier } from 'cxrlens';
 import { toFhir } from 'cxrlens/fhir';

@@ -3,8 +3,8 @@ import { useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import 'cxrlens/define';
 
-function Film() {
-  const [answer, setAnswer] = useState('No film yet');
+function ChestXray() {
+  const [answer, setAnswer] = useState('No image yet');
   return (
     <>
       <cxr-lens
@@ -18,4 +18,4 @@ function Film() {
   );
 }
 
-createRoot(document.querySelector('#root')).render(<Film />);
+createRoot(document.querySelector('#root')).render(<ChestXray />);

@@ -4,7 +4,7 @@ import { h } from '../shared/dom.js';
 import { laterWords } from '../shared/deferred-words.js';
 import { findingName } from '../shared/findings.js';
 import { MAP_SIDE, paintMap, reach } from '../viewer/colormap.js';
-import { Film, PLAIN, paintFilm } from '../viewer/image.js';
+import { ViewedImage, PLAIN, paintGray } from '../viewer/image.js';
 import { drawFindings } from '../viewer/overlay.js';
 
 /**
@@ -27,13 +27,13 @@ import { drawFindings } from '../viewer/overlay.js';
  */
 export async function canvasOf(item, kind, { words, model, occlusion, shown, width = 700 }) {
   const result = /** @type {Result} */ (item.result);
-  const image = await Film.from(item.source, item.choice).catch(() => null);
+  const image = await ViewedImage.from(item.source, item.choice).catch(() => null);
   if (!image) return null;
   const level = image.level(width);
   const canvas = h('canvas', { width: level.width, height: level.height });
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   const look = { ...PLAIN, inverted: result.warnings.includes('inverted') };
-  context.putImageData(paintFilm(level, look, new ImageData(level.width, level.height)), 0, 0);
+  context.putImageData(paintGray(level, look, new ImageData(level.width, level.height)), 0, 0);
   if (kind === 'findings') {
     const later = laterWords(words);
     drawFindings(context, result, model, (finding, index) => later.text('view.mark', { n: index + 1, name: findingName(later, finding) }));

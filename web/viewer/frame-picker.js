@@ -1,24 +1,24 @@
-/** What a DICOM film has beyond other films: a choice of frame and window, and a scale bar. */
+/** What a DICOM image has beyond other images: a choice of frame and window, and a scale bar. */
 
 import { fill, h } from '../shared/dom.js';
 
 export { Ruler } from './ruler.js';
 
 /**
- * @typedef {import('./image.js').Film} Film
+ * @typedef {import('./image.js').ViewedImage} ViewedImage
  * @typedef {import('../classifier.js').DicomChoice} DicomChoice
  * @typedef {import('../shared/words.js').Words} Words
  */
 
 /**
- * Fills a panel with the controls that a film needs, or hides it. The focus stays where it was.
+ * Fills a panel with the controls that an image needs, or hides it. The focus stays where it was.
  * @param {HTMLElement} panel
  * @param {Words} words
- * @param {Film | null} film
+ * @param {ViewedImage | null} image
  * @param {(choice: DicomChoice) => void} onchoose
  */
-export function showChoice(panel, words, film, onchoose) {
-  const { frames = 1, frame = 0, windows = [], window = 0 } = film?.offer ?? {};
+export function showChoice(panel, words, image, onchoose) {
+  const { frames = 1, frame = 0, windows = [], window = 0 } = image?.offer ?? {};
   const focused = /** @type {HTMLInputElement | null} */ (panel.querySelector(':focus'))?.name;
   panel.hidden = frames < 2 && windows.length < 2;
   fill(

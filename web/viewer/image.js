@@ -1,6 +1,6 @@
 /**
  * An image made ready for looking: gray, as the model reads it, in halving sizes, so that window and
- * level stay smooth on large films and small views show no jagged edges.
+ * level stay smooth on large images and small views show no jagged edges.
  */
 
 import { looksLikeDicom } from '../shared/dicom-sniff.js';
@@ -14,7 +14,7 @@ const HEAD = 1024;
 
 /**
  * @typedef {{ width: number, height: number, gray: Uint8Array | Uint8ClampedArray }} Level
- * @typedef {{ width: number, at: 'patient' | 'detector' }} Size of a film in millimetres, and where it was measured
+ * @typedef {{ width: number, at: 'patient' | 'detector' }} Size of an image in millimetres, and where it was measured
  *
  * @typedef {object} Offer what a DICOM file lets one choose, and what was chosen
  * @property {number} frames
@@ -24,7 +24,7 @@ const HEAD = 1024;
  * @property {Size | null} size
  */
 
-export class Film {
+export class ViewedImage {
   /** @param {Level[]} levels the largest first, at least that one @param {Offer | null} [offer] of a DICOM file */
   constructor(levels, offer = null) {
     this.offer = offer;
@@ -36,13 +36,13 @@ export class Film {
   /**
    * @param {Blob | ImageData} source
    * @param {import('../classifier.js').DicomChoice} [choice] frame and window of a DICOM file
-   * @returns {Promise<Film>} rejects when the browser cannot show this kind of image
+   * @returns {Promise<ViewedImage>} rejects when the browser cannot show this kind of image
    */
   static async from(source, choice) {
-    if (source instanceof Blob && looksLikeDicom(await bytesOf(source.slice(0, HEAD)))) return dicomFilm(source, choice);
+    if (source instanceof Blob && looksLikeDicom(await bytesOf(source.slice(0, HEAD)))) return dicomImage(source, choice);
     const bitmap = await createImageBitmap(source);
     try {
-      return new Film([grayOf(bitmap)]);
+      return new ViewedImage([grayOf(bitmap)]);
     } finally {
       bitmap.close();
     }
@@ -66,10 +66,10 @@ export class Film {
 const bytesOf = async (blob) => new Uint8Array(await blob.arrayBuffer());
 
 /** @param {Blob} blob @param {import('../classifier.js').DicomChoice} [choice] */
-async function dicomFilm(blob, { frame = 0, window = 0 } = {}) {
+async function dicomImage(blob, { frame = 0, window = 0 } = {}) {
   const { readPicture } = await import('../dicom-remote.js');
   const { levels, width, frames, windows, spacing } = await readPicture(blob, { frame, window, maxSide: MAX_SIDE });
-  return new Film(levels, { frames, frame, windows, window, size: spacing && { width: spacing.column * width, at: spacing.at } });
+  return new ViewedImage(levels, { frames, frame, windows, window, size: spacing && { width: spacing.column * width, at: spacing.at } });
 }
 
 /** @param {ImageBitmap} bitmap @returns {Level} */
@@ -113,7 +113,7 @@ export const PLAIN = Object.freeze({ centre: 127.5, width: 255, inverted: false 
  * @param {Look} look
  * @param {ImageData} image of the level's size, to be painted over
  */
-export function paintFilm({ gray }, look, image) {
+export function paintGray({ gray }, look, image) {
   const table = shades(look);
   const pixels = new Uint32Array(image.data.buffer);
   for (let i = 0; i < gray.length; i++) pixels[i] = table[gray[i]];

@@ -67,7 +67,7 @@ export class Layers {
   update(scene) {
     const { overlay } = this.settings;
     this.legend.update(scene, overlay);
-    const result = scene?.film && scene.result;
+    const result = scene?.image && scene.result;
     this.root.hidden = !result || overlay === 'off' || (overlay === 'occlusion' && !scene.occlusion);
     if (!result || this.root.hidden) return;
     const findings = overlay === 'findings';

@@ -19,7 +19,7 @@ export class Legend {
 
   /** @param {import('./viewer.js').Scene | null} scene @param {import('./viewer.js').ViewSettings['overlay']} overlay */
   update(scene, overlay) {
-    const result = scene?.film && scene.result;
+    const result = scene?.image && scene.result;
     this.root.hidden = !result || overlay === 'off';
     if (!result || this.root.hidden) return;
     if (overlay === 'findings') this.#findings();

@@ -1,4 +1,4 @@
-/** A scale bar: a round length in millimetres, as long as it is on the film. */
+/** A scale bar: a round length in millimetres, as long as it is on the image. */
 
 import { h } from '../shared/dom.js';
 
@@ -19,8 +19,8 @@ export class Ruler {
   }
 
   /**
-   * @param {import('./image.js').Size | null} size of the film; null when it is unknown
-   * @param {number} width of the film as shown, in pixels
+   * @param {import('./image.js').Size | null} size of the image; null when it is unknown
+   * @param {number} width of the image as shown, in pixels
    * @param {number} view width of the view, in pixels
    */
   show(size, width, view) {

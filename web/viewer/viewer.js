@@ -1,21 +1,21 @@
 /**
- * Shows one film with what was found in it: zoom, move, window and level, invert, full screen, by mouse, touch and
- * keyboard. Zooming and moving only change a transform, so they cost nothing however large the film.
+ * Shows one image with what was found in it: zoom, move, window and level, invert, full screen, by mouse, touch and
+ * keyboard. Zooming and moving only change a transform, so they cost nothing however large the image.
  */
 
 import { button, h } from '../shared/dom.js';
 import { findingsSentence } from '../shared/findings.js';
-import { PLAIN, paintFilm } from './image.js';
+import { PLAIN, paintGray } from './image.js';
 
 /**
- * @typedef {import('./image.js').Film} Film
+ * @typedef {import('./image.js').ViewedImage} ViewedImage
  * @typedef {import('../shared/words.js').Words} Words
  * @typedef {import('../classifier.js').Result} Result
  * @typedef {{ scale: number, x: number, y: number }} View scale over the fitted size; shift in fitted sizes
  *
  * @typedef {object} Scene what to show
  * @property {string} name of the file
- * @property {Film | null} film null when the browser cannot show it
+ * @property {ViewedImage | null} image null when the browser cannot show it
  * @property {boolean} [failed] whether it could not be read either
  * @property {Result | null} result null when there is nothing to draw of it: none yet, or a refusal
  * @property {import('./occlusion.js').OcclusionMap | null} occlusion null before its first part is there
@@ -29,7 +29,7 @@ const MAX_SCALE = 16;
 /** One press of a key: share of the view moved, factor of zoom, gray values of window. */
 const STEP = { move: 0.08, zoom: 1.25, gray: 8 };
 
-/** Settings that outlive the film shown, shared by all viewers of an element. */
+/** Settings that outlive the image shown, shared by all viewers of an element. */
 export class ViewSettings {
   /** What lies over the image. @type {'off' | 'findings' | 'occlusion'} */
   overlay = 'findings';
@@ -49,7 +49,7 @@ export class Viewer {
   #view = { scale: 1, x: 0, y: 0 };
   /** Painting waits for the next frame: many pointer events make one. */
   #frame = 0;
-  /** What the canvas shows: moving a film paints nothing. @type {{ level?: import('./image.js').Level, look?: string, image?: ImageData }} */
+  /** What the canvas shows: moving an image paints nothing. @type {{ level?: import('./image.js').Level, look?: string, pixels?: ImageData }} */
   #painted = {};
   /** @type {Map<number, PointerEvent>} fingers and buttons that are down */
   #pointers = new Map();
@@ -65,13 +65,13 @@ export class Viewer {
     this.words = words;
     this.settings = settings;
     this.hooks = hooks;
-    this.film = h('canvas', { class: 'film', role: 'img' });
-    this.sheet = h('div', { class: 'sheet' }, this.film);
+    this.image = h('canvas', { class: 'image', role: 'img' });
+    this.sheet = h('div', { class: 'sheet' }, this.image);
     /** What lies over the image, once its script is there. @type {import('./layers.js').Layers | null} */
     this.layers = null;
     this.readout = h('output', { class: 'readout', hidden: true });
     this.message = h('p', { class: 'stage-message', hidden: true });
-    /** Of the first film whose size is known. @type {import('./ruler.js').Ruler | null} */
+    /** Of the first image whose size is known. @type {import('./ruler.js').Ruler | null} */
     this.ruler = null;
     this.choice = h('div', { class: 'tools choice', part: 'choice', hidden: true });
     this.stage = h(
@@ -146,28 +146,28 @@ export class Viewer {
   show(scene, same) {
     const before = this.#scene;
     this.#scene = scene;
-    if (scene?.film !== before?.film) {
+    if (scene?.image !== before?.image) {
       this.#look = { ...PLAIN, inverted: !!scene?.inverted };
       this.#view = { scale: 1, x: 0, y: 0 };
       this.#fit();
-      if (!same) this.#showChoice(scene?.film ?? null); // or the focus would be lost
-    } else if (scene?.inverted !== before?.inverted) this.#look.inverted = !!scene?.inverted; // the answer came after the film
+      if (!same) this.#showChoice(scene?.image ?? null); // or the focus would be lost
+    } else if (scene?.inverted !== before?.inverted) this.#look.inverted = !!scene?.inverted; // the answer came after the image
     this.update();
   }
 
-  /** Only DICOM offers frames and windows, so only then their controls are loaded. @param {Film | null} film */
-  async #showChoice(film) {
-    if (!film?.offer) {
+  /** Only DICOM offers frames and windows, so only then their controls are loaded. @param {ViewedImage | null} image */
+  async #showChoice(image) {
+    if (!image?.offer) {
       this.choice.hidden = true;
       return;
     }
     const onchoose = this.#scene?.onchoose;
     const choice = await import('./frame-picker.js').catch(() => null);
-    if (!choice) return; // the film is there, without its other frames
+    if (!choice) return; // the image is there, without its other frames
     const { Ruler, showChoice } = choice;
     if (!this.ruler) this.stage.append((this.ruler = new Ruler(this.words)).root);
     this.#place();
-    if (film === this.#scene?.film) showChoice(this.choice, this.words, film, (choice) => onchoose?.(choice));
+    if (image === this.#scene?.image) showChoice(this.choice, this.words, image, (choice) => onchoose?.(choice));
   }
 
   /** Redraws after a change of the settings. */
@@ -184,7 +184,7 @@ export class Viewer {
     this.#paint();
   }
 
-  /** Back to the whole film as it is. */
+  /** Back to the whole image as it is. */
   reset() {
     this.#look = { ...PLAIN, inverted: !!this.#scene?.inverted };
     this.#setView({ scale: 1, x: 0, y: 0 });
@@ -219,13 +219,13 @@ export class Viewer {
 
   // Drawing
 
-  /** Sizes the sheet so that the film fits the stage. */
+  /** Sizes the sheet so that the image fits the stage. */
   #fit() {
-    const film = this.#scene?.film;
-    if (!film) return this.ruler?.show(null, 0, 0);
+    const image = this.#scene?.image;
+    if (!image) return this.ruler?.show(null, 0, 0);
     const { clientWidth, clientHeight } = this.stage;
-    const ratio = Math.min(clientWidth / film.width, clientHeight / film.height);
-    this.#fitted = { width: film.width * ratio, height: film.height * ratio };
+    const ratio = Math.min(clientWidth / image.width, clientHeight / image.height);
+    this.#fitted = { width: image.width * ratio, height: image.height * ratio };
     this.sheet.style.width = `${this.#fitted.width}px`;
     this.sheet.style.height = `${this.#fitted.height}px`;
     this.#place();
@@ -238,7 +238,7 @@ export class Viewer {
     this.sheet.style.transform = `translate(${x * width}px, ${y * height}px) scale(${scale})`;
     this.layers?.moveTo(width * scale, height * scale, x * width, y * height);
     this.stage.classList.toggle('zoomed', scale > 1);
-    this.ruler?.show(this.#scene?.film?.offer?.size ?? null, width * scale, this.stage.clientWidth);
+    this.ruler?.show(this.#scene?.image?.offer?.size ?? null, width * scale, this.stage.clientWidth);
   }
 
   #paint() {
@@ -247,18 +247,18 @@ export class Viewer {
   }
 
   #paintNow() {
-    const film = this.#scene?.film;
-    this.sheet.hidden = !film;
-    if (!film) return;
-    const level = film.level(this.#fitted.width * this.#view.scale * devicePixelRatio);
+    const image = this.#scene?.image;
+    this.sheet.hidden = !image;
+    if (!image) return;
+    const level = image.level(this.#fitted.width * this.#view.scale * devicePixelRatio);
     const look = JSON.stringify(this.#look);
-    const { image: last } = this.#painted;
+    const { pixels: last } = this.#painted;
     if (this.#painted.level === level && this.#painted.look === look) return;
-    if (this.film.width !== level.width) this.film.width = level.width;
-    if (this.film.height !== level.height) this.film.height = level.height;
-    const image = last?.width === level.width && last.height === level.height ? last : new ImageData(level.width, level.height);
-    this.#painted = { level, look, image };
-    this.film.getContext('2d')?.putImageData(paintFilm(level, this.#look, image), 0, 0);
+    if (this.image.width !== level.width) this.image.width = level.width;
+    if (this.image.height !== level.height) this.image.height = level.height;
+    const pixels = last?.width === level.width && last.height === level.height ? last : new ImageData(level.width, level.height);
+    this.#painted = { level, look, pixels };
+    this.image.getContext('2d')?.putImageData(paintGray(level, this.#look, pixels), 0, 0);
   }
 
   // Tools
@@ -303,7 +303,7 @@ export class Viewer {
   #syncTools() {
     const { words, settings } = this;
     const scene = this.#scene;
-    const drawn = Boolean(scene?.film && scene.result);
+    const drawn = Boolean(scene?.image && scene.result);
     for (const [state, toggle] of this.states) {
       toggle.ariaPressed = String(settings.overlay === state);
       toggle.disabled = !drawn;
@@ -313,17 +313,17 @@ export class Viewer {
     this.opacity.disabled = !drawn || settings.overlay === 'off';
     this.opacity.value = String(settings.opacity);
     this.stage.dataset.drag = settings.drag;
-    this.film.setAttribute('aria-label', this.#description());
+    this.image.setAttribute('aria-label', this.#description());
     this.root.setAttribute('aria-label', [words.text('view.label'), scene?.name].filter(Boolean).join(': '));
-    const message = scene && !scene.film && !scene.failed ? words.text('view.none') : '';
+    const message = scene && !scene.image && !scene.failed ? words.text('view.none') : '';
     this.message.hidden = !message;
     this.message.textContent = message;
   }
 
   /** The picture for people who listen. */
   #description() {
-    const { name = '', film, result, shown = '' } = this.#scene ?? {};
-    if (!film || !result || this.settings.overlay === 'off') return name;
+    const { name = '', image, result, shown = '' } = this.#scene ?? {};
+    if (!image || !result || this.settings.overlay === 'off') return name;
     const findings = this.settings.overlay === 'findings';
     return `${name}. ${findings ? findingsSentence(this.words, result) : this.words.text('view.occlusion.of', { class: this.words.verdict(shown) })}`;
   }
@@ -426,9 +426,9 @@ export class Viewer {
 
   /** @param {WheelEvent} event */
   #wheel(event) {
-    // Without focus on the film the wheel scrolls the page, as everywhere else.
+    // Without focus on the image the wheel scrolls the page, as everywhere else.
     const ours = event.ctrlKey || document.fullscreenElement || this.stage.matches(':focus');
-    if (!ours || !this.#scene?.film) return;
+    if (!ours || !this.#scene?.image) return;
     event.preventDefault();
     const box = this.stage.getBoundingClientRect();
     this.#zoomAt(
@@ -438,7 +438,7 @@ export class Viewer {
     );
   }
 
-  /** Arrow keys on the film itself; the letters are the element's. @param {KeyboardEvent} event */
+  /** Arrow keys on the image itself; the letters are the element's. @param {KeyboardEvent} event */
   #key(event) {
     const arrow = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
     if (!arrow || event.ctrlKey || event.altKey || event.metaKey) return;

@@ -1,10 +1,10 @@
 /**
- * The films on show, one or two side by side: their viewers, findings and occlusion tests, and the choice of what to
+ * The images on show, one or two side by side: their viewers, findings and occlusion tests, and the choice of what to
  * compare with.
  */
 
 import { fill, h } from '../shared/dom.js';
-import { Film } from './image.js';
+import { ViewedImage } from './image.js';
 import { Words } from '../shared/words.js';
 import { isRefusal, topClass } from '../shared/result.js';
 import { Viewer, ViewSettings } from './viewer.js';
@@ -34,12 +34,12 @@ export class Scenes {
   #items = [];
   /** @type {Viewer[]} theirs */
   #viewers = [];
-  /** @type {Item[]} whose film each viewer had last */
+  /** @type {Item[]} whose image each viewer had last */
   #shown = [];
   /** @type {HTMLSelectElement | null} */
   #select = null;
-  /** @type {Map<Item, Promise<Film | null>>} */
-  #films = new Map();
+  /** @type {Map<Item, Promise<ViewedImage | null>>} */
+  #images = new Map();
   /** Occlusion tests, finished or not. @type {WeakMap<Item, Occlusion>} */
   #tests = new WeakMap();
   /** Those that run. @type {Map<Item, AbortController>} */
@@ -58,7 +58,7 @@ export class Scenes {
     this.#select = null;
   }
 
-  /** Ends what was drawn; films stay. */
+  /** Ends what was drawn; images stay. */
   undraw() {
     for (const item of this.#running.keys()) this.#stop(item);
     for (const viewer of this.#viewers) viewer.dispose();
@@ -66,14 +66,14 @@ export class Scenes {
     this.#places = [];
   }
 
-  /** Lets go of all films. */
+  /** Lets go of all images. */
   clear() {
-    this.#films.clear();
+    this.#images.clear();
   }
 
   /** Forgets what was made of an image. @param {Item} item */
   forget(item) {
-    this.#films.delete(item);
+    this.#images.delete(item);
     this.#stop(item);
     this.#tests.delete(item);
   }
@@ -107,42 +107,42 @@ export class Scenes {
     if (this.#places.length === 0) return;
     this.#items = items;
     for (const item of this.#running.keys()) if (!items.includes(item) || this.settings.overlay !== 'occlusion') this.#stop(item);
-    // One film alone may take 64 MB.
-    for (const item of this.#films.keys()) if (!items.includes(item)) this.#films.delete(item);
+    // One image alone may take 64 MB.
+    for (const item of this.#images.keys()) if (!items.includes(item)) this.#images.delete(item);
     this.#syncViewers();
     if (items.length === 0) this.#viewers[0].show(null);
     for (const [index, item] of items.entries()) {
-      const coming = this.#film(item);
+      const coming = this.#image(item);
       // Another image, or another frame of it, may have been chosen while this one was decoded.
-      const wanted = () => item === this.#items[index] && coming === this.#films.get(item);
-      // The film before it must not stand beside its answer, nor flicker where this one is there at once.
+      const wanted = () => item === this.#items[index] && coming === this.#images.get(item);
+      // The image before it must not stand beside its answer, nor flicker where this one is there at once.
       const timer = setTimeout(() => wanted() && this.#viewers[index]?.show(null, item === this.#shown[index]), 100);
-      const film = await coming;
+      const image = await coming;
       clearTimeout(timer);
       if (!wanted()) continue;
       this.#shown[index] = item;
       // A file that is refused by its own data may still be a picture; one that cannot be decoded shows no empty viewer.
-      this.#places[index].hidden = item.state === 'failed' && !film;
-      const scene = this.#scene(item, film);
+      this.#places[index].hidden = item.state === 'failed' && !image;
+      const scene = this.#scene(item, image);
       this.#viewers[index]?.show(scene);
-      if (film && scene.result && this.settings.overlay === 'occlusion') this.#test(item, film);
+      if (image && scene.result && this.settings.overlay === 'occlusion') this.#test(item, image);
     }
   }
 
   /** @param {Item} item */
-  #film(item) {
-    const film = this.#films.get(item) ?? Film.from(item.source, item.choice).catch(() => null);
-    this.#films.set(item, film);
-    return film;
+  #image(item) {
+    const image = this.#images.get(item) ?? ViewedImage.from(item.source, item.choice).catch(() => null);
+    this.#images.set(item, image);
+    return image;
   }
 
-  /** @param {Item} item @param {Film | null} film @returns {import('./viewer.js').Scene} */
-  #scene(item, film) {
+  /** @param {Item} item @param {ViewedImage | null} image @returns {import('./viewer.js').Scene} */
+  #scene(item, image) {
     const { result } = item;
     const { lungsThreshold = 0.5, opacityThreshold = 0.5 } = this.#hooks.classifier()?.info.model ?? {};
     return {
       name: item.name,
-      film,
+      image,
       failed: item.state === 'failed',
       inverted: result?.warnings.includes('inverted'),
       result: result && !isRefusal(this.#hooks.verdict(item)) ? result : null,
@@ -156,8 +156,8 @@ export class Scenes {
     };
   }
 
-  /** Goes on with the occlusion test of an image until it is finished or stopped. @param {Item} item @param {Film} film */
-  async #test(item, film) {
+  /** Goes on with the occlusion test of an image until it is finished or stopped. @param {Item} item @param {ViewedImage} image */
+  async #test(item, image) {
     const classifier = this.#hooks.classifier();
     const { result } = item;
     if (!classifier || !result || this.#running.has(item)) return;
@@ -167,11 +167,11 @@ export class Scenes {
     try {
       const { OCCLUSION_WIDTH, Occlusion } = await import('./occlusion.js');
       if (signal.aborted) return;
-      const test = this.#tests.get(item) ?? new Occlusion(film.level(OCCLUSION_WIDTH), result.warnings.includes('inverted'), result.frame);
+      const test = this.#tests.get(item) ?? new Occlusion(image.level(OCCLUSION_WIDTH), result.warnings.includes('inverted'), result.frame);
       this.#tests.set(item, test);
       await test.run(
         (image) => classifier.classify(image, { signal }),
-        () => this.#redraw(item, film),
+        () => this.#redraw(item, image),
       );
     } catch (error) {
       if (signal.aborted) return;
@@ -183,10 +183,10 @@ export class Scenes {
     }
   }
 
-  /** @param {Item} item whose occlusion map has become finer @param {Film} film */
-  #redraw(item, film) {
+  /** @param {Item} item whose occlusion map has become finer @param {ViewedImage} image */
+  #redraw(item, image) {
     const at = this.#items.indexOf(item);
-    if (at >= 0) this.#viewers[at]?.show(this.#scene(item, film));
+    if (at >= 0) this.#viewers[at]?.show(this.#scene(item, image));
   }
 
   /** @param {Item} item */

@@ -80,7 +80,7 @@ test('the largest image that is allowed stays under 1.5 GB', () => {
   assert.equal(results[0].image.width, 8192);
 });
 
-test('want of memory is an result, not a crash', () => {
+test('want of memory is a result, not a crash', () => {
   const { code, results } = classify([largest(), IMAGE], { wrap: within(100_000) });
   assert.deepEqual([code, results[0].error?.code, results[1].error], [1, 'memory', undefined]);
 });

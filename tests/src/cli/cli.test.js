@@ -81,7 +81,7 @@ test('bench gives medians per stage', () => {
 
 // ---- results ------------------------------------------------------------------------------------------
 
-test('an result has the shape of cxrlens.result/2', () => {
+test('a result has the shape of cxrlens.result/2', () => {
   const { code, results, err } = classify([IMAGE]);
   assert.deepEqual([code, err, results.length], [0, '', 1]);
   const [result] = results;
@@ -230,7 +230,7 @@ test('several processes share images and an output, as src/README.md shows', () 
   assert.deepEqual(files.sort(), images.sort());
 });
 
-test('an result is one write, long names and all', { skip: spawnSync('strace', ['true']).status === 0 ? false : 'no strace(1)' }, () => {
+test('a result is one write, long names and all', { skip: spawnSync('strace', ['true']).status === 0 ? false : 'no strace(1)' }, () => {
   const log = join(folder, 'writes');
   const image = `${'./'.repeat(2000)}${basename(IMAGE)}`;
   const { results } = classify([image, image], { cwd: resolve(IMAGE, '..'), wrap: ['strace', '-o', log, '-e', 'trace=write'] });

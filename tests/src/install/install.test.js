@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-const FILM = 'web/samples/synthetic-covid-19-1.jpg',
-  NO_FILM = 'tests/golden/phantom.png';
+const SAMPLE = 'web/samples/synthetic-covid-19-1.jpg',
+  PHANTOM = 'tests/golden/phantom.png';
 const EXAMPLE = 'tests/src/install/example.c';
 const STRICT = ['-std=c11', '-Wall', '-Wextra', '-Wshadow', '-Wconversion', '-Werror'];
 const root = mkdtempSync(join(tmpdir(), 'cxrlens-install-'));
@@ -93,10 +93,10 @@ for (const [kind, flags] of /** @type {[string, string[]][]} */ ([
     const program = join(root, `example-${kind}`);
     const libraries = pkgConfig('--cflags', '--libs', ...(flags.length ? ['--static'] : [])).split(' ');
     run('gcc', [...STRICT, ...flags, EXAMPLE, '-o', program, ...libraries]);
-    for (const film of [FILM, NO_FILM]) {
-      const out = run(program, [pkgConfig('--variable=model'), film], { LD_LIBRARY_PATH: `${prefix}/lib` });
-      const { gate, classes } = JSON.parse(run(`${prefix}/bin/cxrlens`, ['classify', '-f', 'json', film], { CXRLENS_MODEL: '' }));
-      assert.equal(gate.accepted, film === FILM);
+    for (const xray of [SAMPLE, PHANTOM]) {
+      const out = run(program, [pkgConfig('--variable=model'), xray], { LD_LIBRARY_PATH: `${prefix}/lib` });
+      const { gate, classes } = JSON.parse(run(`${prefix}/bin/cxrlens`, ['classify', '-f', 'json', xray], { CXRLENS_MODEL: '' }));
+      assert.equal(gate.accepted, xray === SAMPLE);
       if (gate.accepted) assert.match(out, new RegExp(`^verdict -?\\d, COVID-19 ${classes[1].probability.toFixed(3)}$`));
       else assert.equal(out, 'not a frontal chest X-ray');
     }

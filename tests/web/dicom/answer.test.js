@@ -23,14 +23,14 @@ const [width, height] = [120, 100];
 const pixels = Uint16Array.from({ length: width * height }, (_, i) => (i * 13) % 4096);
 
 /** @param {Record<string, any>} [more] @param {Uint16Array} [samples] */
-const film = (more = {}, samples = pixels) =>
+const xray = (more = {}, samples = pixels) =>
   dicomFile(radiograph({ width, height, bits: 12, pixels: samples }, { '00281050': ['DS', '2048'], '00281051': ['DS', '4096'], ...more }));
 
 /** What one input decides. @param {any} result */
 const answer = ({ verdict, classes, gate }) => ({ verdict, classes, gate });
 
 test('a result has the fields of the schema, the file and its hash', async () => {
-  const file = film({ '00181164': ['DS', '0.143\\0.143'], '00200062': ['CS', 'U'], '00100020': ['LO', 'ID-4711'] });
+  const file = xray({ '00181164': ['DS', '0.143\\0.143'], '00200062': ['CS', 'U'], '00100020': ['LO', 'ID-4711'] });
   const result = await cxr.classify(new File([file], 'IM000001'));
   assert.ok(valid(result), JSON.stringify(valid.errors));
   assert.equal(result.file, 'IM000001');
@@ -61,16 +61,16 @@ test('a result has the fields of the schema, the file and its hash', async () =>
 });
 
 test('what is no UID is not told as one', async () => {
-  const { dicom } = await cxr.classify(film({ '0020000d': ['UI', '1.2.x'], '00080018': ['UI', `1.${'2'.repeat(63)}`] }));
+  const { dicom } = await cxr.classify(xray({ '0020000d': ['UI', '1.2.x'], '00080018': ['UI', `1.${'2'.repeat(63)}`] }));
   assert.deepEqual([dicom.studyUid, dicom.seriesUid, dicom.instanceUid], [null, '1.2.3.4.5', null]);
 });
 
 test("the bytes stay the caller's", async () => {
-  const file = Uint8Array.from(film());
+  const file = Uint8Array.from(xray());
   const shared = new Uint8Array(new SharedArrayBuffer(file.length));
   shared.set(file);
   const expected = answer(await cxr.classify(file));
-  assert.deepEqual(file, Uint8Array.from(film()));
+  assert.deepEqual(file, Uint8Array.from(xray()));
   assert.deepEqual(answer(await cxr.classify(shared)), expected);
 });
 
@@ -81,7 +81,7 @@ for (const [name, tags, code, tag] of /** @type {[string, Record<string, any>, s
 ])) {
   test(`${name} is refused by its tag`, async () => {
     await assert.rejects(
-      cxr.classify(new File([film(tags)], 'x')),
+      cxr.classify(new File([xray(tags)], 'x')),
       (/** @type {any} */ error) => error.name === 'CxrError' && error.code === code && error.message.includes(tag) && error.file === 'x',
     );
   });
@@ -95,7 +95,7 @@ for (const [name, tags, code, tag] of /** @type {[string, Record<string, any>, s
   ['a contradiction', { '00280004': ['CS', 'MONOCHROME1'], 20500020: ['CS', 'IDENTITY'] }, 'dicom-polarity', '(2050,0020)'],
 ])) {
   test(`${name} is a warning that names its tag`, async () => {
-    const result = await cxr.classify(film(tags));
+    const result = await cxr.classify(xray(tags));
     assert.ok(valid(result), JSON.stringify(valid.errors));
     assert.ok(result.warnings.includes(code));
     assert.deepEqual(
@@ -112,7 +112,7 @@ test('the frame and the window asked for are read', async () => {
     pixels.map((v) => v >> 2),
     pixels.length,
   );
-  const file = film({ '00280008': ['IS', '2'], '00281050': ['DS', '2048\\512'], '00281051': ['DS', '4096\\1024'] }, two);
+  const file = xray({ '00280008': ['IS', '2'], '00281050': ['DS', '2048\\512'], '00281051': ['DS', '4096\\1024'] }, two);
   const dicom = await openDicom(file);
   for (const [frame, window] of [
     [0, 0],
@@ -135,7 +135,7 @@ test('a frame with windows of its own is read and named by them, one without any
   const group = (/** @type {string[]} */ ...centres) => ({
     '00289132': ['SQ', [{ '00281050': ['DS', centres], '00281051': ['DS', centres] }]],
   });
-  const file = film(
+  const file = xray(
     { '00280008': ['IS', '3'], '00281050': null, '00281051': null, 52009230: ['SQ', [group('2048'), group('1024', '512'), {}]] },
     three,
   );
@@ -156,15 +156,15 @@ test('a frame with windows of its own is read and named by them, one without any
 });
 
 test('damaged files end in typed errors, and the classifier goes on', async () => {
-  await assert.rejects(cxr.classify(film().subarray(0, 5000)), { name: 'CxrError', code: 'dicom-truncated' });
-  await assert.rejects(cxr.classify(film({ '00280011': ['US', 20000] })), { name: 'CxrError', code: 'image-side' });
+  await assert.rejects(cxr.classify(xray().subarray(0, 5000)), { name: 'CxrError', code: 'dicom-truncated' });
+  await assert.rejects(cxr.classify(xray({ '00280011': ['US', 20000] })), { name: 'CxrError', code: 'image-side' });
   const small = dicomFile(radiograph({ width: 8, height: 8, pixels: new Uint8Array(64) }));
   await assert.rejects(cxr.classify(small), { name: 'CxrError', code: 'image-small' });
-  assert.ok(await cxr.classify(film()));
+  assert.ok(await cxr.classify(xray()));
 });
 
 test('study and instance are named in FHIR, unless the portal names the study', async () => {
-  const result = await cxr.classify(film());
+  const result = await cxr.classify(xray());
   const bundle = toFhir(result);
   const problems = new Fhir()
     .validate(bundle, { errorOnUnexpected: true })

@@ -26,20 +26,20 @@ function put(name, content) {
 const [width, height] = [64, 48];
 const pixels = Uint16Array.from({ length: 2 * width * height }, (_, i) => (i * 13) % 4096);
 /** @param {Record<string, any>} more */
-const film = (more = {}) =>
+const xray = (more = {}) =>
   dicomFile(
     radiograph(
       { width, height, bits: 12, pixels },
       { '00280008': ['IS', '2'], '00281050': ['DS', '2048\\512'], '00281051': ['DS', '4096\\1024'], ...more },
     ),
   );
-put('study/series/IM000001', film({ '00100020': ['LO', '4711'] }));
-put('study/series/IM000002', film({ '00080060': ['CS', 'CT'] }));
+put('study/series/IM000001', xray({ '00100020': ['LO', '4711'] }));
+put('study/series/IM000002', xray({ '00080060': ['CS', 'CT'] }));
 put('study/bare', dicomFile(radiograph({ width, height, pixels: new Uint8Array(width * height) }), { header: false }));
-put('study/film.png', readFileSync('tests/golden/phantom.png'));
+put('study/chest.png', readFileSync('tests/golden/phantom.png'));
 put('study/notes.txt', 'Dear colleague');
 put('study/empty', '');
-put('study/.hidden', film());
+put('study/.hidden', xray());
 
 /** @param {string[]} args */
 function run(...args) {
@@ -55,14 +55,14 @@ function run(...args) {
   };
 }
 
-test('a folder: a line for each file in order, valid by the schema; what is no film is passed over aloud', () => {
+test('a folder: a line for each file in order, valid by the schema; what is not an image is passed over aloud', () => {
   const { code, err, lines } = run(join(folder, 'study'));
   assert.equal(code, 1, 'the CT was not read');
   assert.deepEqual(
     lines.map(({ file, error }) => [file.slice(folder.length), error?.code]),
     [
       ['/study/bare', undefined],
-      ['/study/film.png', undefined],
+      ['/study/chest.png', undefined],
       ['/study/series/IM000001', undefined],
       ['/study/series/IM000002', 'dicom-modality'],
     ],
@@ -94,7 +94,7 @@ test('named files are always answered', () => {
 });
 
 test('a folder that can not be listed costs only itself', () => {
-  put('locked/film', film());
+  put('locked/chest', xray());
   mkdirSync(join(folder, 'locked/inner'), { mode: 0 });
   assert.deepEqual(
     run(join(folder, 'locked')).lines.map(({ error }) => error?.code),
@@ -103,9 +103,9 @@ test('a folder that can not be listed costs only itself', () => {
 });
 
 test('a reader that has read enough ends it without a word, but not as if all were read', () => {
-  const films = Array.from({ length: 40 }, () => join(folder, 'study/bare'));
+  const xrays = Array.from({ length: 40 }, () => join(folder, 'study/bare'));
   const piped = '"$@" | head -n 1 >/dev/null; echo "${PIPESTATUS[0]}"';
-  const { stdout, stderr } = spawnSync('bash', ['-c', piped, 'bash', process.execPath, 'web/bin/cxrlens-dicom.js', ...films], {
+  const { stdout, stderr } = spawnSync('bash', ['-c', piped, 'bash', process.execPath, 'web/bin/cxrlens-dicom.js', ...xrays], {
     encoding: 'utf8',
     timeout: 120_000,
   });
@@ -123,9 +123,9 @@ test('frame and window are counted from 1', () => {
 
 test('reports are written for DICOM, and for nothing else', () => {
   const reports = join(folder, 'reports');
-  const { code, err } = run('--sr', reports, join(folder, 'study/series/IM000001'), join(folder, 'study/film.png'));
+  const { code, err } = run('--sr', reports, join(folder, 'study/series/IM000001'), join(folder, 'study/chest.png'));
   assert.equal(code, 1);
-  assert.match(err, /no report of .*film\.png/);
+  assert.match(err, /no report of .*chest\.png/);
   assert.deepEqual(readdirSync(reports), ['1.2.3.4.5.6.sr.dcm']);
   const report = readFileSync(join(reports, '1.2.3.4.5.6.sr.dcm')).toString('latin1');
   assert.equal(report.slice(128, 132), 'DICM');

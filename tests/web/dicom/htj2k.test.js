@@ -31,7 +31,7 @@ function waves(bits, signed, count = width * height) {
  * @param {Partial<import('./write.js').Picture>} picture
  * @param {Record<string, any>} [more]
  */
-const film = (fragments, syntax, picture, more = {}) =>
+const xray = (fragments, syntax, picture, more = {}) =>
   dicomFile(radiograph({ width, height, pixels: new Uint16Array(), ...picture }, { '7fe00010': null, ...more }), {
     syntax,
     tail: encapsulated(fragments),
@@ -56,7 +56,7 @@ for (const [bits, signed] of /** @type {[number, boolean][]} */ ([
       [ANY, { lossy: true }],
     ])) {
       const stream = encode(picture, choice);
-      const { data } = await (await openDicom(film([stream], syntax, picture))).stored(0);
+      const { data } = await (await openDicom(xray([stream], syntax, picture))).stored(0);
       const expected = new /** @type {any} */ (pixels.constructor)(choice.lossy ? decode(stream).buffer : pixels);
       // The two decoders' floating-point sums may round apart.
       const worst = data.reduce(
@@ -69,7 +69,7 @@ for (const [bits, signed] of /** @type {[number, boolean][]} */ ([
 
 test('colour, and many frames', async () => {
   const rgb = waves(8, false, 3 * width * height);
-  const coloured = film(
+  const coloured = xray(
     [encode({ width, height, pixels: rgb, samples: 3 })],
     LOSSLESS,
     { pixels: rgb, photometric: 'YBR_RCT' },
@@ -81,27 +81,27 @@ test('colour, and many frames', async () => {
   assert.deepEqual([...(await (await openDicom(coloured)).stored(0)).data], [...rgb]);
   const frames = [waves(12, false), waves(12, false).reverse()];
   const streams = frames.map((pixels) => encode({ width, height, pixels, bits: 12 }));
-  const dicom = await openDicom(film(streams, LOSSLESS, { bits: 12 }, { '00280008': ['IS', '2'] }));
+  const dicom = await openDicom(xray(streams, LOSSLESS, { bits: 12 }, { '00280008': ['IS', '2'] }));
   for (const [i, pixels] of frames.entries()) assert.deepEqual((await dicom.stored(i)).data, pixels);
 });
 
 test('signed bytes are refused, and damage ends in a typed error', async () => {
   const bytes = { width, height, pixels: waves(8, true), bits: 8, signed: true };
-  assert.equal((await refusal(film([encode(bytes)], LOSSLESS, bytes)))?.code, 'dicom-unsupported');
+  assert.equal((await refusal(xray([encode(bytes)], LOSSLESS, bytes)))?.code, 'dicom-unsupported');
   const stream = encode({ width, height, pixels: waves(12, false), bits: 12 });
   const below = randomSource(3);
   for (let round = 0; round < 60; round++) {
     const damaged = Buffer.from(stream);
     for (let n = 0; n <= below(8); n++) damaged[below(round % 2 ? stream.length : 200)] ^= 1 << below(8);
-    await refusal(film([damaged], LOSSLESS, { bits: 12 }));
+    await refusal(xray([damaged], LOSSLESS, { bits: 12 }));
   }
   for (const share of [0.02, 0.3, 0.9]) {
-    const cut = await refusal(film([stream.subarray(0, Math.floor(stream.length * share))], LOSSLESS, { bits: 12 }));
+    const cut = await refusal(xray([stream.subarray(0, Math.floor(stream.length * share))], LOSSLESS, { bits: 12 }));
     assert.equal(cut?.code, 'dicom-corrupt', `${share}`);
   }
 });
 
-test('a decoder that does not arrive is no damage of the film, and is asked for again', async () => {
+test('a decoder that does not arrive is no damage of the image, and is asked for again', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'cxrlens-codec-'));
   const [there, away] = ['dicom-jpeg2000.wasm', 'away'].map((name) => join(folder, name));
   try {
@@ -109,7 +109,7 @@ test('a decoder that does not arrive is no damage of the film, and is asked for 
     renameSync(there, away);
     const pixels = waves(12, false);
     const reader = await import(pathToFileURL(join(folder, 'dicom.js')).href);
-    const dicom = await reader.openDicom(film([encode({ width, height, pixels, bits: 12 })], LOSSLESS, { bits: 12 }));
+    const dicom = await reader.openDicom(xray([encode({ width, height, pixels, bits: 12 })], LOSSLESS, { bits: 12 }));
     await assert.rejects(dicom.stored(0), { name: 'DicomError', code: 'dicom-codec' });
     renameSync(away, there);
     assert.deepEqual((await dicom.stored(0)).data, pixels);

@@ -34,7 +34,7 @@ function samples(bits, frames = 1) {
 }
 
 /** @param {Record<string, any>} [more] @param {8|12} [bits] @param {number} [frames] */
-const film = (more = {}, bits = 8, frames = 1) =>
+const xray = (more = {}, bits = 8, frames = 1) =>
   dicomFile(radiograph({ width: SIDE, height: SIDE, bits, pixels: samples(bits, frames) }, more));
 
 /** @param {import('playwright-core').Page} page @returns {Promise<any[]>} */
@@ -46,7 +46,7 @@ const part = (page, selector) => page.locator('cxr-lens').locator(selector);
 const shown = (page) =>
   page.evaluate(() => {
     const canvas = /** @type {HTMLCanvasElement} */ (
-      /** @type {Element} */ (document.querySelector('cxr-lens')).shadowRoot?.querySelector('canvas.film')
+      /** @type {Element} */ (document.querySelector('cxr-lens')).shadowRoot?.querySelector('canvas.image')
     );
     const { data } = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d')).getImageData(canvas.width >> 1, 0, 1, canvas.height);
     return Array.from({ length: canvas.height }, (_, y) => data[4 * y]);
@@ -61,7 +61,7 @@ test('a dropped file without an extension is read as its PNG is, and shown; a PN
   const { page, troubles } = await site.open();
   site.hits.length = 0;
   await transfer(page, 'drop', 'cxr-lens', [
-    { name: 'film.png', buffer: png(SIDE, SIDE, (x, y) => Math.round(255 * body(x / SIDE, y / SIDE))) },
+    { name: 'xray.png', buffer: png(SIDE, SIDE, (x, y) => Math.round(255 * body(x / SIDE, y / SIDE))) },
   ]);
   await idle(page, 1);
   assert.deepEqual(
@@ -69,7 +69,7 @@ test('a dropped file without an extension is read as its PNG is, and shown; a PN
     [],
   );
   const [fromPng] = await results(page);
-  await transfer(page, 'drop', 'cxr-lens', [{ name: 'IM000001', buffer: film({ '00181164': ['DS', '0.5\\0.5'] }) }]);
+  await transfer(page, 'drop', 'cxr-lens', [{ name: 'IM000001', buffer: xray({ '00181164': ['DS', '0.5\\0.5'] }) }]);
   await page.waitForFunction(() =>
     /** @type {any} */ (document.querySelector('cxr-lens')).results.some((/** @type {any} */ each) => each.dicom),
   );
@@ -93,7 +93,7 @@ test('a dropped file without an extension is read as its PNG is, and shown; a PN
 
 test('another frame and another window are shown and read', async () => {
   const { page, troubles } = await site.open();
-  const two = film(
+  const two = xray(
     {
       '00280008': ['IS', '2'],
       '00281050': ['DS', '2048\\1024'],
@@ -130,8 +130,8 @@ test('another frame and another window are shown and read', async () => {
 test('a folder without extensions is read; a CT is refused in words that name the tag', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'cxrlens-page-'));
   mkdirSync(join(folder, 'SERIES'));
-  writeFileSync(join(folder, 'SERIES/IM1'), film());
-  writeFileSync(join(folder, 'SERIES/IM2'), film({ '00080060': ['CS', 'CT'] }));
+  writeFileSync(join(folder, 'SERIES/IM1'), xray());
+  writeFileSync(join(folder, 'SERIES/IM2'), xray({ '00080060': ['CS', 'CT'] }));
   const { page, troubles } = await site.open();
   try {
     await part(page, 'input[webkitdirectory]').setInputFiles(folder);
@@ -139,7 +139,7 @@ test('a folder without extensions is read; a CT is refused in words that name th
     assert.equal((await results(page)).length, 1);
     await part(page, 'button').filter({ hasText: /IM2/ }).first().click();
     assert.match(await part(page, '.answer').innerText(), /no frontal chest X[-‑]ray.*Modality \(0008,0060\) is “CT”/s);
-    await part(page, 'canvas.film[aria-label*="IM2"]').waitFor();
+    await part(page, 'canvas.image[aria-label*="IM2"]').waitFor();
     assert.ok(Math.max(...(await painted(page, (column) => Math.max(...column) > 120))) > 120, 'the picture is shown all the same');
     assert.deepEqual(troubles, []);
   } finally {
@@ -149,7 +149,7 @@ test('a folder without extensions is read; a CT is refused in words that name th
 
 test('exports hold no UID by default', async () => {
   const { page } = await site.open();
-  await pick(page, [file('one.dcm', film(), '')]);
+  await pick(page, [file('one.dcm', xray(), '')]);
   await idle(page, 1);
   const [result] = await results(page);
   const items = /** @type {any} */ ([{ id: 1, name: 'one.dcm', state: 'done', result }]);
@@ -167,7 +167,7 @@ test('a report is offered for DICOM alone, by keyboard, and names image, study a
   const { page, troubles } = await site.open();
   await pick(page, [
     file(
-      'film.png',
+      'xray.png',
       png(SIDE, SIDE, (x, y) => Math.round(255 * body(x / SIDE, y / SIDE))),
     ),
   ]);
@@ -180,7 +180,7 @@ test('a report is offered for DICOM alone, by keyboard, and names image, study a
   await pick(page, [
     file(
       'one.dcm',
-      film({
+      xray({
         '00080005': ['CS', '\\ISO 2022 IR 149'],
         '00080050': ['SH', 'A1'],
         '00100010': ['PN', korean],
@@ -226,7 +226,7 @@ function dump(tool, ...options) {
   return done.stdout;
 }
 
-test('offline, after a visit without any DICOM, every codec is there, and films open, compressed ones as well', async () => {
+test('offline, after a visit without any DICOM, every codec is there, and images open, compressed ones as well', async () => {
   const { context, page } = await site.open({ serviceWorkers: 'allow' });
   await stored(page);
   const kept = await page.evaluate(async () => {
@@ -247,7 +247,7 @@ test('offline, after a visit without any DICOM, every codec is there, and films 
     syntax,
     tail: encapsulated([stream]),
   });
-  await pick(page, [file('IM1', film(), ''), file('IM2', packed, '')]);
+  await pick(page, [file('IM1', xray(), ''), file('IM2', packed, '')]);
   await idle(page, 2);
   assert.deepEqual((await results(page)).map(({ dicom }) => dicom.transferSyntax.uid).sort(), ['1.2.840.10008.1.2.1', syntax]);
 });

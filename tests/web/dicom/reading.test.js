@@ -368,17 +368,17 @@ test('one frame in many fragments, many frames in one each', async () => {
 test('many frames with a basic offset table, or with an extended one', async () => {
   const syntax = '1.2.840.10008.1.2.5';
   const [one, two] = [rle(bytes), rle(bytes.map((v) => 255 - v))];
-  const film = (/** @type {Uint8Array[]} */ fragments, /** @type {Uint8Array} */ table, more = {}) =>
+  const xray = (/** @type {Uint8Array[]} */ fragments, /** @type {Uint8Array} */ table, more = {}) =>
     shallow({ '7fe00010': null, '00280008': ['IS', '2'], ...more }, {}, { syntax, tail: encapsulated(fragments, table) });
   const basic = (/** @type {number[]} */ ...offsets) => new Uint8Array(Uint32Array.from(offsets).buffer);
   const extended = (/** @type {number[]} */ ...values) => ['OV', new Uint8Array(BigUint64Array.from(values, BigInt).buffer)];
   const inverted = Uint8ClampedArray.from(bytes, (v) => 255 - v);
   const split = [one.subarray(0, 200), one.subarray(200), two];
-  assert.deepEqual(await shades(film(split, basic(0, one.length + 16)), 1), inverted);
-  const whole = film([one, two], basic(), { '7fe00001': extended(0, one.length + 8), '7fe00002': extended(one.length, two.length) });
+  assert.deepEqual(await shades(xray(split, basic(0, one.length + 16)), 1), inverted);
+  const whole = xray([one, two], basic(), { '7fe00001': extended(0, one.length + 8), '7fe00002': extended(one.length, two.length) });
   assert.deepEqual(await shades(whole, 1), inverted);
   for (const table of [basic(), basic(0), basic(0, 208, one.length + 16)])
-    assert.equal((await refusal(film(split, table)))?.code, 'dicom-corrupt', `${table.length / 4} offsets`);
+    assert.equal((await refusal(xray(split, table)))?.code, 'dicom-corrupt', `${table.length / 4} offsets`);
 });
 
 /** Middle gray whose one component has a sampling factor; every code is a single bit, 0. @param {boolean} lossless @param {number} sampling */
@@ -405,11 +405,11 @@ test('the sampling factors of a single component mean nothing', async () => {
     [false, '50'],
   ]))
     for (const sampling of [0x11, 0x22, 0x21]) {
-      const film = shallow(
+      const xray = shallow(
         { '7fe00010': null },
         {},
         { syntax: `1.2.840.10008.1.2.4.${end}`, tail: encapsulated([plainJpeg(lossless, sampling)]) },
       );
-      assert.deepEqual(new Set(await shades(film)), new Set([128]), `${end}, ${sampling.toString(16)}`);
+      assert.deepEqual(new Set(await shades(xray)), new Set([128]), `${end}, ${sampling.toString(16)}`);
     }
 });

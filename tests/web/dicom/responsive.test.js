@@ -66,8 +66,8 @@ for (const [name, bytes] of Object.entries(FILES))
     await pick(page, join(folder, name));
     await idle(page, 1);
     await page.waitForFunction(() => {
-      const film = /** @type {any} */ (document.querySelector('cxr-lens')).shadowRoot.querySelector('canvas.film');
-      return film.width > 0 && film.getBoundingClientRect().width > 0;
+      const canvas = /** @type {any} */ (document.querySelector('cxr-lens')).shadowRoot.querySelector('canvas.image');
+      return canvas.width > 0 && canvas.getBoundingClientRect().width > 0;
     });
     await page.waitForTimeout(500);
     const longest = Math.max(0, ...(await page.evaluate(() => /** @type {any} */ (window).tasks)));
@@ -94,7 +94,7 @@ test('what comes from the worker names no patient', async () => {
     Object.assign(window, { told, Worker: Told });
   });
   await pick(page, [
-    file('film.dcm', dicomFile(radiograph({ width: 64, height: 64, pixels: new Uint8Array(4096) }, { '00100020': ['LO', 'ID-4711'] })), ''),
+    file('xray.dcm', dicomFile(radiograph({ width: 64, height: 64, pixels: new Uint8Array(4096) }, { '00100020': ['LO', 'ID-4711'] })), ''),
   ]);
   await idle(page, 1);
   await page.waitForFunction(() => /** @type {any} */ (window).told.length >= 3);
@@ -147,11 +147,11 @@ test('a reader that ends in the middle is told, and the next file gets another',
       }),
     { times: 1 },
   );
-  const film = () => dicomFile(radiograph({ width: 64, height: 64, pixels: new Uint8Array(4096).map((_, i) => i) }));
-  await pick(page, [file('a.dcm', film(), '')]);
+  const xray = () => dicomFile(radiograph({ width: 64, height: 64, pixels: new Uint8Array(4096).map((_, i) => i) }));
+  await pick(page, [file('a.dcm', xray(), '')]);
   await idle(page, 1);
   assert.equal((await results(page)).length, 0);
-  await pick(page, [file('b.dcm', film(), '')]);
+  await pick(page, [file('b.dcm', xray(), '')]);
   await idle(page, 2);
   assert.equal((await results(page)).length, 1);
 });

@@ -32,7 +32,7 @@ function body(x, y) {
 }
 
 /** @param {8|16} bits */
-function film(bits) {
+function xray(bits) {
   const Samples = bits === 8 ? Uint8Array : Uint16Array;
   const most = 2 ** bits - 1;
   return Samples.from(
@@ -53,8 +53,8 @@ async function classifyDicom(file) {
 
 /** @type {Record<string, any>} */
 const wide = { '00281050': ['DS', '32768'], '00281051': ['DS', '65536'] };
-const narrow = film(8);
-const deep = film(16);
+const narrow = xray(8);
+const deep = xray(16);
 
 test('8 bits: PNG, MONOCHROME2, MONOCHROME1, RLE and RGB give the same bits', { skip }, async () => {
   const expected = answer(await cxr.classify(picture(narrow)));

@@ -19,8 +19,8 @@ const folder = mkdtempSync(join(tmpdir(), 'cxrlens-sr-'));
 after(() => rmSync(folder, { recursive: true }));
 
 const cxr = await createClassifier({ workers: 0 });
-const film = dicomFile(radiograph({ width: 64, height: 64, pixels: Uint8Array.from({ length: 4096 }, (_, i) => i % 251) }));
-const read = await cxr.classify(film);
+const xray = dicomFile(radiograph({ width: 64, height: 64, pixels: Uint8Array.from({ length: 4096 }, (_, i) => i % 251) }));
+const read = await cxr.classify(xray);
 cxr.dispose();
 
 const date = new Date('2026-11-24T08:01:02.345Z');

@@ -26,7 +26,7 @@ test(`${COUNT} images in a row, one of them broken, with flat memory`, async (t)
   const { done, failed } = await page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).progress);
   assert.deepEqual({ done, failed }, { done: COUNT - 2, failed: 2 });
   assert.equal(await page.locator('cxr-lens').locator('tbody tr').count(), COUNT);
-  // A result, its row and its name; a decoded film alone would be 0.4 MB, half of them 90.
+  // A result, its row and its name; a decoded image alone would be 0.4 MB, half of them 90.
   assert.ok(grown < 8, `${grown} MB`);
   assert.deepEqual(troubles, []);
 });
@@ -37,15 +37,15 @@ async function heap(session) {
   return (await session.send('Runtime.getHeapUsage')).usedSize;
 }
 
-test('a film of 2,048 pixels, magnified, follows window and moves frame by frame', async (t) => {
+test('an image of 2,048 pixels, magnified, follows window and moves frame by frame', async (t) => {
   const { page } = await site.open();
-  await pick(page, [file('film.png', chest(1, 2048))]);
+  await pick(page, [file('xray.png', chest(1, 2048))]);
   await idle(page, 1);
   const stageBox = page.locator('cxr-lens').locator('.stage');
   await stageBox.focus();
   for (let i = 0; i < 6; i++) await page.keyboard.press('+');
   await page.waitForFunction(
-    () => /** @type {any} */ (document.querySelector('cxr-lens')?.shadowRoot?.querySelector('canvas.film')).width === 2048,
+    () => /** @type {any} */ (document.querySelector('cxr-lens')?.shadowRoot?.querySelector('canvas.image')).width === 2048,
   );
   for (const shiftKey of [true, false]) {
     const frames = await stageBox.evaluate(async (node, shiftKey) => {

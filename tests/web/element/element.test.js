@@ -78,7 +78,7 @@ test('a module of one’s own and the number of workers are taken', async () => 
 test('without keys letters change nothing, Delete and Ctrl+Z still do', async () => {
   const { page } = await site.open();
   const lens = page.locator('cxr-lens');
-  await pick(page, [file('film.jpg', sample, 'image/jpeg')]);
+  await pick(page, [file('xray.jpg', sample, 'image/jpeg')]);
   await idle(page, 1);
   const map = lens.locator('canvas.map');
   await map.waitFor();
@@ -122,8 +122,8 @@ test('it has a value in a form', async () => {
     async (bytes) => {
       const form = document.createElement('form');
       const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
-      const value = () => JSON.parse(String(new FormData(form).get('film')));
-      lens.name = 'film';
+      const value = () => JSON.parse(String(new FormData(form).get('xray')));
+      lens.name = 'xray';
       form.append(lens);
       document.body.append(form);
       await lens.classify(new Uint8Array(bytes));
@@ -148,21 +148,21 @@ test('it has a value in a form', async () => {
   assert.deepEqual(rest, [[], 1, null, null], 'cleared, brought back, disabled, removed');
 });
 
-test('a form that is reset forgets the film, and one that is disabled takes none', async () => {
+test('a form that is reset forgets the image, and one that is disabled takes none', async () => {
   const { page } = await site.open();
   const seen = await page.evaluate(
     async (bytes) => {
       const form = document.createElement('form'),
         fieldset = document.createElement('fieldset');
       const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
-      lens.name = 'film';
+      lens.name = 'xray';
       fieldset.append(lens);
       form.append(fieldset);
       document.body.append(form);
       await lens.classify(new Uint8Array(bytes));
       form.reset();
       lens.undo();
-      const left = String(new FormData(form).get('film'));
+      const left = String(new FormData(form).get('xray'));
       await lens.classify(new Uint8Array(bytes));
       lens.clear();
       form.reset();
@@ -209,13 +209,13 @@ test('disabled, it takes nothing', async () => {
       lens.disabled = true;
       lens.add([new Blob([new Uint8Array(bytes)])]);
       const dataTransfer = new DataTransfer();
-      dataTransfer.items.add(new File([new Uint8Array(bytes)], 'film.png'));
+      dataTransfer.items.add(new File([new Uint8Array(bytes)], 'xray.png'));
       const left = ['dragover', 'drop'].filter((kind) => lens.dispatchEvent(new DragEvent(kind, { dataTransfer, cancelable: true })));
       return [lens.progress.total, left];
     },
     [...chest()],
   );
-  assert.deepEqual(seen, [0, []], 'nor does it leave a film to the browser, which would open it in its place');
+  assert.deepEqual(seen, [0, []], 'nor does it leave an image to the browser, which would open it in its place');
 });
 
 test('disabled, what is shown can still be looked at, before and after it is drawn anew', async () => {
@@ -244,20 +244,20 @@ test('disabled, what is shown can still be looked at, before and after it is dra
 
 test('src is read at once; a missing one is an error event', async () => {
   const { page } = await site.open();
-  await page.route('**/film.png', (route) => route.fulfill({ body: chest(), contentType: 'image/png' }));
+  await page.route('**/xray.png', (route) => route.fulfill({ body: chest(), contentType: 'image/png' }));
   const seen = await page.evaluate(async () => {
     const lens = /** @type {Lens} */ (document.createElement('cxr-lens'));
     const event = (/** @type {string} */ kind) =>
       new Promise((resolve) => lens.addEventListener(kind, (/** @type {CustomEvent} */ e) => resolve(e.detail), { once: true }));
     document.body.append(lens);
     const good = event('cxr-result');
-    lens.src = 'film.png';
+    lens.src = 'xray.png';
     const { file } = await good;
     const bad = event('cxr-error');
     lens.src = 'missing.png';
     return { file, code: (await bad).error.code };
   });
-  assert.deepEqual(seen, { file: 'film.png', code: 'network' });
+  assert.deepEqual(seen, { file: 'xray.png', code: 'network' });
 });
 
 test('of two images asked for by src the last one counts, not the slowest', async () => {
@@ -376,9 +376,9 @@ test('taken out and put in again, it shows what it is given', async () => {
 
 test('taken out during an occlusion test, it draws nothing until it comes back', async () => {
   const { page, troubles } = await site.open();
-  await pick(page, [file('film.jpg', sample)]);
+  await pick(page, [file('xray.jpg', sample)]);
   await idle(page, 1);
-  await page.locator('cxr-lens canvas.film').waitFor();
+  await page.locator('cxr-lens canvas.image').waitFor();
   const drawn = await page.evaluate(async () => {
     const lens = /** @type {Lens} */ (document.querySelector('cxr-lens')),
       place = lens.parentNode;
@@ -401,7 +401,7 @@ test('taken out during an occlusion test, it draws nothing until it comes back',
   assert.deepEqual(troubles, []);
 });
 
-test('a hundred elements come, read a film and go without leaving anything behind', async (t) => {
+test('a hundred elements come, read an image and go without leaving anything behind', async (t) => {
   const { context, page } = await site.open();
   const session = await context.newCDPSession(page);
   const rounds = (/** @type {number} */ count) =>
@@ -426,7 +426,7 @@ test('a hundred elements come, read a film and go without leaving anything behin
   assert.ok(grown < 300, `${grown} KB`);
 });
 
-test('a film that was shown is let go once another has taken its place', async () => {
+test('an image that was shown is let go once another has taken its place', async () => {
   const { context, page } = await site.open();
   const session = await context.newCDPSession(page);
   await page.evaluate(
@@ -448,7 +448,7 @@ test('a film that was shown is let go once another has taken its place', async (
     functionDeclaration: 'function () { return this.length }',
     returnByValue: true,
   });
-  assert.ok(count.value <= 4, `${count.value} films`);
+  assert.ok(count.value <= 4, `${count.value} images`);
 });
 
 /** @param {import('playwright-core').CDPSession} session */

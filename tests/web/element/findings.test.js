@@ -62,12 +62,12 @@ const drawn = (lens) =>
   lens.evaluate(async (element) => {
     const root = /** @type {ShadowRoot} */ (element.shadowRoot);
     const rect = (/** @type {string} */ selector) => [...root.querySelectorAll(selector)].map((node) => node.getBoundingClientRect());
-    const [film] = rect('canvas.film');
+    const [image] = rect('canvas.image');
     const share = (/** @type {DOMRect} */ { x, y, width, height }) => [
-      (x - film.x) / film.width,
-      (y - film.y) / film.height,
-      width / film.width,
-      height / film.height,
+      (x - image.x) / image.width,
+      (y - image.y) / image.height,
+      width / image.width,
+      height / image.height,
     ];
     const map = /** @type {HTMLCanvasElement} */ (root.querySelector('canvas.map'));
     const { data, width } = /** @type {CanvasRenderingContext2D} */ (map.getContext('2d')).getImageData(0, 0, map.width, map.height);
@@ -76,7 +76,7 @@ const drawn = (lens) =>
       .map((i) => [(((i >> 2) % width) / width) * 12, (Math.floor((i >> 2) / width) / width) * 12]);
     const ends = [0, 1].flatMap((axis) => [Math.min(...shown.map((at) => at[axis])), Math.max(...shown.map((at) => at[axis]))]);
     return {
-      ratio: film.width / film.height,
+      ratio: image.width / image.height,
       marks: rect('.mark').map(share),
       frame: share(rect('.frame')[0]),
       cells: ends,
@@ -192,7 +192,7 @@ test('two images side by side have their answers and findings, each its own', as
   ]);
   await lens.getByRole('button', { name: 'Compare with another' }).click();
   const panes = lens.locator('.pane');
-  await panes.nth(1).locator('canvas.film').waitFor();
+  await panes.nth(1).locator('canvas.image').waitFor();
   assert.deepEqual(await lens.locator('.found').allInnerTexts(), ['One opacity found: right lower zone', 'No opacity found in the lungs']);
   assert.deepEqual(await Promise.all([0, 1].map((i) => panes.nth(i).locator('.mark').count())), [1, 0]);
   const [left, right] = await Promise.all([0, 1].map((i) => panes.nth(i).locator('.stage').boundingBox()));

@@ -33,7 +33,7 @@ export const goldenNames = () =>
 /** @param {string} name */
 export const golden = (name) => readFileSync(at(`tests/golden/${name}`));
 
-/** Real films, where somebody keeps some; they are not ours to publish. */
+/** Real radiographs, where somebody keeps some; they are not ours to publish. */
 export function realImages() {
   const folder = at('../shared/data/crd/COVID/images');
   if (!existsSync(folder)) return [];

@@ -19,7 +19,7 @@ test('the example with the element runs on a foreign page, under a strict policy
     .setInputFiles(file('b.png', Buffer.from('no image')));
   await answered(page, /^b\.png: .*\[image-format\]$/);
   const seen = await page.evaluate(async () => ({
-    film: new FormData(/** @type {HTMLFormElement} */ (document.querySelector('form'))).get('film'),
+    image: new FormData(/** @type {HTMLFormElement} */ (document.querySelector('form'))).get('image'),
     workers: (await navigator.serviceWorker.getRegistrations()).length,
     stored:
       Object.keys(localStorage).length +
@@ -28,7 +28,7 @@ test('the example with the element runs on a foreign page, under a strict policy
       (await caches.keys()).length,
     isolated: crossOriginIsolated,
   }));
-  assert.equal(seen.film, '[]', 'an image that failed leaves no result');
+  assert.equal(seen.image, '[]', 'an image that failed leaves no result');
   assert.deepEqual([seen.workers, seen.stored, seen.isolated], [0, 0, false], 'no service worker, no storage, no isolation');
   assert.deepEqual(await context.cookies(), []);
   assert.deepEqual(troubles, []);
@@ -66,8 +66,8 @@ test('a model of a later format: a typed error, for those who wait too, and a wa
 
 test('two models at once keep apart, and so do the results of many elements', async () => {
   const { page, troubles } = await visit(`${origin.element}/cxrlens/examples/element.html`);
-  const films = [0, 1, 2].map((seed) => [...chest(seed)]);
-  const seen = await page.evaluate(async (films) => {
+  const xrays = [0, 1, 2].map((seed) => [...chest(seed)]);
+  const seen = await page.evaluate(async (xrays) => {
     const make = (/** @type {string} */ model) => {
       const lens = /** @type {any} */ (document.createElement('cxr-lens'));
       lens.multiple = true;
@@ -79,7 +79,7 @@ test('two models at once keep apart, and so do the results of many elements', as
     return Promise.all(
       lenses.map((lens) =>
         Promise.all(
-          films.map(async (bytes) => {
+          xrays.map(async (bytes) => {
             const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array(bytes)));
             const own = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
             return lens.classify(new Uint8Array(bytes)).then(
@@ -90,7 +90,7 @@ test('two models at once keep apart, and so do the results of many elements', as
         ),
       ),
     );
-  }, films);
+  }, xrays);
   assert.ok(
     seen[0].every(([own]) => own === true),
     'each answer is of the image it was asked about',
@@ -99,7 +99,7 @@ test('two models at once keep apart, and so do the results of many elements', as
   assert.deepEqual(seen[2], seen[0]);
   assert.deepEqual(
     seen[3],
-    films.map(() => 'model-version'),
+    xrays.map(() => 'model-version'),
   );
   assert.deepEqual(troubles, []);
 });

@@ -183,10 +183,10 @@ test('one messageId twice does not mix two images', async () => {
   const { page, ask } = await bare(origin.frame, `origin=${origin.frame}`, { model: true });
   await ask([handshake]);
   const seen = await page.evaluate(
-    async (films) => {
+    async (xrays) => {
       const { heard, send } = /** @type {any} */ (window);
       heard.length = 0;
-      send(films.map((bytes) => ({ messageId: 'same', messageType: 'cxr.classify', payload: { image: new Uint8Array(bytes) } })));
+      send(xrays.map((bytes) => ({ messageId: 'same', messageType: 'cxr.classify', payload: { image: new Uint8Array(bytes) } })));
       const answers = () =>
         heard.filter((/** @type {any} */ each) => each.responseToMessageId === 'same' && !each.additionalResponsesExpected);
       while (answers().length < 2) await new Promise((resolve) => setTimeout(resolve, 50));

@@ -60,25 +60,25 @@ const dicom = dicomFile(radiograph(picture, { '7fe00010': null }), {
   tail: encapsulated([encode(picture)]),
 });
 
-/** Gives the page's element a film and waits for its portal's own line. @param {import('playwright-core').Page} page */
+/** Gives the page's element an image and waits for its portal's own line. @param {import('playwright-core').Page} page */
 async function reads(page) {
   await page
     .locator('cxr-lens input[type=file]')
     .first()
-    .setInputFiles(file('film.png', chest(1)));
+    .setInputFiles(file('xray.png', chest(1)));
   await page
     .getByRole('status')
-    .filter({ hasText: /^film\.png: (normal|covid-19|viral-pneumonia|lung-opacity|uncertain|not-a-chest-x-ray)/ })
+    .filter({ hasText: /^xray\.png: (normal|covid-19|viral-pneumonia|lung-opacity|uncertain|not-a-chest-x-ray)/ })
     .waitFor();
   assert.ok(page.workers().length > 0, 'in a worker');
   const before = page.workers().length;
   await page
     .locator('cxr-lens input[type=file]')
     .first()
-    .setInputFiles(file('film.dcm', dicom, ''));
+    .setInputFiles(file('xray.dcm', dicom, ''));
   await page
     .getByRole('status')
-    .filter({ hasText: /^film\.dcm: [a-z]/ })
+    .filter({ hasText: /^xray\.dcm: [a-z]/ })
     .waitFor();
   assert.ok(page.workers().length > before, 'DICOM in another');
 }
@@ -149,7 +149,7 @@ test('Vite: worker, modules and model are found by themselves', async () => {
     [...chest(1)],
   );
   assert.equal(code, 'image-format');
-  assert.equal(`film.dcm: ${verdict}`, await page.locator('body > [role=status]').innerText());
+  assert.equal(`xray.dcm: ${verdict}`, await page.locator('body > [role=status]').innerText());
   assert.deepEqual(troubles, []);
 });
 

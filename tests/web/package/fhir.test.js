@@ -243,7 +243,7 @@ test('an image without an answer is an OperationOutcome', () => {
 const cxrlensFhir = (args, input) =>
   spawnSync(process.execPath, [at('web/bin/cxrlens-fhir.js'), ...args], { encoding: 'utf8', input, maxBuffer: 2 ** 26 });
 
-test('cxrlens classify | cxrlens-fhir: a valid Bundle per film, with its map on request', () => {
+test('cxrlens classify | cxrlens-fhir: a valid Bundle per image, with its map on request', () => {
   const maps = mkdtempSync(join(tmpdir(), 'cxrlens-maps-'));
   try {
     const { stdout } = spawnSync(
@@ -285,14 +285,14 @@ test('cxrlens classify | cxrlens-fhir: a valid Bundle per film, with its map on 
     ];
     const ran = cxrlensFhir(context, stdout);
     assert.equal(ran.status, 1, ran.stderr);
-    const [film, none, noise] = ran.stdout
+    const [xray, none, noise] = ran.stdout
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
-    for (const each of [film, none, noise]) assert.deepEqual(problemsOf(each), []);
+    for (const each of [xray, none, noise]) assert.deepEqual(problemsOf(each), []);
     assert.equal(none.resourceType, 'OperationOutcome');
-    assert.equal(film.type, 'transaction');
-    const [report] = resources(film, 'DiagnosticReport');
+    assert.equal(xray.type, 'transaction');
+    const [report] = resources(xray, 'DiagnosticReport');
     assert.deepEqual(
       [report.subject.reference, report.encounter.reference, report.basedOn[0].reference, report.imagingStudy[0].reference],
       ['Patient/1', 'Encounter/2', 'ServiceRequest/4', 'ImagingStudy/3'],
@@ -301,7 +301,7 @@ test('cxrlens classify | cxrlens-fhir: a valid Bundle per film, with its map on 
       report.contained.map((/** @type {any} */ { content }) => Buffer.from(content.data, 'base64'));
     assert.deepEqual(JSON.parse(attached(report)[0].toString()), lines[0].maps);
     assert.deepEqual(attached(report)[1], readFileSync(lines[0].picture));
-    const classes = resources(film, 'Observation').slice(1, 5);
+    const classes = resources(xray, 'Observation').slice(1, 5);
     assert.deepEqual(
       classes.map((/** @type {any} */ { valueQuantity }) => valueQuantity.value),
       lines[0].classes.map((/** @type {any} */ { probability }) => probability),
@@ -318,7 +318,7 @@ test('cxrlens-fhir says what is wrong with its input', () => {
   for (const [args, input, pattern] of /** @type {[string[], string, RegExp][]} */ ([
     [['--patent', 'x'], '', /'--patent'[^]*Usage/],
     [['--patient'], '', /Usage/],
-    [['film.png'], '', /Usage/],
+    [['xray.png'], '', /Usage/],
     [[], '{}', /no result/],
     [[], 'null', /no result/],
     [[], 'verdict,normal', /JSON/],

@@ -121,7 +121,7 @@ for (const [place, module, resolution] of [
   });
 }
 
-test('the example for Node writes a Bundle per film, and says what it could not read', () => {
+test('the example for Node writes a Bundle per image, and says what it could not read', () => {
   const { folder } = project;
   copyFileSync(join(folder, 'node_modules/cxrlens/build/web/examples/node.js'), join(folder, 'node.js'));
   copyFileSync('tests/golden/noise.png', join(folder, 'noise.png'));

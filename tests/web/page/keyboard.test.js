@@ -5,7 +5,7 @@ import { chest, file, idle, pick, png, stage } from '../support.js';
 
 const site = stage();
 const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
-/** What no model should take for a film. */
+/** What no model should take for a chest X-ray. */
 const _checks = png(300, 300, (x, y) => (((x >> 5) + (y >> 5)) % 2) * 255);
 
 test('keyboard alone: choose, read, change the map, remove, undo, help', async () => {
@@ -76,7 +76,7 @@ test('the keyboard keeps its place: clear, undo, export, try again', async () =>
   await lens(page).locator('.guidance summary').focus();
   await page.keyboard.press('n');
   await lens(page).getByRole('button', { name: 'a.png', exact: true, pressed: false }).waitFor();
-  assert.ok(await focused('.answer'), 'the words of advice went with their film');
+  assert.ok(await focused('.answer'), 'the words of advice went with their image');
   await lens(page).getByRole('button', { name: 'text.png', exact: true }).click();
   assert.equal(
     await lens(page)

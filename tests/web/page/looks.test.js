@@ -103,9 +103,9 @@ test('the table keeps its heading above, its buttons at hand and the ends of nam
 
 test('live regions tell of the end', async () => {
   const { page } = await site.open();
-  await pick(page, [file('film.png', chest(1))]);
+  await pick(page, [file('xray.png', chest(1))]);
   await idle(page, 1);
-  await page.locator('cxr-lens [aria-live]', { hasText: /^film\.png: / }).waitFor({ state: 'attached' });
+  await page.locator('cxr-lens [aria-live]', { hasText: /^xray\.png: / }).waitFor({ state: 'attached' });
   await page.locator('cxr-lens').getByRole('button', { name: 'Clear all' }).click();
   await pick(page, some());
   await idle(page, 3);
@@ -120,7 +120,7 @@ test('live regions tell of the end', async () => {
 
 test('the verdict never rests on colour alone', async () => {
   const { page } = await site.open({ forcedColors: 'active' });
-  await pick(page, [file('film.jpg', sample, 'image/jpeg')]);
+  await pick(page, [file('xray.jpg', sample, 'image/jpeg')]);
   await idle(page, 1);
   assert.ok(await page.locator('cxr-lens h2.verdict svg').isVisible());
   assert.match(await page.locator('cxr-lens h2.verdict').innerText(), /COVID.19/);

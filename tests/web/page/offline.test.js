@@ -32,7 +32,7 @@ test('once the page is loaded, reading images asks nothing of the network', asyn
 test('the count is a count: a request made meanwhile is listed', async () => {
   const { page } = await site.open(STORING);
   await stored(page);
-  await pick(page, [file('film.png', chest())]);
+  await pick(page, [file('xray.png', chest())]);
   await idle(page, 1);
   await page.evaluate(() => fetch('nowhere.txt'));
   await page.locator('#sent', { hasText: '1 network request' }).waitFor();
@@ -92,7 +92,7 @@ test('a store with holes is never said to work offline', async () => {
 
 test('the policy forbids other origins, and the page says that it was tried', async () => {
   const { page } = await site.open(STORING);
-  await pick(page, [file('film.png', chest())]);
+  await pick(page, [file('xray.png', chest())]);
   await idle(page, 1);
   await page.evaluate(() => fetch('https://example.com/').catch(() => {}));
   await page.locator('.sent summary').click();
@@ -106,7 +106,7 @@ test('offline reload: the page starts, reads an image and says that it is offlin
   await page.reload();
   await ready(page);
   await page.locator('#network', { hasText: 'Offline' }).waitFor();
-  await pick(page, [file('film.png', chest())]);
+  await pick(page, [file('xray.png', chest())]);
   await idle(page, 1);
   assert.equal(await page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).progress.done), 1);
 });
@@ -230,7 +230,7 @@ test('of two tabs both come to the new version: one on request, the other when n
     await tab.goto(site.url);
     await ready(tab);
   }
-  await pick(busy, [file('film.png', chest())]);
+  await pick(busy, [file('xray.png', chest())]);
   await idle(busy, 1);
   release('later');
   await page.evaluate(async () => {
@@ -240,7 +240,7 @@ test('of two tabs both come to the new version: one on request, the other when n
   const loaded = [page, empty].map((tab) => tab.waitForEvent('load'));
   await page.locator('#update-go').click();
   await Promise.all(loaded);
-  assert.equal(await busy.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results.length), 1, 'the film stays');
+  assert.equal(await busy.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).results.length), 1, 'the image stays');
   const last = busy.waitForEvent('load');
   await busy.locator('#update-go').click();
   await last;

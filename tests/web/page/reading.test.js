@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
-import { NO_FILMS, chest, file, films, idle, pick, png, ready, stage, transfer } from '../support.js';
+import { NO_RADIOGRAPHS, chest, file, radiographs, idle, pick, png, ready, stage, transfer } from '../support.js';
 
 const site = stage();
 const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
-/** What no model should take for a film. */
+/** What no model should take for a chest X-ray. */
 const checks = png(300, 300, (x, y) => (((x >> 5) + (y >> 5)) % 2) * 255);
 
 test('a frame of the page is drawn before module and model are asked for', async () => {
@@ -40,7 +40,7 @@ test('a frame of the page is drawn before module and model are asked for', async
 
 test('a dropped image gets a verdict, four probabilities that sum to 1, a time and a notice', async () => {
   const { page, troubles } = await site.open();
-  await transfer(page, 'drop', 'cxr-lens', [{ name: 'film.png', buffer: chest() }]);
+  await transfer(page, 'drop', 'cxr-lens', [{ name: 'xray.png', buffer: chest() }]);
   await idle(page, 1);
   assert.notEqual(await lens(page).locator('h2.verdict').innerText(), '');
   assert.equal(await lens(page).locator('label.bar').count(), 4);
@@ -52,9 +52,9 @@ test('a dropped image gets a verdict, four probabilities that sum to 1, a time a
   assert.deepEqual(troubles, []);
 });
 
-test('a film dropped anywhere on the page is read', async () => {
+test('an image dropped anywhere on the page is read', async () => {
   const { page } = await site.open();
-  await transfer(page, 'drop', 'footer', [{ name: 'film.png', buffer: chest() }]);
+  await transfer(page, 'drop', 'footer', [{ name: 'xray.png', buffer: chest() }]);
   await idle(page, 1);
 });
 
@@ -72,7 +72,7 @@ test('a pasted image is read; pasted text is left alone', async () => {
 
 test('a folder is read, without what systems leave in it', async () => {
   const path = mkdtempSync(`${tmpdir()}/cxr-folder-`);
-  const names = ['film10.png', 'film2.png', 'film1.png', 'a.png', 'film3.png'];
+  const names = ['xray10.png', 'xray2.png', 'xray1.png', 'a.png', 'xray3.png'];
   for (const name of [...names, '.DS_Store', 'Thumbs.db']) writeFileSync(`${path}/${name}`, chest(name.length));
   const { page } = await site.open();
   await page.locator('cxr-lens input[webkitdirectory]').setInputFiles(path);
@@ -81,7 +81,7 @@ test('a folder is read, without what systems leave in it', async () => {
   const order = await lens(page).locator('button.open').allInnerTexts();
   assert.deepEqual(
     order.map((name) => name.split('/').pop()),
-    ['a.png', 'film1.png', 'film2.png', 'film3.png', 'film10.png'],
+    ['a.png', 'xray1.png', 'xray2.png', 'xray3.png', 'xray10.png'],
   );
 });
 
@@ -139,7 +139,7 @@ test('a folder is read though something in it cannot be opened, and a drop of no
   await idle(page, 1);
   const names = () =>
     page.evaluate(() => /** @type {any} */ (document.querySelector('cxr-lens')).images.map((/** @type {File} */ { name }) => name));
-  assert.deepEqual(await names(), ['folder/good.png'], 'a name without its folder may be that of two films');
+  assert.deepEqual(await names(), ['folder/good.png'], 'a name without its folder may be that of two images');
   await pick(page, [file('next.png', chest(2))]);
   await alert.waitFor({ state: 'hidden' });
   assert.deepEqual(troubles, []);
@@ -184,11 +184,13 @@ test('a photograph of nothing medical is refused, with its figures folded away',
   assert.ok(await lens(page).locator('.answer .bars').isVisible());
 });
 
-test('real films: most are named, and nearly all of those rightly', async (t) => {
+test('real radiographs: most are named, and nearly all of those rightly', async (t) => {
   /** @type {Record<string, string>} */
   const folders = { normal: 'Normal', 'covid-19': 'COVID', 'lung-opacity': 'Lung_Opacity', 'viral-pneumonia': 'Viral_Pneumonia' };
-  const paths = Object.entries(folders).flatMap(([id, folder]) => (films(`crd/${folder}/images`, 12) ?? []).map((path) => ({ id, path })));
-  if (paths.length === 0) return t.skip(NO_FILMS);
+  const paths = Object.entries(folders).flatMap(([id, folder]) =>
+    (radiographs(`crd/${folder}/images`, 12) ?? []).map((path) => ({ id, path })),
+  );
+  if (paths.length === 0) return t.skip(NO_RADIOGRAPHS);
   const { page, troubles } = await site.open();
   await pick(
     page,
@@ -200,12 +202,12 @@ test('real films: most are named, and nearly all of those rightly', async (t) =>
   );
   const named = paths.map(({ id }, i) => ({ id, verdict: verdicts[i] })).filter(({ verdict }) => verdict !== 'uncertain');
   const right = named.filter(({ id, verdict }) => verdict === id).length;
-  t.diagnostic(`of ${paths.length} films, ${named.length} named, ${right} rightly`);
+  t.diagnostic(`of ${paths.length} radiographs, ${named.length} named, ${right} rightly`);
   assert.ok(named.length >= paths.length / 2 && right / named.length > 0.9);
   assert.deepEqual(troubles, []);
 });
 
-test('a synthetic film is one press away, or all of them', async () => {
+test('a synthetic image is one press away, or all of them', async () => {
   const { page, troubles } = await site.open();
   const samples = page.locator('[data-sample]:not(.all)');
   /** @returns {Promise<any[]>} */
@@ -223,7 +225,7 @@ test('a synthetic film is one press away, or all of them', async () => {
   await idle(page, 8);
   const all = await results();
   assert.ok(all.every(({ gate }) => gate.accepted));
-  // Each is drawn from one class's films, so the engine should see that class in it.
+  // Each is drawn from one class's images, so the engine should see that class in it.
   const best = (/** @type {any} */ { classes }) =>
     classes.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.probability > a.probability ? b : a)).id;
   assert.deepEqual(

@@ -5,12 +5,12 @@ import { chest, file, idle, pick, png, ready, stage } from '../support.js';
 
 const site = stage();
 const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
-/** What no model should take for a film. */
+/** What no model should take for a chest X-ray. */
 const _checks = png(300, 300, (x, y) => (((x >> 5) + (y >> 5)) % 2) * 255);
 
 test('the language changes everything, and is remembered', async () => {
   const { page, troubles } = await site.open();
-  await pick(page, [file('film.png', chest())]);
+  await pick(page, [file('xray.png', chest())]);
   await idle(page, 1);
   await page.locator('#language').selectOption('ko');
   await lens(page).getByRole('button', { name: '사진 추가' }).waitFor();

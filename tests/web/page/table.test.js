@@ -7,7 +7,7 @@ import { exported, print } from './outputs.js';
 
 const site = stage();
 const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
-/** What no model should take for a film. */
+/** What no model should take for a chest X-ray. */
 const checks = png(300, 300, (x, y) => (((x >> 5) + (y >> 5)) % 2) * 255);
 
 test('the table sorts and filters', async () => {
@@ -89,7 +89,7 @@ test('exports: CSV that no spreadsheet runs, JSON by the schema, names left out 
 
 test('an export and an occlusion test that fail are told of', async () => {
   const { page } = await site.open();
-  await pick(page, [file('film.jpg', sample, 'image/jpeg')]);
+  await pick(page, [file('xray.jpg', sample, 'image/jpeg')]);
   await idle(page, 1);
   const alert = lens(page).locator('.alert');
   await page.evaluate(() => {
@@ -128,7 +128,7 @@ test('without a service worker too, reading and exporting ask nothing of the net
 
 test('the report holds image, figures, model and notice, and prints', async () => {
   const { page, troubles } = await site.open();
-  await pick(page, [file('film.png', chest(1)), file('checks.png', checks), file('c.jpg', sample)]);
+  await pick(page, [file('xray.png', chest(1)), file('checks.png', checks), file('c.jpg', sample)]);
   await idle(page, 3);
   const report = await print(page, /all images/);
   const rows = await report.locator('table table').first().locator('tbody tr').allInnerTexts();
@@ -139,7 +139,7 @@ test('the report holds image, figures, model and notice, and prints', async () =
   );
   const text = await report.locator('body').innerText();
   assert.match(text, /Not a medical device/);
-  assert.match(text, /film\.png/);
+  assert.match(text, /xray\.png/);
   assert.match(text, /SHA-256 of the model/);
   assert.ok((await report.locator('img').count()) >= 2);
   assert.deepEqual(troubles, []);

@@ -7,14 +7,14 @@ import { print } from './outputs.js';
 
 const site = stage();
 const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
-/** What no model should take for a film. */
+/** What no model should take for a chest X-ray. */
 const _checks = png(300, 300, (x, y) => (((x >> 5) + (y >> 5)) % 2) * 255);
 
 test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async () => {
   const { page, troubles } = await site.open();
-  await pick(page, [file('film.jpg', sample, 'image/jpeg')]);
+  await pick(page, [file('xray.jpg', sample, 'image/jpeg')]);
   await idle(page, 1);
-  await lens(page).locator('canvas.film').waitFor(); // it may come after the answer, and is shown as a whole then
+  await lens(page).locator('canvas.image').waitFor(); // it may come after the answer, and is shown as a whole then
   const stageBox = lens(page).locator('.stage');
   const shift = () =>
     lens(page)
@@ -53,9 +53,9 @@ test('viewer: zoom, move, window, invert, reset, map by key and by mouse', async
 
 test('occlusion sensitivity reads the image again, without the network, and has a map of its own', async () => {
   const { page, troubles } = await site.open();
-  await pick(page, [file('film.jpg', sample)]);
+  await pick(page, [file('xray.jpg', sample)]);
   await idle(page, 1);
-  await lens(page).locator('canvas.film').waitFor();
+  await lens(page).locator('canvas.image').waitFor();
   const painted = () =>
     lens(page)
       .locator('canvas.map')
@@ -83,12 +83,12 @@ test('occlusion sensitivity reads the image again, without the network, and has 
   assert.match((await captions.allInnerTexts()).join(), /Occlusion sensitivity for COVID.19/);
 });
 
-test('no film stands beside the answer of another, nor stays when all are cleared', async () => {
+test('no image stands beside the answer of another, nor stays when all are cleared', async () => {
   const { page } = await site.open();
   await pick(page, [file('a.png', chest(1))]);
   await idle(page, 1);
-  const film = lens(page).locator('canvas.film');
-  await film.waitFor();
+  const canvas = lens(page).locator('canvas.image');
+  await canvas.waitFor();
   await page.evaluate(() => {
     const decode = createImageBitmap.bind(window);
     window.createImageBitmap = /** @type {any} */ (
@@ -100,9 +100,9 @@ test('no film stands beside the answer of another, nor stays when all are cleare
   });
   await pick(page, [file('b.png', chest(2))]);
   await lens(page).locator('.file-name', { hasText: 'b.png' }).waitFor();
-  await film.waitFor({ state: 'hidden' });
+  await canvas.waitFor({ state: 'hidden' });
   await page.evaluate(() => dispatchEvent(new Event('decode')));
-  await film.waitFor();
+  await canvas.waitFor();
   await lens(page).getByRole('button', { name: 'Clear all' }).click();
   assert.ok(
     await lens(page)
@@ -125,7 +125,7 @@ test('two images are compared side by side', async () => {
   const picker = lens(page).getByLabel('Compare with', { exact: true });
   await picker.focus();
   await picker.selectOption({ index: 1 });
-  await lens(page).locator('.pane:nth-child(2) canvas.film[aria-label^="c.png"]').waitFor();
+  await lens(page).locator('.pane:nth-child(2) canvas.image[aria-label^="c.png"]').waitFor();
   assert.match(await picker.evaluate((node) => /** @type {HTMLSelectElement} */ (node).selectedOptions[0].text), /^c\.png/);
   assert.ok(await picker.evaluate((node) => node.matches(':focus')), 'the choice keeps the focus');
   await lens(page).getByRole('button', { name: 'Compare with another' }).click();
@@ -134,7 +134,7 @@ test('two images are compared side by side', async () => {
 
 test('another class keeps what is unfolded, and an image that cannot be shown offers nothing to draw over it', async () => {
   const { page } = await site.open();
-  await pick(page, [file('film.jpg', readFileSync(new URL('../../../web/samples/synthetic-normal-1.jpg', import.meta.url)))]);
+  await pick(page, [file('xray.jpg', readFileSync(new URL('../../../web/samples/synthetic-normal-1.jpg', import.meta.url)))]);
   await idle(page, 1);
   await lens(page).locator('.facts summary').click();
   await page.locator('body').press('3');
@@ -148,7 +148,7 @@ test('another class keeps what is unfolded, and an image that cannot be shown of
   await page.evaluate(() => {
     window.createImageBitmap = () => Promise.reject(new Error('no such image'));
   });
-  await pick(page, [file('film2.jpg', readFileSync(new URL('../../../web/samples/synthetic-normal-2.jpg', import.meta.url)))]);
+  await pick(page, [file('xray2.jpg', readFileSync(new URL('../../../web/samples/synthetic-normal-2.jpg', import.meta.url)))]);
   await idle(page, 2);
   await lens(page).locator('.stage-message', { hasText: 'cannot be shown' }).waitFor();
   assert.ok(await lens(page).getByRole('button', { name: 'Occlusion' }).isDisabled());
@@ -166,6 +166,6 @@ test('on a narrow screen exports have their words, and two images side by side s
   assert.ok(box.width > 50 && box.x >= 0 && box.x + box.width <= 360, JSON.stringify(box));
   await lens(page).locator('.menu summary').click();
   await lens(page).getByRole('button', { name: 'Compare with another' }).click();
-  await lens(page).locator('.pane:nth-child(2) canvas.film').waitFor();
+  await lens(page).locator('.pane:nth-child(2) canvas.image').waitFor();
   assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360);
 });
