@@ -67,7 +67,7 @@ test('settings and messages of the frame', () => {
     embed.slice(embed.indexOf('const HANDLERS'), embed.indexOf('/** @param {Record<string, any>} payload')),
     /^ {2}'([a-z.]+)':/gm,
   );
-  assert.deepEqual(found(part('| `messageType`', 'An ask that fails'), /^\| `([a-z]+\.[a-z]+)`/gm), handlers);
+  assert.deepEqual(found(part('| `messageType`', 'The answer to a request that fails'), /^\| `([a-z]+\.[a-z]+)`/gm), handlers);
   assert.ok(guide.includes(`### The protocol, version ${embed.match(/PROTOCOL = (\d+)/)?.[1]}`));
 });
 
