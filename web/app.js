@@ -168,7 +168,7 @@ function showNetwork() {
 
 function setUpCounts() {
   lens.addEventListener('cxr-progress', (event) => {
-    const { total } = /** @type {CustomEvent} */ (event).detail;
+    const { total } = event.detail;
     document.body.classList.toggle('working', total > 0);
     showUpdate();
     if (total > 0 && !traffic)
@@ -178,7 +178,7 @@ function setUpCounts() {
       });
   });
   lens.addEventListener('cxr-ready', (event) => {
-    const { model, kernels, version } = /** @type {CustomEvent} */ (event).detail;
+    const { model, kernels, version } = event.detail;
     document.body.classList.add('ready');
     byId('model').textContent = `${model.id} ${model.version} · SHA-256 ${model.sha256} · CXR Lens ${version} (${kernels})`;
   });
@@ -239,7 +239,7 @@ async function setUpSession() {
   });
   byId('wipe').addEventListener('click', forget);
   lens.addEventListener('cxr-progress', (event) => {
-    if (/** @type {CustomEvent} */ (event).detail.open > 0) allKept = false;
+    if (event.detail.open > 0) allKept = false;
     else if (keeping) keepNow();
   });
   // Another tab wiped what is kept: this one must not write it down again.

@@ -28,7 +28,7 @@ export async function embed(place, url, { title = 'CXR Lens', patience = 20_000,
 }
 
 /** Fires cxr-ready, cxr-progress, cxr-result and cxr-error, as the element does. */
-export class CxrFrame extends EventTarget {
+export class CxrFrame extends /** @type {typeof import('./types.js').FrameTarget} */ (EventTarget) {
   /** What the classifier says of itself, once it is ready. @type {import('./classifier.js').Classifier['info'] | null} */
   info = null;
   /** Why it could not start. @type {{ code: string, message: string } | null} */

@@ -1,15 +1,9 @@
 /**
- * <cxr-lens>: drop a chest X-ray, read the answer and why, all on the user's device.
+ * <cxr-lens>: drop a chest X-ray, read the result and its evidence, all on the user's device.
  *
- * Importing this file registers nothing; import define.js for that. Elements that ask for the same model
- * share one pool of workers. The element never registers a service worker and writes no storage.
- *
- * Attributes: src (an image to read), study (in a PACS: dicomweb:https://…/studies/UID), model-url, wasm-url, workers, eager (all workers at once), lang, multiple, disabled,
- *   no-guidance, no-keys (no single-key shortcuts), doubt-threshold (0..1: an answer below it becomes "not sure"; it can
- *   only make the element more careful), name (in a form).
- * Properties: the same, and fetch (for the PACS), results, images, progress, strings, ready.
- * Methods: classify(image), add(files), cancel(), clear(), undo(), storeReport(), preload().
- * Events, bubbling and composed: cxr-ready, cxr-progress, cxr-result, cxr-error, cxr-study.
+ * Importing this file registers nothing; import define.js for that. Elements with the same model share one pool of
+ * workers. The element never registers a service worker and writes no storage. element/attributes.js documents its
+ * attributes, events, slots, parts and custom properties.
  */
 
 import { Announcements } from './element/announcements.js';
@@ -26,6 +20,7 @@ import { Words, loadStrings, pickLanguage } from './shared/words.js';
 /**
  * @typedef {import('./element/queue.js').Item} Item
  * @typedef {import('./classifier.js').Result} Result
+ * @typedef {import('./types.js').CxrLensEventMap} CxrLensEventMap
  * @typedef {Blob | ImageData | ArrayBuffer | ArrayBufferView} Image
  */
 
@@ -392,10 +387,8 @@ export class CxrLens extends Attributes {
     else if (!same || !drawn) this.#view.draw(words);
   }
 
-  /** @param {string} name @param {unknown} detail */
-  #emit(name, detail) {
-    this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
-  }
+  /** @type {import('./types.js').Emit} */
+  #emit = (name, detail) => void this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
 
   /** @param {string} src */
   async #fetch(src) {
@@ -429,7 +422,7 @@ export class CxrLens extends Attributes {
     this.#view.tell('');
     this.#study = new script.StudyReader(this, this.#session, this.#view, {
       add: (file) => this.#append(file),
-      emit: (name, detail) => this.#emit(name, detail),
+      emit: this.#emit,
     });
     this.#study.read();
   }

@@ -188,10 +188,10 @@ for (const name of ['lang', 'theme']) {
   if (value !== null && SETTINGS[name][0](value)) SETTINGS[name][1](value);
 }
 lens.addEventListener('cxr-ready', (event) => {
-  state = { info: /** @type {CustomEvent} */ (event).detail, error: null };
+  state = { info: event.detail, error: null };
 });
 lens.addEventListener('cxr-error', (event) => {
-  const { error, file } = /** @type {CustomEvent} */ (event).detail;
+  const { error, file } = event.detail;
   if (file === null) state = { info: null, error };
 });
 for (const kind of ['ready', 'progress', 'result', 'error']) {

@@ -34,7 +34,7 @@ PAGE     := $(STATIC:web/%=$(BUILD)/web/%) $(LINKED) $(ASSETS) $(BUILD)/web/eval
 # The headers that keep the page's promises, for hosts that read them from the folder, and for the others' settings.
 HEADERS  := $(BUILD)/web/_headers $(BUILD)/web/.htaccess $(BUILD)/headers/nginx.conf $(BUILD)/headers/Caddyfile
 
-wasm: $(PAGE) $(HEADERS) $(BUILD)/web/precache.js ## build the page and the WebAssembly modules into build/web/
+wasm: $(PAGE) $(HEADERS) $(BUILD)/web/precache.js $(BUILD)/web/custom-elements.json ## build the page and the WebAssembly modules into build/web/
 
 # $(call size,file): bytes, and bytes over the wire
 size = @printf '  %-8s %s: %d bytes, %d by gzip\n' SIZE '$(1)' $$(wc -c <$(1)) $$(gzip -9c $(1) | wc -c)
@@ -87,7 +87,8 @@ $(BUILD)/obj/web/sha256.json: $(ASSETS)
 # What web/sw.js keeps for use without a network. embed.html is left to the network: its host writes origins into it;
 # dicomweb.js and cxrlens.global.js are for portals.
 kept = find . -type f ! -name '.*' ! -name _headers ! -name sw.js ! -name precache.js ! -name embed.html ! -name '*.d.ts' \
-    ! -name '*.schema.json' ! -name '*.md' ! -name dicomweb.js ! -name '*.global.js' ! -name source.tar.gz ! -path './examples/*' | LC_ALL=C sort
+    ! -name '*.schema.json' ! -name custom-elements.json ! -name '*.md' ! -name dicomweb.js ! -name '*.global.js' ! -name source.tar.gz \
+    ! -path './examples/*' | LC_ALL=C sort
 
 $(BUILD)/web/precache.js: $(PAGE)
 	$(call say,SHA256,$@)
@@ -133,6 +134,11 @@ $(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm: node_modules/.p
 	@mkdir -p $(@D)
 	$(Q)cp node_modules/@cornerstonejs/$(CODEC) $@
 	$(call size,$@)
+
+# What editors know of the element.
+$(BUILD)/web/custom-elements.json: web/element.js web/define.js web/element/attributes.js web/.cem.mjs node_modules/.package-lock.json
+	$(call say,MANIFEST,$@)
+	$(Q)node_modules/.bin/cem analyze --config web/.cem.mjs --outdir $(@D) --quiet
 
 # Its scripts are asked for at once: a page's start must wait for no chain of requests.
 $(BUILD)/web/index.html: web/index.html $(SCRIPTS)

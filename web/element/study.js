@@ -17,7 +17,7 @@ const MOST_OPEN = 4;
  *
  * @typedef {object} Hooks
  * @property {(file: File) => Item | undefined} add
- * @property {(name: string, detail: unknown) => void} emit
+ * @property {import('../types.js').Emit} emit
  */
 
 export class StudyReader {

@@ -6,6 +6,10 @@ import { test } from 'node:test';
 
 const guide = readFileSync('web/README.md', 'utf8');
 const source = (/** @type {string} */ name) => readFileSync(`web/${name}`, 'utf8');
+/** The element as custom-elements.json describes it to editors; made of the JSDoc. */
+const [{ declarations }] = JSON.parse(readFileSync('build/web/custom-elements.json', 'utf8')).modules;
+/** @param {'attributes' | 'events' | 'cssParts' | 'slots' | 'cssProperties'} kind @returns {string[]} */
+const described = (kind) => set(declarations[0][kind].map((/** @type {{ name: string }} */ { name }) => name));
 const all = [
   '',
   ...readdirSync('web', { withFileTypes: true })
@@ -26,32 +30,32 @@ const found = (text, pattern) => set([...text.matchAll(pattern)].map((match) => 
 /** The guide from one phrase to another. @param {string} from @param {string} to */
 const part = (from, to) => guide.slice(guide.indexOf(from), guide.indexOf(to, guide.indexOf(from)));
 
-test('attributes', () => {
+test('attributes: the guide, the manifest and the code name the same', () => {
   const arrays = [...source('element.js').matchAll(/const (?:SOURCES|LOOKS) = \[(.*?)\]|observedAttributes = \[(.*?)\]/g)]
     .map(([whole]) => whole)
     .join();
-  const attributes = set([
-    ...found(arrays, /'([a-z-]+)'/g),
-    ...found(source('element/attributes.js'), /this\.(?:get|has)Attribute\('([a-z-]+)'/g),
-  ]);
-  assert.deepEqual(found(part('| attribute', 'Properties only'), /^\| `([a-z-]+)` \|/gm), attributes);
+  const read = found(source('element/attributes.js'), /this\.(?:get|has)Attribute\('([a-z-]+)'/g);
+  assert.deepEqual(described('attributes'), set([...found(arrays, /'([a-z-]+)'/g), ...read]));
+  assert.deepEqual(found(part('| attribute', 'Properties only'), /^\| `([a-z-]+)` \|/gm), described('attributes'));
 });
 
-test('events', () => {
+test('events: the same', () => {
   const events = found(source('element.js') + source('element/study.js'), /emit\('(cxr-[a-z]+)'/g);
+  assert.deepEqual(described('events'), events);
   assert.deepEqual(found(part('| event |', 'A [result]'), /^\| `(cxr-[a-z]+)`/gm), events);
+  assert.deepEqual(found(source('types.d.ts'), /'(cxr-[a-z]+)': CustomEvent/g), events);
 });
 
-test('parts, slots, custom properties', () => {
+test('parts, slots, custom properties: the same', () => {
   const parts = found(all, /part: ['`]([^'`]+)['`]/g)
     .concat(['button'])
     .flatMap((names) => names.replace('${id}', '<class>').split(' '));
+  assert.deepEqual(described('cssParts'), set(parts));
   assert.deepEqual(found(part('Parts for', 'Custom properties'), /`([a-z<>-]+)`/g), set(parts));
-  assert.deepEqual(found(part('Slots:', 'Parts for'), /`([a-z]+)`/g), found(all, /h\('slot', \{ name: '([a-z]+)'/g));
-  assert.deepEqual(
-    found(part('Custom properties:', 'All elements'), /`(--cxr-[a-z-]+)`/g),
-    found(source('element/styles.css'), /var\((--cxr-[a-z-]+)/g),
-  );
+  assert.deepEqual(described('slots'), found(all, /h\('slot', \{ name: '([a-z]+)'/g));
+  assert.deepEqual(found(part('Slots:', 'Parts for'), /`([a-z]+)`/g), described('slots'));
+  assert.deepEqual(described('cssProperties'), found(source('element/styles.css'), /var\((--cxr-[a-z-]+)/g));
+  assert.deepEqual(found(part('Custom properties:', 'All elements'), /`(--cxr-[a-z-]+)`/g), described('cssProperties'));
 });
 
 test('settings and messages of the frame', () => {

@@ -1,6 +1,6 @@
 /** The package as npm users get it: what is in it, its types, and Node. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { publint } from 'publint';
@@ -12,6 +12,8 @@ let project;
 before(() => {
   project = installed();
   copyFileSync('tests/golden/phantom.png', join(project.folder, 'phantom.png'));
+  mkdirSync(join(project.folder, 'node_modules/@types'));
+  symlinkSync(resolve('node_modules/@types/react'), join(project.folder, 'node_modules/@types/react'));
 });
 after(() => project?.remove());
 
@@ -24,6 +26,8 @@ test('it holds the served folder, the commands and the card', () => {
     'build/web/README.md',
     'build/web/classifier.js',
     'build/web/classifier.d.ts',
+    'build/web/custom-elements.json',
+    'build/web/types.d.ts',
     'build/web/define.js',
     'build/web/element.d.ts',
     'build/web/embed.html',
@@ -50,7 +54,8 @@ test('it holds the served folder, the commands and the card', () => {
   const own = JSON.parse(readFileSync(join(project.folder, 'node_modules/cxrlens/package.json'), 'utf8'));
   assert.equal(own.dependencies, undefined);
   for (const hook of ['preinstall', 'install', 'postinstall']) assert.equal(own.scripts[hook], undefined);
-  const missing = Object.values(own.exports).filter((path) => !path.includes('*') && !packed.includes(path.slice(2)));
+  const addresses = Object.values(own.exports).flatMap((each) => (typeof each === 'string' ? each : Object.values(each)));
+  const missing = addresses.filter((path) => !path.includes('*') && !packed.includes(path.slice(2)));
   assert.deepEqual(missing, []);
 });
 
@@ -85,14 +90,31 @@ const BROWSER_CONSUMER = `
 import { CxrLens } from 'cxrlens/define';
 import { embed } from 'cxrlens/embed';
 
-const lens: CxrLens = new CxrLens();
+const lens: CxrLens = document.createElement('cxr-lens');
 lens.doubtThreshold = 0.5;
 const { verdict } = await lens.classify(new Blob(), { signal: AbortSignal.timeout(9) });
+lens.addEventListener('cxr-progress', ({ detail }) => detail.left?.toFixed());
+lens.addEventListener('drop', (event) => event.dataTransfer?.files);
+document.querySelector('cxr-lens')?.addEventListener('cxr-ready', ({ detail }) => detail.model.sha256.length);
+document.addEventListener('cxr-error', ({ detail: { error, file } }) => console.log(file ?? 'the model', error.code));
 const frame = await embed(document.body, 'https://lens.example/embed.html', { theme: 'dark' });
+frame.addEventListener('cxr-result', ({ detail: { result, file } }) => console.log(file, result.findings.length));
+frame.addEventListener('anything', (event: Event) => event.type);
 const answer: string = (await frame.classify(new Blob())).verdict;
 console.log(answer, frame.info?.model.id, frame.info?.workers);
 // @ts-expect-error: no such theme
 await frame.configure({ theme: verdict });
+// @ts-expect-error: the detail has no such field
+lens.addEventListener('cxr-result', ({ detail }) => detail.answer);
+// @ts-expect-error: nor in the frame
+frame.addEventListener('cxr-result', ({ detail }) => detail.answer);
+`;
+const REACT_CONSUMER = `
+import 'cxrlens/react';
+
+export const seen = <cxr-lens multiple doubtThreshold={0.9} className="lens" oncxr-result={({ detail }) => detail.verdict.length} />;
+// @ts-expect-error: a threshold is a number
+export const wrong = <cxr-lens doubtThreshold="0.9" />;
 `;
 
 for (const [place, module, resolution] of [
@@ -104,6 +126,7 @@ for (const [place, module, resolution] of [
     mkdirSync(folder);
     writeFileSync(join(folder, 'core.ts'), CONSUMER);
     writeFileSync(join(folder, 'browser.ts'), BROWSER_CONSUMER);
+    writeFileSync(join(folder, 'react.tsx'), REACT_CONSUMER);
     const compilerOptions = {
       target: 'ES2022',
       module,
@@ -113,8 +136,9 @@ for (const [place, module, resolution] of [
       strict: true,
       noEmit: true,
       skipLibCheck: false,
+      jsx: 'react-jsx',
     };
-    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['core.ts', 'browser.ts'] }));
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['core.ts', 'browser.ts', 'react.tsx'] }));
     mustRun(folder, tool('tsc'), '-p', '.');
     writeFileSync(join(folder, 'core.ts'), CONSUMER.replace('const verdict: string', 'const verdict: number'));
     assert.notEqual(run(folder, tool('tsc'), '-p', '.').status, 0, 'a wrong type is found');

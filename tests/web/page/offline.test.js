@@ -43,7 +43,7 @@ test('the count is a count: a request made meanwhile is listed', async () => {
 test('what another tab asks for, this one does not count', async () => {
   const { context, page } = await site.open(STORING);
   await stored(page);
-  await pick(page, [file('film.png', chest())]);
+  await pick(page, [file('xray.png', chest())]);
   await idle(page, 1);
   const other = await context.newPage();
   await other.goto(site.url);
@@ -72,7 +72,7 @@ test('what the browser dropped is stored again before the page says that it work
   await context.setOffline(true);
   await page.reload();
   await page.locator('#network', { hasText: 'Offline: everything still works' }).waitFor();
-  await pick(page, [file('film.png', chest())]);
+  await pick(page, [file('xray.png', chest())]);
   await idle(page, 1);
 });
 
