@@ -88,7 +88,8 @@ def calibrate(net: IntegerNet, sets: Sets) -> dict:
     vetoed = (p.argmax(1) != NORMAL) & (opacity < evidence["threshold"])
     negative = is_siim & (labels == NORMAL)
     doubt = doubt_threshold(p[~vetoed & ~is_siim], labels[~vetoed & ~is_siim])
-    doubt["for_risk"], doubt["for_false_covid"] = doubt["threshold"], false_covid_threshold(p[negative], opacity[negative], evidence["threshold"])
+    doubt["for_risk"] = doubt["threshold"]
+    doubt["for_false_covid"] = false_covid_threshold(p[negative], opacity[negative], evidence["threshold"])
     doubt["threshold"] = max(doubt["for_risk"], doubt["for_false_covid"])
     answered = ~vetoed & (p.max(1) >= doubt["threshold"])
     return {

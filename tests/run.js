@@ -155,8 +155,11 @@ const model = () =>
     env: { PYTHONPATH: 'model' },
   }));
 
-/** Looks and likely mistakes of the JavaScript; `npm run format` mends what it can. @returns {Job[]} */
-const lint = () => [{ name: 'biome', command: ['node_modules/.bin/biome', 'ci', '--error-on-warnings'] }];
+/** Format and likely mistakes of the JavaScript (`npm run format` mends what it can) and of the Python. @returns {Job[]} */
+const lint = () => [
+  { name: 'biome', command: ['node_modules/.bin/biome', 'ci', '--error-on-warnings'] },
+  { name: 'flake8', command: ['flake8', 'model', 'tests', 'src'] },
+];
 
 /** The first writes the declarations of what is built, which the others read. @returns {Job[]} */
 const types = () =>

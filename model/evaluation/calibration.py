@@ -67,7 +67,7 @@ def binomial_upper(errors: int, count: int) -> float:
     def tail(risk: float) -> float:
         logs = [math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
                 + k * math.log(risk) + (count - k) * math.log1p(-risk) for k in range(errors + 1)]
-        return sum(math.exp(l) for l in logs)
+        return sum(math.exp(each) for each in logs)
 
     low, high = 1e-9, 1 - 1e-9
     for _ in range(60):

@@ -124,7 +124,8 @@ def answers_of(lines: list[dict]) -> Answers:
                    np.array([[c["probability"] for c in r["classes"]] for r in rows]).reshape(-1, CLASSES),
                    np.array([r["gate"]["score"] for r in rows]), np.array([r["gate"]["accepted"] for r in rows], bool),
                    np.array([r["verdict"] for r in rows]), np.array([r["opacity"]["score"] for r in rows], np.float32),
-                   np.array([len(r["findings"]) for r in rows], np.int64), warnings, np.array([[r["frame"][k] for k in ("x", "y", "width", "height")] for r in rows]).reshape(-1, 4),
+                   np.array([len(r["findings"]) for r in rows], np.int64), warnings,
+                   np.array([[r["frame"][k] for k in ("x", "y", "width", "height")] for r in rows]).reshape(-1, 4),
                    _maps(rows, "lungs"), _maps(rows, "opacities"))
 
 

@@ -127,7 +127,8 @@ class Targets(unittest.TestCase):
         self.assertEqual(boxes_map(record(), WHOLE).sum(), 0)
 
     def test_images_of_a_set_are_drawn_by_class_and_by_the_roots_of_their_sources(self) -> None:
-        records = [record(label, source=source) for label, source, count in ((0, "a", 90), (0, "b", 10), (1, "a", 50)) for _ in range(count)]
+        records = [record(label, source=source) for label, source, count in ((0, "a", 90), (0, "b", 10), (1, "a", 50))
+                   for _ in range(count)]
         p = image_probabilities(records)
         self.assertAlmostEqual(p.sum(), 1)
         self.assertAlmostEqual(p[:100].sum() / p[100:].sum(), 0.40 / 0.24)
@@ -151,8 +152,8 @@ class Drawing(unittest.TestCase):
         mask = str(Path(folder.name) / "mask.png")
         Image.fromarray(np.full((8, 8), 255, np.uint8)).save(mask)
         splits = ("train", "train", "val", "test", "train")
-        classes = [record(i % 4, splits[i % 5], id=f"class-{i}", boxes=() if i % 4 == NORMAL else None, mask=mask if i % 4 == NORMAL else "")
-                   for i in range(40)]
+        classes = [record(i % 4, splits[i % 5], id=f"class-{i}", boxes=() if i % 4 == NORMAL else None,
+                          mask=mask if i % 4 == NORMAL else "") for i in range(40)]
         readings = list(READING_SHARES)
         label = {"typical": COVID, "negative": NORMAL, "indeterminate": OPACITY, "atypical": OPACITY}
         siim = [record(label[readings[i % 4]], splits[i % 5], source="siim", reading=readings[i % 4],
@@ -162,7 +163,8 @@ class Drawing(unittest.TestCase):
         self.sets = Sets(flat([*range(40)], classes), flat([*range(50, 90)], siim), flat([*range(100, 110)], bacterial),
                          flat([*range(200, 208)], negatives))
         self.record_of = dict(enumerate(classes)) | dict(enumerate(siim, 50)) | dict(enumerate(bacterial, 100))
-        lungs = {name: np.zeros((len(getattr(self.sets, name).split("train")), 24, 24), np.uint8) for name in ("classes", "siim", "bacterial")}
+        lungs = {name: np.zeros((len(getattr(self.sets, name).split("train")), 24, 24), np.uint8)
+                 for name in ("classes", "siim", "bacterial")}
         self.batches = Batches(self.sets, lungs, seed=1)
         self.enterContext(mock.patch("dataset.batches.augment", lambda x, targets, _rng, _strong: (x, targets)))
         self.enterContext(mock.patch("dataset.batches.ERASED", 0))

@@ -76,7 +76,8 @@ class Probabilities(unittest.TestCase):
         self.assertAlmostEqual(scale, 0.5, delta=0.03)
         np.testing.assert_allclose(bias, [0.6, -0.2, -0.2, -0.2], atol=0.12)
         self.assertLess(cross_validated(true * 2, labels, True), cross_validated(true * 2, labels, False))
-        self.assertLess(likelihood_loss(probabilities(true * 2, scale, bias), labels), likelihood_loss(probabilities(true * 2, 1, bias), labels))
+        scaled, plain = (likelihood_loss(probabilities(true * 2, by, bias), labels) for by in (scale, 1))
+        self.assertLess(scaled, plain)
 
     def test_weights_decide_which_collection_counts(self) -> None:
         logits, labels = np.tile(np.eye(4)[0] * 2, (200, 1)), np.repeat([0, 1], 100)  # right in the first half only
@@ -151,7 +152,8 @@ class Calibrate(unittest.TestCase):
         splits = ("train", "val", "test")
         classes = self.part([record(i % 4, splits[i // 4 % 3], boxes=((0, 0, 1, 1),) if i % 4 == OPACITY else None) for i in range(60)], 0)
         readings = list(READINGS)
-        siim = self.part([record(READINGS[readings[i % 4]], splits[i // 4 % 3], source="siim", reading=readings[i % 4]) for i in range(60)], 100)
+        siim = self.part([record(READINGS[readings[i % 4]], splits[i // 4 % 3], source="siim", reading=readings[i % 4])
+                          for i in range(60)], 100)
         contradicted = self.part([record(COVID, "val", reading="negative")], 250)
         classes = Images(np.concatenate([classes.pixels, contradicted.pixels]), np.zeros((61, 4)), classes.records + contradicted.records)
         self.sets = Sets(classes, siim, no_images(), no_images())

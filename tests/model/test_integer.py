@@ -41,7 +41,8 @@ def tiny_net(maps: bool = True) -> IntegerNet:
     """Sixteen channels at half and a quarter of 8 x 8, with every kind of operator and head."""
     rng = np.random.default_rng(0)
 
-    def convolution(opcode: int, source: int, output: int, inputs: int, stride: int = 1, kernel: int = 1, residual: int = -1) -> Convolution:
+    def convolution(opcode: int, source: int, output: int, inputs: int, stride: int = 1, kernel: int = 1,
+                    residual: int = -1) -> Convolution:
         return Convolution(opcode, source, output, residual, kernel, stride, kernel // 2 if stride == 1 else 0,
                            rng.integers(-127, 128, (16, inputs, kernel, kernel)).astype(np.int8),
                            rng.integers(-999, 999, 16).astype(np.int32), rng.uniform(1e-3, 1e-2, 16).astype(np.float32))
@@ -252,8 +253,9 @@ class ModelFile(unittest.TestCase):
         records = [struct.unpack_from("<16I", content, at) for at in range(offset, offset + length, 64)]
         self.assertEqual([r[0] for r in records], [1, 2, 3, 4, 5, 5])
         none = 0xFFFFFFFF
-        self.assertEqual([r[:12] for r in records[3:]], [(4, 3, 3, none, 0, 1, 0, 0, 0, 127, 0, 0), (5, 2, 3, none, 0, 1, 0, 0, 0, 127, 0, 0),
-                                                         (5, 3, none, none, 1, 1, 0, 0, 0, 127, 0, 0)])
+        heads = [(4, 3, 3, none, 0, 1, 0, 0, 0, 127, 0, 0), (5, 2, 3, none, 0, 1, 0, 0, 0, 127, 0, 0),
+                 (5, 3, none, none, 1, 1, 0, 0, 0, 127, 0, 0)]
+        self.assertEqual([r[:12] for r in records[3:]], heads)
         data = sections[b"DATA"][0]
         lungs = tiny_net().maps[0]
         for at, values in ((12, lungs.fine_weight), (13, [lungs.bias]), (14, lungs.coarse_weight)):

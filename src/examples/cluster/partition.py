@@ -92,7 +92,8 @@ def _run(paths: Sequence[str], command: Sequence[str]):
     """The lines that one run of the command printed, and how it ended."""
     arguments = [os.fsencode(text) for text in [*command, "classify", "--format", "json", *paths]]
     try:
-        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=SECONDS_PER_IMAGE * len(paths), check=False)
+        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              timeout=SECONDS_PER_IMAGE * len(paths), check=False)
         output, broken = done.stdout, f"status {done.returncode}"
         if done.returncode == 2:  # no model, or another command
             raise RuntimeError(f"{command[0]} cannot run here")

@@ -19,7 +19,8 @@ import numpy as np
 VERSION = "0.2"
 """Of the libraries that have the structures below."""
 MAX_CLASSES, MAX_FINDINGS, MAPS = 7, 32, ("lungs", "opacities")
-WARNINGS = ("low-resolution", "heavy-borders", "low-contrast", "aspect", "colour", "inverted", "rotated", "no-evidence", "lungs-not-found", "lungs-cut")
+WARNINGS = ("low-resolution", "heavy-borders", "low-contrast", "aspect", "colour", "inverted", "rotated", "no-evidence",
+            "lungs-not-found", "lungs-cut")
 _WINDOW_NONE, _WINDOW_LINEAR, _WINDOW_LINEAR_EXACT = 0, 1, 2
 
 
@@ -170,7 +171,8 @@ class Classifier:
                 stored, pixels = _stored(image, bits)
                 centre, width = window or (127.5, 255)
                 kind = _WINDOW_LINEAR if window else _WINDOW_LINEAR_EXACT if image.dtype == np.uint8 else _WINDOW_NONE
-                gray = _Gray16(pixels.ctypes.data, *pixels.shape[::-1], *stored, slope, intercept, kind, centre, width, invert, padding is not None, padding or 0)
+                gray = _Gray16(pixels.ctypes.data, *pixels.shape[::-1], *stored, slope, intercept, kind, centre, width, invert,
+                               padding is not None, padding or 0)
                 status = self._lib.cxr_classify_gray16(self._model, ctypes.byref(gray), ctypes.byref(raw))
             else:
                 data = bytes(image)
