@@ -132,10 +132,10 @@ test('photos and screenshots', { skip }, async () => {
   const { page } = await site.open();
   const read = (/** @type {string} */ name) => readFileSync(`${cases}/${name}`);
   const {
-    'xray.webp': webp,
-    'xray.bmp': bitmap,
-    'xray.tif': tiff,
-  } = await classified(page, { 'xray.webp': read('xray.webp'), 'xray.bmp': read('xray.bmp'), 'xray.tif': read('xray.tif') });
+    'film.webp': webp,
+    'film.bmp': bitmap,
+    'film.tif': tiff,
+  } = await classified(page, { 'film.webp': read('film.webp'), 'film.bmp': read('film.bmp'), 'film.tif': read('film.tif') });
   for (const [format, { image, verdict, warnings }] of Object.entries({ webp, bmp: bitmap })) {
     assert.deepEqual([image.format, image.width, image.height], [format, 192, 192]);
     assert.ok(verdict && warnings.includes('browser-decoded'));
