@@ -98,7 +98,8 @@ NATIVE_PACKAGES = gcc libc6-dev libsimde-dev zlib1g-dev
 WASM_PACKAGES   = emscripten clang-19 lld-19 $(if $(shell command -v node),,nodejs)
 NPM_PACKAGES    = ca-certificates $(if $(shell command -v npm),,npm)
 TRAIN_PACKAGES  = python3 python3-numpy python3-pil python3-torch python3-torchvision python3-onnx python3-matplotlib
-TEST_PACKAGES   = flake8 libclang-rt-19-dev libcmocka-dev valgrind pkg-config chromium \
+BROWSERS        = chromium firefox-esr webkit2gtk-driver xvfb dbus
+TEST_PACKAGES   = flake8 libclang-rt-19-dev libcmocka-dev valgrind pkg-config $(BROWSERS) \
                   dcmtk libgdcm-tools python3-gdcm python3-pydicom python3-distributed parallel $(PACS_PACKAGES) $(NPM_PACKAGES)
 PACS_PACKAGES   = orthanc orthanc-dicomweb
 

@@ -195,7 +195,7 @@ const groups = [
   { name: 'cli', jobs: () => node('tests/src/cli') },
   { name: 'install', jobs: () => node('tests/src/install'), alone: true },
   { name: 'examples', jobs: () => node('tests/src/examples'), alone: true },
-  ...['engine', 'dicom', 'element', 'page', 'frame'].map((name) => ({ name, jobs: () => node(`tests/web/${name}`) })),
+  ...['engine', 'dicom', 'element', 'page', 'frame', 'browsers'].map((name) => ({ name, jobs: () => node(`tests/web/${name}`) })),
   { name: 'portal', jobs: () => node('tests/web/portal'), alone: true },
   { name: 'package', jobs: packed, alone: true },
   { name: 'bench', jobs: () => node('tests/bench'), alone: true },
