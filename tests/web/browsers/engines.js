@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -107,7 +107,16 @@ async function startWebKit() {
   const [driver] = await once(bus.stdout, 'data');
   const end = async () => {
     const ended = once(bus, 'exit'); // which it does with its program
-    process.kill(Number(driver));
+    const own = Number(driver);
+    const browsers = readFileSync(`/proc/${own}/task/${own}/children`, 'utf8').match(/\d+/g) ?? []; // which the driver may leave behind
+    process.kill(own);
+    for (const pid of browsers) {
+      try {
+        process.kill(Number(pid));
+      } catch {
+        /* it has ended by itself */
+      }
+    }
     await ended;
     screen.kill();
     rmSync(home, { recursive: true, force: true, maxRetries: 5 });
