@@ -21,7 +21,7 @@ from network.lungs import fit_lungs, lungs_of
 from network.mobilenet import Net, load_float, load_folded
 from network.trainer import Budget, Fit, Recipe, common_arguments, outputs_of, run_program, scores
 
-PEAK, EMA_DECAY = 1.5e-4, 0.998
+PEAK, EMA_DECAY, FLAT = 1.5e-4, 0.998, 0.2
 KEPT_BLOCKS = 3
 SHIPPED = str(Path(__file__).with_name("cxrlens.cxrm"))
 
@@ -77,7 +77,8 @@ def train(args: argparse.Namespace) -> Path:
         raise DataError(f"There is no {args.init} to start from.")
     sets = load_sets(args.data, args.cache, args.quick)
     val, siim = sets.classes.split("val"), sets.siim.split("val")
-    recipe = Recipe(args.peak, EMA_DECAY, training_loss, lambda net: scores(lambda x: outputs_of(net, x), val, siim), open_reach)
+    recipe = Recipe(args.peak, EMA_DECAY, training_loss, lambda net: scores(lambda x: outputs_of(net, x), val, siim),
+                    args.flat, open_reach)
     if args.restart:  # it was made from weights that this training replaces
         (Path(args.out) / "quantised" / "last.pt").unlink(missing_ok=True)
     path = start_file(args.init, Path(args.out), args.restart)
@@ -96,6 +97,7 @@ def main() -> None:
     parser = common_arguments(__doc__, "build/train", 72)
     parser.add_argument("--init", help="what to start from: .tflite (ImageNet MobileNetV2), .cxrm or a checkpoint")
     parser.add_argument("--peak", type=float, default=PEAK, help="highest learning rate")
+    parser.add_argument("--flat", type=float, default=FLAT, help="reach within which the loss shall stay low; 0: plain steps, faster")
     parser.add_argument("--strong", type=float, default=STRONG, help="share of images with strong augmentation")
     args = parser.parse_args()
     if args.quick:

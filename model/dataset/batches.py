@@ -19,18 +19,22 @@ REAL_NEGATIVES, MADE_NEGATIVES = 2, 2  # of each batch: the gate's counter-examp
 SET_SHARES = {"classes": 0.55, "siim": 0.38, "bacterial": 0.07}
 # Shares in a set. Of the classes: square root of the counts, then lung opacity raised, since it is the class most often
 # missed and its images are the least easily told from another class (normal adults of the same source).
-CLASS_SHARES = np.array([0.40, 0.24, 0.13, 0.23])
+CLASS_SHARES = np.array([0.35, 0.29, 0.13, 0.23])
+BOXED = 2.0  # how much oftener than its neighbours a boxed image of the classes is drawn: RSNA has only 310
 READING_SHARES = {"typical": 0.42, "negative": 0.36, "indeterminate": 0.14, "atypical": 0.08}
 # Class probabilities that a reading teaches, and its weight: of the last two the radiologists were not sure themselves.
-READING_TARGETS = {"typical": ({COVID: 1.0}, 1.0), "negative": ({NORMAL: 1.0}, 1.0),
-                   "indeterminate": ({COVID: 0.35, OPACITY: 0.65}, 0.5), "atypical": ({COVID: 0.15, OPACITY: 0.85}, 0.5)}
+# The first two are certain to nine in ten only: readers differ, and the network would memorise these few images.
+READING_TARGETS = {"typical": ({COVID: 0.92, NORMAL: 0.05, OPACITY: 0.03}, 1.0),
+                   "negative": ({NORMAL: 0.92, COVID: 0.05, OPACITY: 0.03}, 1.0),
+                   "indeterminate": ({COVID: 0.5, OPACITY: 0.5}, 0.5), "atypical": ({COVID: 0.25, OPACITY: 0.75}, 0.5)}
 SMOOTHING = 0.03
 # Share of the images that are mixed with another one ("mixup", Zhang et al. 2018), so that the network cannot memorise the few
 # images of a class. Mixed images do not teach the maps.
-MIXED = 0.2
+MIXED = 0.35
 ERASED = 0.04  # share of images whose lungs are erased: they teach equal probabilities for all classes
 TARGET = 48    # side of the maps' targets, before they are pooled to the network's
-CLEAR_WEIGHT = 0.4  # of a clear image's cells, beside 1 of a boxed image's
+CLEAR_WEIGHT = 0.4    # of a clear image, beside 1 of a boxed image, in what teaches the opacities
+IMPLIED_WEIGHT = 0.3  # of an image whose diagnosis implies an opacity
 
 
 class Batch(NamedTuple):
@@ -41,7 +45,8 @@ class Batch(NamedTuple):
     whole: torch.Tensor      # N: neither mixed with another image nor erased
     opacities: torch.Tensor  # N x S/16 x S/16: share of each cell within a box
     opacities_weight: torch.Tensor  # N: 0 where nobody looked
-    bag: torch.Tensor        # N: 1 where an opacity lies somewhere in the lungs, else 0
+    present: torch.Tensor    # N: 1 where an opacity lies somewhere in the lungs, 0 where none does
+    present_weight: torch.Tensor    # N: 0 where neither is known
     lungs: torch.Tensor      # N x S/8 x S/8: share of each cell that is lung
     lungs_weight: torch.Tensor      # N: 0 without a mask
 
@@ -54,14 +59,17 @@ def image_probabilities(records: list[Record]) -> np.ndarray:
     """
     groups = np.array([r.reading if r.source == "siim" else str(r.label) for r in records])
     sources = np.array([r.source for r in records])
+    boxed = np.array([bool(r.boxes) and r.source != "siim" for r in records])
     shares_of = {**READING_SHARES, **{str(c): share for c, share in enumerate(CLASS_SHARES)}, str(NO_CLASS): 1.0}
     result = np.zeros(len(records))
     for group in np.unique(groups):
         of_group = groups == group
         names, counts = np.unique(sources[of_group], return_counts=True)
         shares = counts ** 0.7 / (counts ** 0.7).sum()
-        for name, count, share in zip(names, counts, shares):
-            result[of_group & (sources == name)] = shares_of[str(group)] * share / count
+        for name, share in zip(names, shares):
+            chosen = of_group & (sources == name)
+            likely = np.where(boxed[chosen], BOXED, 1.0)
+            result[chosen] = shares_of[str(group)] * share * likely / likely.sum()
     return result / result.sum()
 
 
@@ -181,7 +189,8 @@ class Batches:
         whole[erased] = False
         boxed = np.array([0.0 if r.boxes is None else 1.0 if r.boxes else CLEAR_WEIGHT for r in records])
         masked = np.array([float(bool(r.mask)) for r in records])
-        bag = np.array([r.boxes is None and (r.label in (NO_CLASS, OPACITY) or r.source == "kermany") for r in records])
+        implied = np.array([r.boxes is None and (r.label in (NO_CLASS, OPACITY) or r.source == "kermany") for r in records])
+        present_weight = np.where(implied, IMPLIED_WEIGHT, boxed) * whole
 
         def padded(values: np.ndarray | torch.Tensor, fill: float = 0) -> torch.Tensor:
             values = torch.as_tensor(values)
@@ -190,8 +199,8 @@ class Batches:
         return Batch(x, padded(np.array([r.label for r in records]), NEGATIVE), padded(wanted.astype(np.float32)),
                      padded(weight.astype(np.float32)), padded(share == 1, True) & padded(np.isin(np.arange(n), erased, invert=True), True),
                      padded(F.avg_pool2d(maps[:, 0], TARGET // 12)), padded((boxed * whole).astype(np.float32)),
-                     padded((bag & whole).astype(np.float32)), padded(F.avg_pool2d(maps[:, 1], TARGET // 24)),
-                     padded((masked * whole).astype(np.float32)))
+                     padded((implied | (boxed == 1)).astype(np.float32)), padded(present_weight.astype(np.float32)),
+                     padded(F.avg_pool2d(maps[:, 1], TARGET // 24)), padded((masked * whole).astype(np.float32)))
 
 
 def as_batches(pixels: np.ndarray, count: int = 64) -> Iterator[torch.Tensor]:

@@ -8,9 +8,9 @@ from dataset.batches import Batch
 from dataset.records import CLASSES, NEGATIVE
 from network.mobilenet import Outputs
 
-GATE_WEIGHT, LUNGS_WEIGHT, OPACITIES_WEIGHT, BAG_WEIGHT = 0.3, 0.3, 1.5, 0.1
+GATE_WEIGHT, LUNGS_WEIGHT, OPACITIES_WEIGHT, PRESENT_WEIGHT, POINT_WEIGHT = 0.3, 0.3, 1.5, 0.2, 0.1
 POSITIVE_WEIGHT = 2.0   # of cells within a box, which are few
-BAG_CELLS = 4           # strongest cells that must show an opacity which lies somewhere in the lungs
+STRONGEST = 4           # cells by whose mean an image counts as one with an opacity
 LARGEST, BEYOND_WEIGHT = 20.0, 0.01
 MAPS_WARM_UP = 400      # steps until the maps' gradients reach the backbone in full
 
@@ -37,12 +37,16 @@ def lungs_loss(logits: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor)
 
 
 def opacities_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Binary cross-entropy of each cell where a radiologist looked. Where only the diagnosis implies an opacity, the strongest
-    cells together must show one (multiple-instance learning)."""
+    """Where a radiologist looked: binary cross-entropy of each cell, and the cells in the boxes must stand out from the others.
+    Where at least the diagnosis tells: the strongest cells together must show an opacity, or none (multiple-instance learning)."""
     cells = F.binary_cross_entropy_with_logits(logits, batch.opacities, reduction="none",
                                                pos_weight=torch.tensor(POSITIVE_WEIGHT)).mean(dim=(1, 2))
-    strongest = logits.flatten(1).topk(BAG_CELLS, dim=1).values.mean(1)
-    return _mean(cells, batch.opacities_weight) + BAG_WEIGHT * _mean(F.softplus(-strongest), batch.bag)
+    strongest = logits.flatten(1).topk(STRONGEST, dim=1).values.mean(1)
+    present = F.binary_cross_entropy_with_logits(strongest, batch.present, reduction="none")
+    shares = batch.opacities.flatten(1)
+    beside = -(logits.flatten(1).softmax(1) * shares).sum(1).clamp_min(1e-6).log()
+    return (_mean(cells, batch.opacities_weight) + PRESENT_WEIGHT * _mean(present, batch.present_weight)
+            + POINT_WEIGHT * _mean(beside, batch.opacities_weight * (shares.amax(1) > 0.5)))
 
 
 def training_loss(outputs: Outputs, batch: Batch) -> torch.Tensor:

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 from dataset import augment
-from dataset.batches import (BATCH, CLEAR_WEIGHT, MADE_NEGATIVES, READING_SHARES, REAL_NEGATIVES, SMOOTHING, TARGET, Batch, Batches,
-                             ahead, boxes_map, image_probabilities, wanted_of)
+from dataset.batches import (BATCH, CLEAR_WEIGHT, IMPLIED_WEIGHT, MADE_NEGATIVES, READING_SHARES, REAL_NEGATIVES, SMOOTHING, TARGET,
+                             Batch, Batches, ahead, boxes_map, image_probabilities, wanted_of)
 from dataset.images import Images, Sets
 from dataset.records import CLASSES, COVID, NEGATIVE, NO_CLASS, NORMAL, OPACITY, VIRAL
 from test_dataset import no_images, record
@@ -104,9 +104,9 @@ class Targets(unittest.TestCase):
             wanted, weight = wanted_of(record(label, source="siim", reading=reading))
             return ((wanted - SMOOTHING / CLASSES) / (1 - SMOOTHING)).round(6).tolist(), weight
 
-        self.assertEqual(taught(COVID, "typical"), ([0, 1, 0, 0], 1))
-        self.assertEqual(taught(NORMAL, "negative"), ([1, 0, 0, 0], 1))
-        for reading, share in (("indeterminate", 0.35), ("atypical", 0.15)):
+        self.assertEqual(taught(COVID, "typical"), ([0.05, 0.92, 0, 0.03], 1))
+        self.assertEqual(taught(NORMAL, "negative"), ([0.92, 0.05, 0, 0.03], 1))
+        for reading, share in (("indeterminate", 0.5), ("atypical", 0.25)):
             self.assertEqual(taught(OPACITY, reading), ([0, share, 0, 1 - share], 0.5))
 
     def test_a_label_is_taught_unless_a_radiologist_contradicts_it(self) -> None:
@@ -131,7 +131,7 @@ class Targets(unittest.TestCase):
                    for _ in range(count)]
         p = image_probabilities(records)
         self.assertAlmostEqual(p.sum(), 1)
-        self.assertAlmostEqual(p[:100].sum() / p[100:].sum(), 0.40 / 0.24)
+        self.assertAlmostEqual(p[:100].sum() / p[100:].sum(), 0.35 / 0.29)
         self.assertAlmostEqual(p[:90].sum() / p[90:100].sum(), 9 ** 0.7)
         siim = [record(source="siim", reading=reading) for reading in READING_SHARES]
         np.testing.assert_allclose(image_probabilities(siim), list(READING_SHARES.values()))
@@ -192,7 +192,8 @@ class Drawing(unittest.TestCase):
     def test_every_batch_has_the_same_shapes(self) -> None:
         for batch in (*self.draw(2), *self.draw(1, mixed=1)):
             shapes = {name: tuple(value.shape) for name, value in batch._asdict().items()}
-            per_image = dict.fromkeys(("labels", "weight", "whole", "opacities_weight", "bag", "lungs_weight"), (BATCH,))
+            names = ("labels", "weight", "whole", "opacities_weight", "present", "present_weight", "lungs_weight")
+            per_image = dict.fromkeys(names, (BATCH,))
             self.assertEqual(shapes, {**per_image, "images": (BATCH, 1, 32, 32), "wanted": (BATCH, CLASSES),
                                       "opacities": (BATCH, 12, 12), "lungs": (BATCH, 24, 24)})
 
@@ -200,7 +201,7 @@ class Drawing(unittest.TestCase):
         for batch in self.draw(5):
             self.assertEqual((batch.labels == NEGATIVE).nonzero().flatten().tolist(), [*range(CHEST, BATCH)])
             self.assertLessEqual(set(self.levels(batch)[-REAL_NEGATIVES:]), {201, 203, 205, 207}, "of train")
-            for values in (batch.wanted, batch.weight, batch.opacities, batch.opacities_weight, batch.bag, batch.lungs_weight):
+            for values in (batch.wanted, batch.weight, batch.opacities, batch.opacities_weight, batch.present_weight, batch.lungs_weight):
                 self.assertEqual(values[CHEST:].abs().sum(), 0)
             self.assertTrue(batch.whole[CHEST:].all())
 
@@ -213,7 +214,9 @@ class Drawing(unittest.TestCase):
                 self.assertAlmostEqual(batch.opacities_weight[i].item(), weight)
                 self.assertEqual(batch.opacities[i].sum(), 36 if boxed else 0)
                 self.assertEqual(batch.opacities[i, :6, :6].sum(), batch.opacities[i].sum())
-                self.assertEqual(batch.bag[i].item(), of.boxes is None and of.label in (NO_CLASS, OPACITY))
+                implied = of.boxes is None and of.label in (NO_CLASS, OPACITY)
+                self.assertEqual(batch.present[i].item(), boxed or implied)
+                self.assertAlmostEqual(batch.present_weight[i].item(), IMPLIED_WEIGHT if implied else weight)
                 self.assertEqual(batch.lungs_weight[i].item(), bool(of.mask))
                 self.assertEqual(batch.lungs[i].mean(), bool(of.mask))
 
@@ -222,7 +225,7 @@ class Drawing(unittest.TestCase):
         own, = self.draw(1)
         torch.testing.assert_close(batch.wanted[:CHEST].sum(1), torch.ones(CHEST))
         self.assertFalse(batch.whole[:CHEST].any())
-        for values in (batch.opacities_weight, batch.bag, batch.lungs_weight):
+        for values in (batch.opacities_weight, batch.present_weight, batch.lungs_weight):
             self.assertEqual(values[:CHEST].sum(), 0)
         self.assertFalse(torch.allclose(batch.wanted, own.wanted))
 

@@ -21,8 +21,8 @@ from network import tflite
 from network.losses import MAPS_WARM_UP, class_loss, lungs_loss, opacities_loss, training_loss
 from network.lungs import GRID, fit_lungs, lungs_of
 from network.mobilenet import OUTPUTS, Folded, Net, branch_keys, fold, layers, load_float, load_folded
-from network.trainer import (NEW_RATE, WEIGHT_DECAY, Budget, Fit, Origin, Recipe, auc, learning_rate, optimiser_for, outputs_of,
-                             pointing, save_atomically, scores, update_average)
+from network.trainer import (NEW_RATE, WEIGHT_DECAY, Budget, Fit, Origin, Recipe, auc, climb, learning_rate, optimiser_for,
+                             outputs_of, pointing, save_atomically, scores, update_average)
 from test_dataset import no_images, record
 from train import open_reach, start, start_file
 
@@ -35,7 +35,8 @@ def batch_of(n: int = 4, **given: torch.Tensor) -> Batch:
     wanted[:, 0] = 1
     fields = dict(images=torch.zeros(n, 1, SIDE, SIDE), labels=torch.zeros(n, dtype=torch.long), wanted=wanted,
                   weight=torch.ones(n), whole=torch.ones(n, dtype=torch.bool), opacities=torch.zeros(n, 12, 12),
-                  opacities_weight=torch.zeros(n), bag=torch.zeros(n), lungs=torch.zeros(n, 24, 24), lungs_weight=torch.zeros(n))
+                  opacities_weight=torch.zeros(n), present=torch.zeros(n), present_weight=torch.zeros(n),
+                  lungs=torch.zeros(n, 24, 24), lungs_weight=torch.zeros(n))
     return Batch(**{**fields, **given})
 
 
@@ -149,11 +150,14 @@ class Losses(unittest.TestCase):
         seen = batch_of(2, opacities=boxes, opacities_weight=torch.tensor([1.0, 0.4]))
         self.assertLess(opacities_loss(40 * boxes - 20, seen).item(), 1e-6)
         missed = torch.full((2, 12, 12), -20.0)
-        self.assertAlmostEqual(opacities_loss(missed, seen).item(), 2 * 20 * 9 / 144 / 1.4, places=4)
-        unseen = batch_of(2, bag=torch.tensor([1.0, 0]))
-        self.assertAlmostEqual(opacities_loss(missed, unseen).item(), 0.1 * 20, places=4)
+        beside = 0.1 * math.log(144 / 9)  # no cell stands out
+        self.assertAlmostEqual(opacities_loss(missed, seen).item(), 2 * 20 * 9 / 144 / 1.4 + beside, places=4)
+        unseen = batch_of(2, present=torch.tensor([1.0, 0]), present_weight=torch.tensor([0.5, 0]))
+        self.assertAlmostEqual(opacities_loss(missed, unseen).item(), 0.2 * 20, places=4)
         missed[0, 5, 5:9] = 20
         self.assertLess(opacities_loss(missed, unseen).item(), 1e-6)
+        clear = batch_of(2, present_weight=torch.tensor([0.4, 0]))
+        self.assertAlmostEqual(opacities_loss(missed, clear).item(), 0.2 * 20, places=4)
 
     def test_all_outputs_are_learned_and_bounded(self) -> None:
         batch = batch_of(opacities_weight=torch.ones(4), lungs_weight=torch.ones(4))
@@ -226,7 +230,7 @@ class Figures(unittest.TestCase):
                                   record(3, reading="atypical")])
         right = scores(answers, classes, siim)
         self.assertEqual([right[k] for k in ("accuracy", "contrast_auc", "typical_covid", "negative_covid", "pointing")], [1, 1, 1, 0, 1])
-        self.assertAlmostEqual(right["score"], -(right["log_loss"] + right["siim_log_loss"]) / 2)
+        self.assertAlmostEqual(right["score"], -(right["log_loss"] + right["siim_log_loss"]) / 2 - 0.25 * (1 - right["opacity_auc"]))
         siim.pixels[:2] = siim.pixels[1::-1]
         wrong = scores(answers, classes, siim)
         self.assertEqual((wrong["accuracy"], wrong["contrast_auc"], wrong["negative_covid"]), (1, 0, 1))
@@ -239,6 +243,14 @@ class Figures(unittest.TestCase):
         self.assertAlmostEqual(learning_rate(1, 1), 0.001)
         rates = [learning_rate(p, 1) for p in np.linspace(0.06, 1, 20)]
         self.assertEqual(rates, sorted(rates, reverse=True))
+
+    def test_a_climb_goes_uphill_by_the_size_of_each_weight(self) -> None:
+        weight, bias = (torch.nn.Parameter(torch.tensor(v)) for v in ([[3.0, 0.0]], [1.0]))
+        (4 * weight.sum() + 5 * bias.sum()).backward()
+        before = climb([weight, bias], reach=1.3)
+        self.assertEqual([b.tolist() for b in before], [[[3, 0]], [1]])
+        np.testing.assert_allclose(weight.detach(), [[3 + 3 * 12 / 10, 0]], rtol=1e-6)
+        np.testing.assert_allclose(bias.detach(), [1.5], rtol=1e-6)
 
     def test_the_average_follows_weights_and_statistics(self) -> None:
         net = torch.nn.BatchNorm1d(2)
