@@ -54,12 +54,13 @@ def opacity_figures(answers: Answers, records: list[Record], threshold: float) -
         points_within[i] = lungs[i].any() and boxes.any(0).ravel()[within[i].argmax()]
         found += [np.where(box, marks[i], -np.inf).max() for box in boxes]
     sensitivity, at = free_response(np.array(found), marks[clear][np.isfinite(marks[clear])], int(clear.sum()), ALLOWED)
-    known = boxed | clear
+    known, typical = boxed | clear, np.array([r.reading == "typical" for r in records]) & boxed
     largest = largest_inside(answers.lungs, answers.opacities, threshold)
     return {"boxed": int(boxed.sum()), "boxes": len(found), "clear": int(clear.sum()),
             "pointing": share(points, boxed, draws), "pointing inside the lungs": share(points_within, boxed, draws),
             "sensitivity at half a false mark": sensitivity, "threshold of that": at,
-            "auc": area(largest[known], boxed[known], draws[:, known])}
+            "auc": area(largest[known], boxed[known], draws[:, known]),
+            "auc_typical": area(largest[typical | clear], typical[typical | clear], draws[:, typical | clear])}
 
 
 # ---- lungs ----

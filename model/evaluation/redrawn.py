@@ -53,10 +53,11 @@ def _jpeg(gray: np.ndarray) -> np.ndarray:
 def _text(gray: np.ndarray) -> np.ndarray:
     """Words in three corners, as burned in by an archive; letters about a twentieth of the height."""
     height, width = gray.shape
-    words = Image.new("L", (width // 2, height // 2))
+    times = max(1, round(height / 224))
+    words = Image.new("L", (width // times, height // times))
     draw = ImageDraw.Draw(words)
-    for (across, down), text in {(2, 1): "PORTABLE AP", (2, height // 2 - 12): "2020-04-01 07:55",
-                                 (width // 2 - 20, 1): "L"}.items():
+    for (across, down), text in {(4, 2): "PORTABLE AP", (4, height // times - 14): "2020-04-01 07:55",
+                                 (width // times - 12, 2): "L"}.items():
         draw.text((across, down), text, fill=255)
     return np.maximum(gray, np.asarray(words.resize((width, height), Image.NEAREST)))
 

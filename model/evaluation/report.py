@@ -184,7 +184,8 @@ def opacities_table(opacities: dict) -> str:
                ("strongest cell of the map in a box (pointing game)", lambda o: percents(o["pointing"])),
                ("the same among cells inside the lungs", lambda o: percents(o["pointing inside the lungs"])),
                ("boxes found at half a false mark in each clear image", lambda o: percent(o["sensitivity at half a false mark"])),
-               ("AUC of the strongest opacity, boxed against clear", lambda o: interval(o["auc"]))]
+               ("AUC of the strongest opacity, boxed against clear", lambda o: interval(o["auc"])),
+               ("the same, of boxed images read as typical", lambda o: interval(o["auc_typical"]))]
     return table(["", *opacities], [[name, *(words(o) for o in opacities.values())] for name, words in figures])
 
 
