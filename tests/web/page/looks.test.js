@@ -135,7 +135,8 @@ test('the page and the element keep to their sizes', (t) => {
   const page = ['index.html', 'app.css', ...reachable('app.js', SITE)].filter((name) => !core.includes(name));
   const sizes = { element: gzip(element), page: gzip(page) };
   t.diagnostic(`by gzip: element, classifier and loader ${sizes.element} bytes; page shell without the core ${sizes.page} bytes`);
-  assert.ok(sizes.element < 41_000, `element ${sizes.element}`);
+  // 8% above the 38,500 bytes of before it drew and listed findings.
+  assert.ok(sizes.element < 41_580, `element ${sizes.element}`);
   assert.ok(sizes.page < 40 * 1024, `page ${sizes.page}`);
 });
 
