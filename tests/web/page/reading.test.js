@@ -128,6 +128,7 @@ test('a folder is read though something in it cannot be opened, and a drop of no
       ];
       const folder = entry('folder', {
         isFile: false,
+        isDirectory: true,
         createReader: () => ({ readEntries: (/** @type {any} */ done) => done(inside.splice(0)) }),
       });
       const items = [{ kind: 'file', webkitGetAsEntry: () => folder }];
