@@ -184,11 +184,13 @@ const build = (target) => () => [
 ];
 
 /**
- * In order; `jobs` is called after the group before it has run, so that it sees what was built. Two programs of a group run
- * side by side, except where they measure time or share a port.
+ * In order. Two programs run side by side, except of the groups that run `alone`: the build, and what measures time or
+ * shares a port or a folder.
+ * @typedef {{ name: string, jobs: () => Job[], alone?: boolean }} Group
+ * @type {Group[]}
  */
 const groups = [
-  { name: 'build', jobs: build('test-programs') },
+  { name: 'build', jobs: build('test-programs'), alone: true },
   { name: 'rooms', jobs: () => [...node('tests'), ...node('tests/src')] },
   { name: 'lint', jobs: lint },
   { name: 'types', jobs: types, alone: true },
@@ -205,8 +207,9 @@ const groups = [
   { name: 'fuzz', jobs: fuzz },
 ];
 
+/** @type {Group[]} */
 const quick = [
-  { name: 'build', jobs: build('test-programs-quick') },
+  { name: 'build', jobs: build('test-programs-quick'), alone: true },
   { name: 'unit', jobs: () => unit(['native']) },
   ...groups.filter(({ name }) => ['rooms', 'lint', 'types'].includes(name)),
 ];
@@ -312,6 +315,17 @@ async function runAll(jobs, atOnce, total) {
   await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
+/** @param {Group} group @param {Count} total */
+function jobsOf({ name, jobs }, total) {
+  const found = jobs();
+  if (found.length === 0) {
+    // as when what it lists was not built
+    total.failed++;
+    console.log(`FAIL ${name}: nothing to run`);
+  }
+  return found;
+}
+
 async function main() {
   const wanted = process.argv.slice(2);
   const unknown = wanted.filter((name) => name !== 'quick' && !groups.some((group) => group.name === name));
@@ -325,14 +339,12 @@ async function main() {
   const chosen = wanted[0] === 'quick' ? quick : groups.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
   rmSync(LOGS, { recursive: true, force: true });
   mkdirSync(LOGS, { recursive: true });
-  for (const group of chosen) {
-    const jobs = group.jobs();
-    if (jobs.length === 0) {
-      // as when what it lists was not built
-      total.failed++;
-      console.log(`FAIL ${group.name}: nothing to run`);
-    }
-    await runAll(jobs, 'alone' in group ? 1 : 2, total);
+  for (let next = 0; next < chosen.length; ) {
+    const { alone } = chosen[next];
+    const jobs = jobsOf(chosen[next++], total);
+    // No core waits for the end of a group, but what is built is there before anything runs.
+    while (!alone && next < chosen.length && !chosen[next].alone) jobs.push(...jobsOf(chosen[next++], total));
+    await runAll(jobs, alone ? 1 : 2, total);
   }
   console.log(`\n${basename(process.cwd())}: ${((Date.now() - start) / 60_000).toFixed(1)} minutes`);
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
