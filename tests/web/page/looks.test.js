@@ -137,7 +137,8 @@ test('the page and the element keep to their sizes', (t) => {
   t.diagnostic(`by gzip: element, classifier and loader ${sizes.element} bytes; page shell without the core ${sizes.page} bytes`);
   // 8% above the 38,500 bytes of before it drew and listed findings.
   assert.ok(sizes.element < 41_580, `element ${sizes.element}`);
-  assert.ok(sizes.page < 40 * 1024, `page ${sizes.page}`);
+  // 2% above 40 KiB: what the rooms and the checks of store and session may cost.
+  assert.ok(sizes.page < 1.02 * 40 * 1024, `page ${sizes.page}`);
 });
 
 test('both languages have the same keys and the same blanks', async () => {
