@@ -42,6 +42,7 @@ for (const [path, viewport, colorScheme] of PICTURES) {
   await ready(page);
   await page.locator('[data-sample="synthetic-covid-19-1.jpg"]').click();
   await idle(page, 1);
+  await page.evaluate(() => scrollTo(0, 0)); // the samples are further down
   await page.waitForTimeout(400); // the map fades in
   await page.screenshot({ path });
   await page.close();
