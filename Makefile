@@ -26,7 +26,7 @@ all: native wasm ## build everything into build/
 run: wasm ## set up, build, and serve the page on http://localhost:8080 (or PORT)
 	@PORT=$(PORT) node web/server/serve.js $(BUILD)/web
 
-test: setup-test setup-node setup-npm ## set up, build and run every test (about 15 minutes)
+test: setup-test setup-node setup-npm ## set up, build and run every test (about 25 minutes on two cores)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) MAKE='$(MAKE)' PYTHON='$(PYTHON)' node tests/run.js
 
 check-quick: setup-test setup-node setup-npm ## the tests that take seconds
