@@ -197,7 +197,7 @@ class Batches:
             return torch.cat([values, torch.full((len(x) - n, *values.shape[1:]), fill, dtype=values.dtype)])
 
         return Batch(x, padded(np.array([r.label for r in records]), NEGATIVE), padded(wanted.astype(np.float32)),
-                     padded(weight.astype(np.float32)), padded(share == 1, True) & padded(np.isin(np.arange(n), erased, invert=True), True),
+                     padded(weight.astype(np.float32)), padded(whole, True),
                      padded(F.avg_pool2d(maps[:, 0], TARGET // 12)), padded((boxed * whole).astype(np.float32)),
                      padded((implied | (boxed == 1)).astype(np.float32)), padded(present_weight.astype(np.float32)),
                      padded(F.avg_pool2d(maps[:, 1], TARGET // 24)), padded((masked * whole).astype(np.float32)))
