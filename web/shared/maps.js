@@ -33,7 +33,7 @@ export function opacitiesInside(maps, threshold) {
   return { width, height, values: values.map((value, i) => (inside[i] ? value : 0)) };
 }
 
-/** Fewest cells of a group that is drawn as lung: a lung has some sixty of the map's 576, a speck one to three. */
+/** Fewest cells of a group that is drawn as lung: a lung covers dozens of the map's 576, a speck a few. */
 const FEWEST_CELLS = 6;
 
 /**
