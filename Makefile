@@ -8,7 +8,7 @@
 BUILD   := build
 PREFIX  ?= /usr/local
 PORT    ?= 8080
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 20
 VERSION := $(shell sed -n 's/^.define CXR_VERSION_STRING "\(.*\)"/\1/p' src/include/cxr.h)
 PYTHON  ?= /usr/bin/python3
 Q       := $(if $(V),,@)

@@ -13,7 +13,7 @@ import { finished } from 'node:stream/promises';
 const LOGS = 'build/test-logs';
 const PYTHON = process.env.PYTHON || '/usr/bin/python3';
 const MAKE = process.env.MAKE || 'make';
-const FUZZ_SECONDS = Number(process.env.FUZZ_SECONDS || 60);
+const FUZZ_SECONDS = Number(process.env.FUZZ_SECONDS || 20);
 const SHOWN_LINES = 80;
 /** Too long for valgrind; AddressSanitizer sees these. */
 const NOT_UNDER_VALGRIND = new Set(['test_exp', 'test_kernels']);
@@ -146,7 +146,7 @@ const node = (folder, minutes = 10) =>
     minutes,
   }));
 
-/** Backwards, so that the longest, test_pipeline.py, runs beside all others. @returns {Job[]} */
+/** Backwards, so that the longest, test_pipeline.py, comes first; one core each. @returns {Job[]} */
 const model = () =>
   list('tests/model', /^test_\w+\.py$/)
     .reverse()
@@ -154,7 +154,7 @@ const model = () =>
       name: `tests/model/${name}`,
       command: [PYTHON, '-m', 'unittest', 'discover', '-v', '-s', 'tests/model', '-p', name],
       count: countUnittest,
-      env: { PYTHONPATH: 'model' },
+      env: { PYTHONPATH: 'model', OMP_NUM_THREADS: '1' },
     }));
 
 /** Format and likely mistakes of the JavaScript (`npm run format` mends what it can) and of the Python. @returns {Job[]} */
@@ -185,25 +185,25 @@ const build = (target) => () => [
 
 /**
  * In order. Two programs run side by side, except of the groups that run `alone`: the build, and what measures time or
- * shares a port or a folder.
+ * shares a port or a folder. The longest program of all, tests/model/test_pipeline.py, starts as early as it can.
  * @typedef {{ name: string, jobs: () => Job[], alone?: boolean }} Group
  * @type {Group[]}
  */
 const groups = [
   { name: 'build', jobs: build('test-programs'), alone: true },
-  { name: 'rooms', jobs: () => [...node('tests'), ...node('tests/src')] },
-  { name: 'lint', jobs: lint },
   { name: 'types', jobs: types, alone: true },
-  { name: 'unit', jobs: () => unit(['native', 'scalar', 'clang', 'asan', 'relaxed']) },
-  { name: 'valgrind', jobs: valgrind },
-  { name: 'cli', jobs: () => node('tests/src/cli') },
   { name: 'install', jobs: () => node('tests/src/install'), alone: true },
   { name: 'examples', jobs: () => node('tests/src/examples'), alone: true },
-  ...['engine', 'dicom', 'element', 'page', 'frame', 'browsers'].map((name) => ({ name, jobs: () => node(`tests/web/${name}`) })),
   { name: 'portal', jobs: () => node('tests/web/portal'), alone: true },
   { name: 'package', jobs: packed, alone: true },
   { name: 'bench', jobs: () => node('tests/bench'), alone: true },
   { name: 'model', jobs: model },
+  { name: 'rooms', jobs: () => [...node('tests'), ...node('tests/src')] },
+  { name: 'lint', jobs: lint },
+  { name: 'unit', jobs: () => unit(['native', 'scalar', 'clang', 'asan', 'relaxed']) },
+  { name: 'valgrind', jobs: valgrind },
+  { name: 'cli', jobs: () => node('tests/src/cli') },
+  ...['engine', 'dicom', 'element', 'page', 'frame', 'browsers'].map((name) => ({ name, jobs: () => node(`tests/web/${name}`) })),
   { name: 'fuzz', jobs: fuzz },
 ];
 

@@ -97,7 +97,7 @@ def common_arguments(description: str, out: str, minutes: float) -> argparse.Arg
     parser.add_argument("--epochs", type=int, help="in place of --minutes")
     parser.add_argument("--steps", type=int, help="batches in an epoch (default: one pass over the images)")
     parser.add_argument("--patience", type=int, default=10, help="epochs without a better score before stopping")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--restart", action="store_true", help="ignore the checkpoint in --out")
     parser.add_argument("--quick", action="store_true", help="a slice of the data, in three minutes")
