@@ -11,49 +11,56 @@ export function enlarge({ width, height, values }, side) {
   const across = taps(width, side);
   const down = taps(height, side);
   const rows = new Float32Array(height * side);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < side; x++) rows[y * side + x] = sum(across[x], (i) => values[y * width + i]);
-  }
+  for (let y = 0; y < height; y++) combine(across, values, y * width, 1, rows, y * side, 1);
   const out = new Float32Array(side * side);
-  for (let y = 0; y < side; y++) {
-    for (let x = 0; x < side; x++) out[y * side + x] = sum(down[y], (i) => rows[i * side + x]);
-  }
+  for (let x = 0; x < side; x++) combine(down, rows, x, side, out, x, side);
   return out;
 }
 
-/** @typedef {{ index: number, weight: number }} Tap */
+/** @typedef {{ index: Uint32Array, weight: Float64Array }} Taps four for each place */
 
 /**
  * For each place of the longer axis, the four cells it draws on.
  * @param {number} from
  * @param {number} to
- * @returns {Tap[][]}
+ * @returns {Taps}
  */
 function taps(from, to) {
-  return Array.from({ length: to }, (_, place) => {
+  const index = new Uint32Array(4 * to);
+  const weight = new Float64Array(4 * to);
+  for (let place = 0; place < to; place++) {
     const centre = ((place + 0.5) * from) / to - 0.5;
     const first = Math.floor(centre) - 1;
-    return [0, 1, 2, 3].map((k) => ({
-      index: Math.min(Math.max(first + k, 0), from - 1),
-      weight: cubic(Math.abs(centre - first - k)),
-    }));
-  });
+    for (let k = 0; k < 4; k++) {
+      index[4 * place + k] = Math.min(Math.max(first + k, 0), from - 1);
+      weight[4 * place + k] = cubic(Math.abs(centre - first - k));
+    }
+  }
+  return { index, weight };
+}
+
+/**
+ * One line of weighted sums. The loop is plain because the page waits for it.
+ * @param {Taps} taps
+ * @param {ArrayLike<number>} from
+ * @param {number} start of the line in `from`
+ * @param {number} step from one of its cells to the next
+ * @param {Float32Array} to
+ * @param {number} at where the line begins in `to`
+ * @param {number} stride
+ */
+function combine({ index, weight }, from, start, step, to, at, stride) {
+  for (let tap = 0; tap < index.length; tap += 4, at += stride) {
+    let total = 0;
+    for (let k = tap; k < tap + 4; k++) total += weight[k] * from[start + index[k] * step];
+    to[at] = total;
+  }
 }
 
 /** Keys' cubic, a = -0.5. @param {number} d distance in cells */
 function cubic(d) {
   if (d < 1) return (1.5 * d - 2.5) * d * d + 1;
   return d < 2 ? ((-0.5 * d + 2.5) * d - 4) * d + 2 : 0;
-}
-
-/**
- * @param {readonly Tap[]} row
- * @param {(index: number) => number} at
- */
-function sum(row, at) {
-  let total = 0;
-  for (const { index, weight } of row) total += weight * at(index);
-  return total;
 }
 
 /** @typedef {{ width: number, height: number, gray: Uint8Array | Uint8ClampedArray }} Level of an image in halving sizes */

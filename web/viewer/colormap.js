@@ -52,8 +52,20 @@ export function signed(share) {
   return [red, green, blue, Math.round(255 * strength ** 0.8)];
 }
 
-/** The colours of 511 shares from -1 to 1, so that painting a pixel is a look-up. */
-const COLOURS = Array.from({ length: 511 }, (_, i) => signed(i / 255 - 1));
+/**
+ * The pixels of 511 shares from -1 to 1, so that painting is a look-up.
+ * @param {number} cover share of the alpha that is kept
+ */
+function palette(cover) {
+  const bytes = new Uint8ClampedArray(4 * 511);
+  for (let i = 0; i < 511; i++) {
+    const [red, green, blue, alpha] = signed(i / 255 - 1);
+    bytes.set([red, green, blue, alpha * cover], 4 * i);
+  }
+  return new Uint32Array(bytes.buffer);
+}
+const COLOURS = palette(1);
+const STRIPES = palette(0.45);
 
 /**
  * Paints a map of values from 0 to 1: clear up to half of the threshold, full at 1.
@@ -62,11 +74,13 @@ const COLOURS = Array.from({ length: 511 }, (_, i) => signed(i / 255 - 1));
  */
 export function paintOpacity(grid, threshold) {
   const image = new ImageData(MAP_SIDE, MAP_SIDE);
+  const pixels = new Uint32Array(image.data.buffer);
+  const values = enlarge(grid, MAP_SIDE);
   const floor = threshold / 2;
-  enlarge(grid, MAP_SIDE).forEach((value, i) => {
-    const share = Math.min(Math.max((value - floor) / (1 - floor), 0), 1);
-    image.data.set(COLOURS[Math.round(255 * share) + 255], 4 * i);
-  });
+  for (let i = 0; i < values.length; i++) {
+    const share = Math.min(Math.max((values[i] - floor) / (1 - floor), 0), 1);
+    pixels[i] = COLOURS[Math.round(255 * share) + 255];
+  }
   return image;
 }
 
@@ -84,13 +98,12 @@ export function reach(maps) {
  */
 export function paintMap(grid, most) {
   const image = new ImageData(MAP_SIDE, MAP_SIDE);
+  const pixels = new Uint32Array(image.data.buffer);
   const values = enlarge(grid, MAP_SIDE);
   for (let i = 0; i < values.length; i++) {
     const share = Math.min(Math.max(values[i] / most, -1), 1);
     const striped = share < 0 && ((i % MAP_SIDE) + Math.floor(i / MAP_SIDE)) % STRIPE < STRIPE / 2;
-    const colour = COLOURS[Math.round(255 * share) + 255];
-    image.data.set(colour, 4 * i);
-    if (striped) image.data[4 * i + 3] = colour[3] * 0.45;
+    pixels[i] = (striped ? STRIPES : COLOURS)[Math.round(255 * share) + 255];
   }
   return image;
 }
