@@ -5,7 +5,7 @@
 ENGINE  := $(filter-out src/wasm.c,$(wildcard src/*.c $(patsubst %,src/%/*.c,base image network kernels)))
 CLI     := $(wildcard src/cli/*.c)
 UNIT    := $(patsubst tests/src/%.c,%,$(wildcard tests/src/test_*.c))
-UNIT_HELPERS := $(wildcard tests/src/support/*.[ch])
+UNIT_HELPERS := $(wildcard tests/src/support/*.[ch] tests/src/support/arm/*.h)
 MACHINE := $(shell uname -m)
 
 CC      := gcc
@@ -17,34 +17,31 @@ BASE    := -std=c11 $(WARN) -ffp-contract=off -Isrc/include -Isrc -isystem $(STB
 NATIVE  := -O3 -g -fPIC -fvisibility=hidden -fstack-protector-strong $(if $(findstring FORTIFY,$(CFLAGS)),,-D_FORTIFY_SOURCE=2) -ffile-prefix-map=$(CURDIR)=. \
            -DCXR_MODEL_PATH='"$(PREFIX)/share/cxrlens/cxrlens.cxrm"'
 ARCH    := $(if $(filter x86_64,$(MACHINE)),-msse4.2)
+RELRO   := -Wl,-z,relro,-z,now
 SANITISE := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined
 
 # $(call variant,name,compiler,flags,sources,set-up): objects and libcxr.a in build/obj/NAME
 define variant
-$(BUILD)/obj/$(1)/%.o: src/%.c Makefile $(STB_HEADERS) | $(5)
-	$$(call say,CC,$$@)
-	@mkdir -p $$(@D)
+$(BUILD)/obj/$(1)/%.o: src/%.c src/src.mk $(STB_HEADERS) | $(5)
+	$$(call say,CC)
 	$(Q)$(2) $(BASE) $(3) $$(if $$(filter image/stb,$$*),-fwrapv) -MMD -MP -c $$< -o $$@
 
 $(BUILD)/obj/$(1)/libcxr.a: $(4:src/%.c=$(BUILD)/obj/$(1)/%.o)
-	$$(call say,AR,$$@)
+	$$(call say,AR)
 	$(Q)rm -f $$@ && $(if $(filter wasm-%,$(1)),emar,$(AR)) rcD $$@ $$^
 
 -include $(wildcard $(BUILD)/obj/$(1)/*.d $(BUILD)/obj/$(1)/*/*.d)
 endef
 
-comma := ,
-
-# $(call programs,name,compiler,flags): the command line and the unit tests of a variant
+# $(call programs,name,compiler,flags,cmocka): the command line and the unit tests of a variant
 define programs
 $(BUILD)/obj/$(1)/cxrlens: $(CLI:src/%.c=$(BUILD)/obj/$(1)/%.o) $(BUILD)/obj/$(1)/libcxr.a
-	$$(call say,LINK,$$@)
+	$$(call say,LINK)
 	$(Q)$(2) $(3) $$^ -o $$@ -lz -lm
 
-$(BUILD)/tests/$(1)/test_%: tests/src/test_%.c $(UNIT_HELPERS) $(BUILD)/obj/$(1)/libcxr.a | setup-test
-	$$(call say,LINK,$$@)
-	@mkdir -p $$(@D)
-	$(Q)$(2) $(BASE) $(3) $$(filter %.c %.a,$$^) -o $$@ -lcmocka -lm
+$(BUILD)/tests/$(1)/test_%: tests/src/test_%.c $(UNIT_HELPERS) $(BUILD)/obj/$(1)/libcxr.a | $(if $(4),setup-test)
+	$$(call say,LINK)
+	$(Q)$(2) $(BASE) $(3) $$(filter %.c %.a,$$^) -o $$@ $(4) -lm
 endef
 
 # The builds whose answers must be the same to the last bit.
@@ -57,47 +54,36 @@ $(eval $(call variant,clang,$(CLANG),-O2 -g $(ARCH),$(ENGINE),setup-wasm))
 $(eval $(call variant,asan,$(CLANG),$(SANITISE) $(ARCH),$(ENGINE),setup-test))
 $(eval $(call variant,fuzz,$(CLANG),$(SANITISE) $(ARCH) -fsanitize=fuzzer-no-link,$(ENGINE),setup-test))
 
-$(eval $(call programs,native,$(CC),$(NATIVE) $(ARCH) $(LDFLAGS) -pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now))
-$(eval $(call programs,scalar,$(CC),-g -DCXR_SCALAR=1))
-$(eval $(call programs,relaxed,$(CC),-g $(ARCH) -DCXR_EMULATE_RELAXED))
-$(eval $(call programs,clang,$(CLANG),-g $(ARCH)))
-$(eval $(call programs,asan,$(CLANG),$(SANITISE) $(ARCH)))
+$(eval $(call programs,native,$(CC),$(NATIVE) $(ARCH) $(LDFLAGS) -pie $(RELRO),-lcmocka))
+$(eval $(call programs,scalar,$(CC),-g -DCXR_SCALAR=1,-lcmocka))
+$(eval $(call programs,relaxed,$(CC),-g $(ARCH) -DCXR_EMULATE_RELAXED,-lcmocka))
+$(eval $(call programs,clang,$(CLANG),-g $(ARCH),-lcmocka))
+$(eval $(call programs,asan,$(CLANG),$(SANITISE) $(ARCH),-lcmocka))
 
 # ---- native: the command and the libraries -------------------------------------------------------------
 
-.PHONY: native wasm fuzzers test-programs-quick
 native: $(BUILD)/cxrlens $(BUILD)/libcxr.a $(BUILD)/libcxr.so.0 ## build the command and the libraries into build/
 
-$(BUILD)/cxrlens: $(BUILD)/obj/native/cxrlens
-	$(Q)ln -f $< $@
-
-$(BUILD)/libcxr.a: $(BUILD)/obj/native/libcxr.a
+$(BUILD)/cxrlens $(BUILD)/libcxr.a: $(BUILD)/%: $(BUILD)/obj/native/%
 	$(Q)ln -f $< $@
 
 $(BUILD)/libcxr.so.0: $(ENGINE:src/%.c=$(BUILD)/obj/native/%.o)
-	$(call say,LINK,$@)
-	$(Q)$(CC) -shared -Wl,-soname,libcxr.so.0 -Wl,-z,relro,-z,now -Wl,--no-undefined $(LDFLAGS) $^ -o $@
+	$(call say,LINK)
+	$(Q)$(CC) -shared -Wl,-soname,libcxr.so.0 $(RELRO) -Wl,--no-undefined $(LDFLAGS) $^ -o $@
 
 # ---- Arm: the same bits from other vectors -----------------------------------------------------------------
 
 # SIMDe makes NEON of the vectors. A folder of its own for SIMDe, since the cross compiler must not see other headers of
 # this machine; tests/src/support/arm/cmocka.h stands for cmocka.
-ARM_CC       := aarch64-linux-gnu-gcc
-ARM_PACKAGES  = gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev
-ARM_TESTS    := exp kernels golden map model evidence
-ARM_FLAGS    := -O2 -g -isystem $(BUILD)/arm/include
+ARM_CC    := aarch64-linux-gnu-gcc
+ARM_TESTS := exp kernels golden map model evidence
+ARM_FLAGS := -O2 -g -isystem $(BUILD)/arm/include
 
-.PHONY: setup-arm test-arm
-setup-arm: | setup-native
-	$(call need,$(ARM_PACKAGES))
-	@mkdir -p $(BUILD)/arm/include && ln -sfn /usr/include/simde $(BUILD)/arm/include/simde
+$(BUILD)/arm/include/simde: | setup-arm
+	@mkdir -p $(@D) && ln -sfn /usr/include/simde $@
 
-$(eval $(call variant,arm,$(ARM_CC),$(ARM_FLAGS),$(ENGINE),setup-arm))
-
-$(BUILD)/tests/arm/test_%: tests/src/test_%.c $(UNIT_HELPERS) tests/src/support/arm/cmocka.h $(BUILD)/obj/arm/libcxr.a
-	$(call say,LINK,$@)
-	@mkdir -p $(@D)
-	$(Q)$(ARM_CC) $(BASE) $(ARM_FLAGS) -Itests/src/support/arm -static $(filter %.c %.a,$^) -o $@ -lm
+$(eval $(call variant,arm,$(ARM_CC),$(ARM_FLAGS),$(ENGINE),$(BUILD)/arm/include/simde))
+$(eval $(call programs,arm,$(ARM_CC),$(ARM_FLAGS) -Itests/src/support/arm -static))
 
 test-arm: $(ARM_TESTS:%=$(BUILD)/tests/arm/test_%) ## run the tests of numbers on an emulated Arm processor
 	@for t in $^; do qemu-aarch64 $$t || exit 1; done

@@ -7,16 +7,11 @@ FUZZERS := $(patsubst tests/src/fuzz/%.c,%,$(wildcard tests/src/fuzz/fuzz_*.c))
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
 $(BUILD)/fuzz/fuzz_%: tests/src/fuzz/fuzz_%.c $(UNIT_HELPERS) $(BUILD)/obj/fuzz/libcxr.a | setup-test
-	$(call say,LINK,$@)
-	@mkdir -p $(@D)
+	$(call say,LINK)
 	$(Q)$(CLANG) $(BASE) -Itests/src $(SANITISE) $(ARCH) -fsanitize=fuzzer $(filter %.c %.a,$^) -o $@ -lm
 
-.PHONY: portal
 portal: setup-portal wasm ## a portal with a real PACS (Debian's Orthanc) on http://localhost:8080 (or PORT), to try the guide
 	@PORT=$(PORT) node tests/web/portal/demo.js
-
-setup-portal:
-	$(call need,$(PACS_PACKAGES))
 
 # what tests/run.js runs
 test-programs: all fuzzers $(BUILD)/bench/instructions $(foreach v,$(VARIANTS),$(BUILD)/obj/$(v)/cxrlens) \

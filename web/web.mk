@@ -52,36 +52,17 @@ link-relaxed = $(Q)wasm-ld-19 --entry=_initialize -O2 --gc-sections --strip-all 
     $(WASM_LIB)/libc.a $(WASM_LIB)/libcompiler_rt.a -o $(2)
 
 $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm): $(BUILD)/web/cxrlens-%.wasm: $(BUILD)/obj/wasm-%/libcxr.a
-	$(call say,LINK,$@)
-	@mkdir -p $(@D)
+	$(call say,LINK)
 	$(call link-$*,,$@)
 	$(call size,$@)
 
-$(BUILD)/web/cxrlens.cxrm: model/cxrlens.cxrm
-	@mkdir -p $(@D)
-	$(Q)cp $< $@
-	$(call size,$@)
-
-# the figures that "About the model" shows, if there are any
-$(BUILD)/web/evaluation.json: $(wildcard model/reports/evaluation.json)
-	@mkdir -p $(@D)
-	$(Q)if [ -n '$<' ]; then cp $< $@; else echo null >$@; fi
-
-$(BUILD)/web/licence.txt: LICENSE
-$(BUILD)/web/card.txt: model/CARD.md
-$(BUILD)/web/licence.txt $(BUILD)/web/card.txt:
-	@mkdir -p $(@D)
-	$(Q)cp $< $@
-
 SOURCE := $(wildcard *.md LICENSE Makefile package*.json src web model tests)
 $(BUILD)/web/source.tar.gz: $(shell find $(SOURCE) -type f ! -path '*/node_modules/*' ! -name '*.pyc')
-	$(call say,TAR,$@)
-	@mkdir -p $(@D)
+	$(call say,TAR)
 	$(Q)tar -cf - --exclude=node_modules --exclude=__pycache__ --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner $(SOURCE) | gzip -9n >$@
 
 $(BUILD)/obj/web/sha256.json: $(ASSETS)
-	$(call say,SHA256,$@)
-	@mkdir -p $(@D)
+	$(call say,SHA256)
 	$(Q)cd $(BUILD)/web && sha256sum $(^F) | sed '1s/^/{/; s/\(\w*\)  \(.*\)/"\2": "\1",/; $$s/,$$/}/' >../obj/web/$(@F)
 
 # What web/sw.js keeps for use without a network. embed.html is left to the network: its host writes origins into it;
@@ -91,7 +72,7 @@ kept = find . -type f ! -name '.*' ! -name _headers ! -name sw.js ! -name precac
     ! -path './examples/*' | LC_ALL=C sort
 
 $(BUILD)/web/precache.js: $(PAGE)
-	$(call say,SHA256,$@)
+	$(call say,SHA256)
 	$(Q)cd $(@D) && { printf "self.cxrPrecache = {\n  version: '%s',\n  files: {\n" "$$($(kept) | xargs cat sw.js | sha256sum | cut -c 1-16)"; \
 	    $(kept) | xargs sha256sum | sed "s/\([0-9a-f]*\)  \(.*\)/  '\2': '\1',/"; echo '}};'; } >$(@F)
 
@@ -118,7 +99,7 @@ bundled   = $(BUILD)/obj/npm/$(subst /,-,$(1))
 no_node   = $(addprefix --define:,process=undefined __dirname=undefined __filename=undefined require=Object)
 
 $(SCRIPTS): $(shell find web -name '*.js') web/element/styles.css $(BUILD)/obj/web/sha256.json web/web.mk node_modules/.package-lock.json
-	$(call say,BUNDLE,$(BUILD)/web/*.js)
+	$(call say,BUNDLE)
 	$(Q)rm -f $(BUILD)/web/*.js # chunks are named by their content
 	$(Q)$(esbuild) $(no_node) $(foreach p,$(PACKAGES),$(call bundled,$(p))=$(p)) --outdir=.
 	$(Q)$(esbuild) $(DOORS) --splitting --outdir=$(BUILD)/web --outbase=web $(parts)
@@ -128,22 +109,27 @@ $(SCRIPTS): $(shell find web -name '*.js') web/element/styles.css $(BUILD)/obj/w
 	$(Q)touch $@
 	@cat $(BUILD)/web/*.js | gzip -9 | wc -c | xargs printf '  %-8s %s: %d bytes by gzip\n' SIZE '$(BUILD)/web/*.js'
 
-$(BUILD)/web/dicom-jpegls.wasm: CODEC := codec-charls/dist/charlswasm_decode.wasm
-$(BUILD)/web/dicom-jpeg2000.wasm: CODEC := codec-openjpeg/dist/openjpegwasm_decode.wasm
-$(BUILD)/web/dicom-jpegls.wasm $(BUILD)/web/dicom-jpeg2000.wasm: node_modules/.package-lock.json
-	@mkdir -p $(@D)
-	$(Q)cp node_modules/@cornerstonejs/$(CODEC) $@
-	$(call size,$@)
-
 # What editors know of the element.
 $(BUILD)/web/custom-elements.json: web/element.js web/define.js web/element/attributes.js web/.cem.mjs node_modules/.package-lock.json
-	$(call say,MANIFEST,$@)
+	$(call say,MANIFEST)
 	$(Q)node_modules/.bin/cem analyze --config web/.cem.mjs --outdir $(@D) --quiet
 
 # Its scripts are asked for at once: a page's start must wait for no chain of requests.
 $(BUILD)/web/index.html: web/index.html $(SCRIPTS)
 	$(Q)sed "s|^  <script|$$(grep -oE 'chunk-\w+\.js' $(@D)/app.js | sort -u | sed 's|.*|  <link rel="modulepreload" href="&">\\n|' | tr -d '\n')&|" $< >$@
 
+# Copies: those of another name first. npm brings the codecs.
+CODECS := node_modules/@cornerstonejs
+$(BUILD)/web/cxrlens.cxrm: model/cxrlens.cxrm
+$(BUILD)/web/evaluation.json: model/reports/evaluation.json # what "About the model" shows
+$(BUILD)/web/licence.txt: LICENSE
+$(BUILD)/web/card.txt: model/CARD.md
+$(BUILD)/web/dicom-jpegls.wasm: $(CODECS)/codec-charls/dist/charlswasm_decode.wasm
+$(BUILD)/web/dicom-jpeg2000.wasm: $(CODECS)/codec-openjpeg/dist/openjpegwasm_decode.wasm
+$(CODECS)/%: node_modules/.package-lock.json ;
+
+$(addprefix $(BUILD)/web/,cxrlens.cxrm evaluation.json licence.txt card.txt dicom-jpegls.wasm dicom-jpeg2000.wasm):
+	$(Q)install -D -m 644 $< $@
+
 $(BUILD)/web/%: web/%
-	@mkdir -p $(@D)
-	$(Q)cp $< $@
+	$(Q)install -D -m 644 $< $@
