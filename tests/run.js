@@ -198,7 +198,7 @@ const groups = [
   { name: 'package', jobs: packed, alone: true },
   { name: 'bench', jobs: () => node('tests/bench'), alone: true },
   { name: 'model', jobs: model },
-  { name: 'rooms', jobs: () => [...node('tests'), ...node('tests/src')] },
+  { name: 'rooms', jobs: () => node('tests') },
   { name: 'lint', jobs: lint },
   { name: 'unit', jobs: () => unit(['native', 'scalar', 'clang', 'asan', 'relaxed']) },
   { name: 'valgrind', jobs: valgrind },
