@@ -196,7 +196,7 @@ const groups = [
   { name: 'examples', jobs: () => node('tests/src/examples'), alone: true },
   { name: 'portal', jobs: () => node('tests/web/portal'), alone: true },
   { name: 'package', jobs: packed, alone: true },
-  { name: 'bench', jobs: () => node('tests/bench'), alone: true },
+  { name: 'bench', jobs: () => node('tests/bench/native'), alone: true },
   { name: 'model', jobs: model },
   { name: 'rooms', jobs: () => node('tests') },
   { name: 'lint', jobs: lint },

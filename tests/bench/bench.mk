@@ -6,7 +6,7 @@ bench-files: $(MODULES:%=$(BENCH)/engine-%.wasm) $(BENCH)/peak-simd.wasm $(BENCH
              $(BENCH)/mobilenetv2.cxrm $(BENCH)/node_modules/.package-lock.json
 
 # The shipped modules, linked in the same way from the same objects, with the exports of bench_wasm.c besides.
-$(BENCH)/scalar.o $(BENCH)/simd.o $(BENCH)/relaxed.o: $(BENCH)/%.o: tests/bench/bench_wasm.c $(wildcard src/*.h src/*/*.h) | setup-wasm
+$(BENCH)/scalar.o $(BENCH)/simd.o $(BENCH)/relaxed.o: $(BENCH)/%.o: tests/bench/native/bench_wasm.c $(wildcard src/*.h src/*/*.h) | setup-wasm
 	$(call say,CC)
 	$(Q)$(emcc) $(BASE) $(WASM) $(if $(filter scalar,$*),-DCXR_SCALAR=1) -c $< -o $@
 
@@ -14,13 +14,13 @@ $(BENCH)/engine-%.wasm: $(BENCH)/%.o $(BUILD)/obj/wasm-%/libcxr.a
 	$(call say,LINK)
 	$(call link-$*,$<,$@)
 
-$(BENCH)/peak-%.wasm: tests/bench/peak.c | setup-wasm
+$(BENCH)/peak-%.wasm: tests/bench/native/peak.c | setup-wasm
 	$(call say,LINK)
 	$(Q)$(CLANG) --target=wasm32 -std=c11 -Wall -Wextra -Werror -O3 -msimd128 $(if $(filter relaxed,$*),-mrelaxed-simd) \
 	    -ffreestanding -nostdlib -c $< -o $(@:.wasm=.o)
 	$(Q)wasm-ld-19 --no-entry --strip-all $(@:.wasm=.o) -o $@
 
-$(BENCH)/fixtures $(BENCH)/instructions: $(BENCH)/%: tests/bench/%.c $(UNIT_HELPERS) $(BUILD)/obj/native/libcxr.a
+$(BENCH)/fixtures $(BENCH)/instructions: $(BENCH)/%: tests/bench/native/%.c $(UNIT_HELPERS) $(BUILD)/obj/native/libcxr.a
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE) -O2 -g $(filter %.c %.a,$^) -o $@ -lm
 

@@ -7,15 +7,15 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { dicomFile, radiograph } from '../web/dicom/write.js';
-import { withGate } from './engine.js';
-import { read } from './files.js';
-import { writeModels } from './models.js';
-import { openChromium, openNode } from './places.js';
+import { withGate } from './measure/engine.js';
+import { read } from './place/files.js';
+import { writeModels } from './network/models.js';
+import { openChromium, openNode } from './place/places.js';
 import { readmeTable, report } from './report.js';
 import { median } from './stats.js';
-import { measureWire } from './wire.js';
+import { measureWire } from './measure/wire.js';
 
-/** @typedef {import('./places.js').Place} Place */
+/** @typedef {import('./place/places.js').Place} Place */
 
 const folder = new URL('../../build/bench/', import.meta.url);
 const options = new Set(process.argv.slice(2));
@@ -115,7 +115,7 @@ async function measureCold(place, peers) {
         .digest('hex')
     : null;
   const names = [...(hasModel ? ['CXR Lens'] : []), ...peers.filter((name) => /Web|LiteRT|tfjs/.test(name)), 'nothing'];
-  /** @type {Map<string, import('./cold.js').Cold[]>} */
+  /** @type {Map<string, import('./measure/cold.js').Cold[]>} */
   const samples = new Map(names.map((name) => [name, []]));
   for (let round = 0; round < (quick ? 1 : 7); round++)
     for (const name of names) samples.get(name)?.push(await place.call('cold.js', 'coldStart', [name, hash]));

@@ -1,7 +1,7 @@
 // drop.js - an image dropped on the element: how long until its verdict, and how long the page stood still meanwhile, until
 // the image and its maps were painted. In pages only.
-import { read, urlOf } from './files.js';
-import { summary } from './stats.js';
+import { read, urlOf } from '../place/files.js';
+import { summary } from '../stats.js';
 
 /** Time in which nothing may be left to paint after the verdict, in milliseconds. */
 const AFTERWARDS = 300;
@@ -14,7 +14,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
  */
 export async function measureDrop({ path, rounds }) {
   await import(urlOf('build/web/define.js'));
-  const lens = /** @type {import('../../web/element.js').CxrLens} */ (document.createElement('cxr-lens'));
+  const lens = /** @type {import('../../../web/element.js').CxrLens} */ (document.createElement('cxr-lens'));
   lens.eager = true;
   document.body.append(lens);
   await lens.ready;

@@ -1,8 +1,8 @@
 // images.js - whole images through the public API: from the bytes of a JPEG file to the verdict, what that costs by size,
 // and how many a second one and two workers read.
 import { openCanonical, withGate } from './engine.js';
-import { read, urlOf } from './files.js';
-import { median, summary } from './stats.js';
+import { read, urlOf } from '../place/files.js';
+import { median, summary } from '../stats.js';
 
 const web = (/** @type {string} */ file) => import(urlOf(`build/web/${file}`));
 

@@ -1,8 +1,8 @@
 // speed.js - all contenders against each other: loaded side by side in one process or page, and timed in turns, so that
 // what disturbs the machine disturbs all alike.
 import { contenders } from './contenders.js';
-import { inNode } from './files.js';
-import { summary } from './stats.js';
+import { inNode } from '../place/files.js';
+import { summary } from '../stats.js';
 
 /**
  * @typedef {ReturnType<typeof summary> & { name: string, group: string, numbers: string, macs: number, runs: number,

@@ -2,7 +2,7 @@
 // the step before left it.
 import { levels } from './contenders.js';
 import { openEngine } from './engine.js';
-import { read } from './files.js';
+import { read } from '../place/files.js';
 
 /**
  * @typedef {import('./engine.js').Step & { us: number }} TimedStep

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
-import { reachable } from '../web/reachable.js';
+import { reachable } from '../../web/reachable.js';
 
 const packages = 'build/bench/node_modules';
 
@@ -35,7 +35,7 @@ const [gzipped, brotlied] = [promisify(gzip), promisify(brotliCompress)];
 export async function compressed(paths) {
   const sizes = await Promise.all(
     paths.map(async (path) => {
-      const bytes = readFileSync(new URL(`../../${path}`, import.meta.url));
+      const bytes = readFileSync(new URL(`../../../${path}`, import.meta.url));
       const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length };
       return [bytes.length, (await gzipped(bytes, { level: 9 })).length, (await brotlied(bytes, { params })).length];
     }),

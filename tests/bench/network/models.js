@@ -6,7 +6,7 @@ import { mobileNetV2, weightsAs } from './network.js';
 import { onnxFloat, onnxInteger } from './onnx.js';
 import { tfliteFloat, tfliteInteger } from './tflite.js';
 
-const folder = new URL('../../build/bench/', import.meta.url);
+const folder = new URL('../../../build/bench/', import.meta.url);
 
 export function writeModels() {
   const flatbuffers = createRequire(fileURLToPath(folder))('flatbuffers');

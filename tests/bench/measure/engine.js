@@ -1,5 +1,5 @@
 // engine.js - loads build/bench/engine-*.wasm: our shipped modules with the exports of bench_wasm.c.
-import { read } from './files.js';
+import { read } from '../place/files.js';
 
 /**
  * @typedef {'scalar'|'simd'|'relaxed'} Build

@@ -6,7 +6,7 @@ import { extname } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
-const root = new URL('../../', import.meta.url);
+const root = new URL('../../../', import.meta.url);
 /** @type {Record<string, string>} */
 const types = {
   '.js': 'text/javascript',

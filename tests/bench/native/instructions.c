@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../src/support/cxrm_writer.h"
+#include "../../src/support/cxrm_writer.h"
 #include "network/graph.h"
 
 int main(void) {

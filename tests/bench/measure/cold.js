@@ -1,8 +1,8 @@
 // cold.js - from nothing to the first answer, once per process or page: scripts, module and model are read from local files,
 // the engine is created, one image is classified.
 import { openLiteRt, openOnnxRuntime, openTensorFlow } from './contenders.js';
-import { inNode, urlOf } from './files.js';
-import { image, side } from './network.js';
+import { inNode, urlOf } from '../place/files.js';
+import { image, side } from '../network/network.js';
 
 /** @typedef {{ ms: number, linear: number|null, rss: number|null }} Cold milliseconds, bytes of linear memory, bytes resident */
 

@@ -1,6 +1,6 @@
 // files.js - reads files of the repository by their path in it, alike in Node and in a page that server.js serves.
 
-const root = new URL('../../', import.meta.url);
+const root = new URL('../../../', import.meta.url);
 export const inNode = typeof process === 'object' && !!process.versions?.node;
 
 /** @param {string} path within the repository */

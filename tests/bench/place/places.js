@@ -1,5 +1,5 @@
 // places.js - the places to measure in: a process of Node, or a page of headless Chromium, fresh each time. Both call one
-// exported function of one file of this folder and hand back what it returns. The page sends that to the server by itself:
+// exported function of one file of ../measure/ and hand back what it returns. The page sends that to the server by itself:
 // a browser that is driven reports each request and each of its packets, at the measurement's cost.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -75,7 +75,7 @@ export async function openChromium() {
       try {
         const { id, answer } = server.expectAnswer();
         const query = new URLSearchParams({ id, file, name, args: JSON.stringify(args) });
-        await session.send('Target.createTarget', { url: `${server.url}tests/bench/page.html?${query}`, browserContextId });
+        await session.send('Target.createTarget', { url: `${server.url}tests/bench/place/page.html?${query}`, browserContextId });
         const { value, error } = await answer;
         if (error) throw new Error(`${file} ${name} in Chromium: ${error}`);
         return value;
