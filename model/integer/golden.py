@@ -60,10 +60,12 @@ def preprocess_images() -> dict[str, np.ndarray]:
 
 def write_golden(net: IntegerNet, model_sha256: str, folder: Path) -> None:
     """The images, engine.txt and preprocess.txt; the formats stand in src/README.md."""
-    folder.mkdir(parents=True, exist_ok=True)
+    images, expected = folder / "images", folder / "expected"
+    for each in (images, expected):
+        each.mkdir(parents=True, exist_ok=True)
     lines = [f"model {model_sha256}"]
     for name, image in engine_images().items():
-        Image.fromarray(image).save(folder / name)
+        Image.fromarray(image).save(images / name)
         values = net.run(image[None])
         lines.append(f"image {name}")
         for index, value in enumerate(values[1:], 1):
@@ -75,10 +77,7 @@ def write_golden(net: IntegerNet, model_sha256: str, folder: Path) -> None:
             content = sigmoid(head.logits(net.tensors, values))[0].astype("<f4").tobytes()
             lines.append(f"map {name} {hashlib.sha256(content).hexdigest()}")
     (folder / "engine.txt").write_text("\n".join(lines) + "\n")
-    lines = []
     for name, image in preprocess_images().items():
-        Image.fromarray(image).save(folder / name)
-        expected = name.replace(".png", "-expected.png")
-        Image.fromarray(canonical(read_gray(str(folder / name)))[0]).save(folder / expected)
-        lines.append(f"{name} {expected}")
-    (folder / "preprocess.txt").write_text("\n".join(lines) + "\n")
+        Image.fromarray(image).save(images / name)
+        Image.fromarray(canonical(read_gray(str(images / name)))[0]).save(expected / name)
+    (folder / "preprocess.txt").write_text("".join(f"{name}\n" for name in preprocess_images()))

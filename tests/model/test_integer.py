@@ -341,8 +341,9 @@ class Shipped(unittest.TestCase):
             write_golden(self.net, file_digest(places.SHIPPED), Path(folder))
             for name in ("engine.txt", "preprocess.txt"):
                 self.assertEqual((Path(folder) / name).read_text(), (places.GOLDEN / name).read_text())
-            for path in Path(folder).glob("*.png"):
-                np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(places.GOLDEN / path.name)), path.name)
+            for path in Path(folder).glob("*/*.png"):
+                shipped = places.GOLDEN / path.relative_to(folder)
+                np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(shipped)), path.name)
 
 
 if __name__ == "__main__":

@@ -254,7 +254,7 @@ enum { INPUT = 192 };
 /* The generated chest of the golden images, 192 x 192. */
 static struct cxr_image phantom(void) {
     size_t length;
-    uint8_t *bytes = read_file("tests/golden/phantom.png", &length);
+    uint8_t *bytes = read_file("tests/golden/images/phantom.png", &length);
     struct cxr_image image;
     assert_int_equal(cxr_image_decode(bytes, length, &image), CXR_OK);
     assert_non_null(image.u8);

@@ -318,7 +318,7 @@ test('nine digits bring the floats back, in JSON and CSV alike', () => {
 // ---- output -------------------------------------------------------------------------------------------
 
 test('the table says 100% or 0% only where it is exactly that', () => {
-  const images = ['tests/golden', 'web/samples'].flatMap((folder) =>
+  const images = ['tests/golden/images', 'web/samples'].flatMap((folder) =>
     readdirSync(folder)
       .filter((name) => /\.(png|jpg)$/.test(name))
       .map((name) => `${folder}/${name}`),

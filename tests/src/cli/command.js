@@ -10,11 +10,10 @@ import { png } from '../../png.js';
 
 export const SECONDS = 180; // a hang, even on a busy machine
 export const MODEL = resolve('model/cxrlens.cxrm');
-export const GOLDEN = readdirSync('tests/golden')
-  .filter((name) => /(?<!-expected)\.png$/.test(name))
+export const GOLDEN = readdirSync('tests/golden/images')
   .sort()
-  .map((name) => resolve('tests/golden', name));
-export const IMAGE = resolve('tests/golden/phantom.png');
+  .map((name) => resolve('tests/golden/images', name));
+export const IMAGE = resolve('tests/golden/images/phantom.png');
 export const good = readFileSync(IMAGE);
 export const CLASSES = ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity'];
 

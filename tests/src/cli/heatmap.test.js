@@ -43,7 +43,7 @@ test('--maps adds the values of both maps, which are those of the golden vectors
     .slice(1)
     .filter((block) => !block.startsWith('white.png')); // of one level: its canonical image is black
   const names = blocks.map((block) => block.slice(0, block.indexOf('\n')));
-  const { results } = classify(['--maps', '--model', openGate(), ...names.map((name) => `tests/golden/${name}`)]);
+  const { results } = classify(['--maps', '--model', openGate(), ...names.map((name) => `tests/golden/images/${name}`)]);
   results.forEach(({ maps }, i) => {
     assert.deepEqual(Object.keys(maps), ['lungs', 'opacities']);
     for (const [name, { width, height, values }] of Object.entries(maps)) {

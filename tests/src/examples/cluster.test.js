@@ -30,7 +30,7 @@ function archive(name, count) {
   const paths = Array.from({ length: count }, (_, k) => join(folder, `${k}.png`));
   for (const [k, path] of paths.entries())
     if (k % 10 === 3) writeFileSync(path, 'no image');
-    else if (k % 10 !== 7) copyFileSync('tests/golden/least-32.png', path);
+    else if (k % 10 !== 7) copyFileSync('tests/golden/images/least-32.png', path);
   const list = join(folder, 'list');
   writeFileSync(list, paths.join('\n'));
   return { list, out: join(folder, 'out'), paths };

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 
 const SAMPLE = 'web/samples/synthetic-covid-19-1.jpg',
-  PHANTOM = 'tests/golden/phantom.png';
+  PHANTOM = 'tests/golden/images/phantom.png';
 const EXAMPLE = 'tests/src/install/example.c';
 const STRICT = ['-std=c11', '-Wall', '-Wextra', '-Wshadow', '-Wconversion', '-Werror'];
 const root = mkdtempSync(join(tmpdir(), 'cxrlens-install-'));

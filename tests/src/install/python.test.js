@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 const PYTHON = process.env.PYTHON || '/usr/bin/python3';
-const IMAGES = ['web/samples/synthetic-covid-19-1.jpg', 'web/samples/synthetic-normal-1.jpg', 'tests/golden/phantom.png'];
+const IMAGES = ['web/samples/synthetic-covid-19-1.jpg', 'web/samples/synthetic-normal-1.jpg', 'tests/golden/images/phantom.png'];
 const root = mkdtempSync(join(tmpdir(), 'cxrlens-python-'));
 const packages = `${root}/usr/lib/python3/dist-packages`;
 after(() => rmSync(root, { recursive: true, force: true }));

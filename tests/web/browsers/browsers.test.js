@@ -64,7 +64,7 @@ const foreign = [
   ),
 ].filter((path) => existsSync(path));
 for (const path of foreign) cpSync(path, join(root, 'given', basename(path)));
-for (const name of GOLDEN) cpSync(at(`tests/golden/${name}`), join(root, 'given', name));
+for (const name of GOLDEN) cpSync(at(`tests/golden/images/${name}`), join(root, 'given', name));
 
 /** Pixels of a DICOM file, as a hash. @param {any} gray */
 const hashOf = ({ pixels }) =>

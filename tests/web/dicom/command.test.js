@@ -36,7 +36,7 @@ const xray = (more = {}) =>
 put('study/series/IM000001', xray({ '00100020': ['LO', '4711'] }));
 put('study/series/IM000002', xray({ '00080060': ['CS', 'CT'] }));
 put('study/bare', dicomFile(radiograph({ width, height, pixels: new Uint8Array(width * height) }), { header: false }));
-put('study/chest.png', readFileSync('tests/golden/phantom.png'));
+put('study/chest.png', readFileSync('tests/golden/images/phantom.png'));
 put('study/notes.txt', 'Dear colleague');
 put('study/empty', '');
 put('study/.hidden', xray());

@@ -14,7 +14,7 @@ const real = realImages();
  * @returns {Record<string, any>} by file
  */
 function answersOf(build) {
-  const files = [...goldenNames().map((name) => at(`tests/golden/${name}`)), ...real];
+  const files = [...goldenNames().map((name) => at(`tests/golden/images/${name}`)), ...real];
   const child = spawnSync(process.execPath, ['--experimental-wasm-relaxed-simd', at('tests/web/engine/answer.js'), build, ...files], {
     encoding: 'utf8',
     maxBuffer: 2 ** 28,
@@ -80,7 +80,7 @@ test('the logits are those of the integer reference', () => {
   for (const [key, ...words] of vectors) {
     if (key === 'image') image = words[0];
     if (key !== 'outputs') continue;
-    const answer = answers.simd.results[at(`tests/golden/${image}`)];
+    const answer = answers.simd.results[at(`tests/golden/images/${image}`)];
     // The vectors are of the image as it is: not turned or inverted back, nor, where it has but one level, made black.
     const changed = ['inverted', 'rotated', 'low-contrast'];
     if (answer.warnings.some((/** @type {string} */ name) => changed.includes(name))) continue;

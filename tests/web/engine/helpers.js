@@ -24,14 +24,11 @@ export const modelBytes = () => readFileSync(`${web}cxrlens.cxrm`);
 /** @param {'scalar'|'simd'|'relaxed'} build */
 export const moduleBytes = (build) => readFileSync(`${web}cxrlens-${build}.wasm`);
 
-/** Names of the generated pictures, without those that are resized already. */
-export const goldenNames = () =>
-  readdirSync(at('tests/golden'))
-    .filter((name) => name.endsWith('.png') && !name.endsWith('-expected.png'))
-    .sort();
+/** Names of the generated pictures. */
+export const goldenNames = () => readdirSync(at('tests/golden/images')).sort();
 
 /** @param {string} name */
-export const golden = (name) => readFileSync(at(`tests/golden/${name}`));
+export const golden = (name) => readFileSync(at(`tests/golden/images/${name}`));
 
 /** Real radiographs, where somebody keeps some; they are not ours to publish. */
 export function realImages() {

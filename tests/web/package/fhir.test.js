@@ -210,7 +210,7 @@ test('results and the lines of the command keep to the JSON Schema', async () =>
   check({ ...rest, maps: plainMaps(maps) });
   const { stdout } = spawnSync(
     at('build/cxrlens'),
-    ['classify', '--format', 'json', '--model', at('build/web/cxrlens.cxrm'), at('tests/golden/phantom.png'), at('package.json')],
+    ['classify', '--format', 'json', '--model', at('build/web/cxrlens.cxrm'), at('tests/golden/images/phantom.png'), at('package.json')],
     { encoding: 'utf8' },
   );
   const lines = stdout
@@ -259,7 +259,7 @@ test('cxrlens classify | cxrlens-fhir: a valid Bundle per image, with its map on
         at('build/web/cxrlens.cxrm'),
         at('web/samples/synthetic-covid-19-1.jpg'),
         at('package.json'),
-        at('tests/golden/noise.png'),
+        at('tests/golden/images/noise.png'),
       ],
       { encoding: 'utf8' },
     );

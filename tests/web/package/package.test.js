@@ -11,7 +11,7 @@ const tool = (/** @type {string} */ name) => resolve('node_modules/.bin', name);
 let project;
 before(() => {
   project = installed();
-  copyFileSync('tests/golden/phantom.png', join(project.folder, 'phantom.png'));
+  copyFileSync('tests/golden/images/phantom.png', join(project.folder, 'phantom.png'));
   mkdirSync(join(project.folder, 'node_modules/@types'));
   symlinkSync(resolve('node_modules/@types/react'), join(project.folder, 'node_modules/@types/react'));
 });
@@ -148,7 +148,7 @@ for (const [place, module, resolution] of [
 test('the example for Node writes a Bundle per image, and says what it could not read', () => {
   const { folder } = project;
   copyFileSync(join(folder, 'node_modules/cxrlens/build/web/examples/node.js'), join(folder, 'node.js'));
-  copyFileSync('tests/golden/noise.png', join(folder, 'noise.png'));
+  copyFileSync('tests/golden/images/noise.png', join(folder, 'noise.png'));
   const { status, stdout, stderr } = run(folder, process.execPath, 'node.js', 'phantom.png', 'package.json', 'noise.png');
   assert.equal(status, 1, stderr);
   assert.deepEqual(
