@@ -2,40 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chest, file, idle, pick, stage } from '../support.js';
+import { held, keep } from './session.js';
 
 const site = stage();
 const images = [1, 2, 3].map((i) => file(`${i}.png`, chest(i)));
-
-/** Ticks the box. @param {import('playwright-core').Page} page */
-async function keep(page) {
-  await page.getByText('Keep this session').click();
-  await page.getByLabel('Keep my images on this device').check();
-}
-
-/** What the store holds, with its keys. @param {import('playwright-core').Page} page */
-const held = (page) =>
-  page.evaluate(
-    () =>
-      new Promise((resolve, reject) => {
-        const opening = indexedDB.open('cxrlens-session', 1);
-        opening.onerror = reject;
-        opening.onsuccess = () => {
-          const store = opening.result.transaction('images').objectStore('images');
-          const [values, keys] = [store.getAll(), store.getAllKeys()];
-          keys.onsuccess = () => {
-            opening.result.close();
-            resolve(
-              values.result.map(({ name, type, bytes }, i) => ({
-                key: Number(keys.result[i]),
-                name,
-                type,
-                bytes: bytes instanceof ArrayBuffer ? [...new Uint8Array(bytes)] : null,
-              })),
-            );
-          };
-        };
-      }),
-  );
 
 test('bytes are stored, each image once, in the order of the session', async () => {
   const { page } = await site.open();
@@ -43,7 +13,7 @@ test('bytes are stored, each image once, in the order of the session', async () 
   await idle(page, 2);
   await keep(page);
   await page.getByText('2 images are kept on this device.').waitFor();
-  const before = /** @type {any[]} */ (await held(page));
+  const before = await held(page);
   assert.deepEqual(
     before.map(({ name, type, bytes }) => ({ name, type, bytes })),
     images.slice(0, 2).map(({ name, mimeType, buffer }) => ({ name, type: mimeType, bytes: [...buffer] })),
@@ -52,7 +22,7 @@ test('bytes are stored, each image once, in the order of the session', async () 
   await idle(page, 2);
   await pick(page, images.slice(2));
   await page.getByText('3 images are kept on this device.').waitFor({ state: 'attached' });
-  const after = /** @type {any[]} */ (await held(page));
+  const after = await held(page);
   assert.deepEqual(
     after.map(({ key, name }) => [key, name]),
     [...before.map(({ key, name }) => [key, name]), [after[2].key, '3.png']],
@@ -65,7 +35,7 @@ test('an image that was removed leaves the store; brought back, it has its old p
   await idle(page, 3);
   await keep(page);
   await page.getByText('3 images are kept on this device.').waitFor();
-  const names = async () => /** @type {any[]} */ (await held(page)).map(({ name }) => name).join();
+  const names = async () => (await held(page)).map(({ name }) => name).join();
   await page.locator('cxr-lens tbody tr').nth(1).click();
   await page.keyboard.press('Delete');
   await page.getByText('2 images are kept on this device.').waitFor();

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chest, file, idle, pick, png, ready, stage } from '../support.js';
+import { held, keep } from './session.js';
 
 const site = stage();
 const lens = (/** @type {import('playwright-core').Page} */ page) => page.locator('cxr-lens');
@@ -60,8 +61,7 @@ test('a session is kept only when asked, comes back, and is wiped by one button'
   await pick(page, [file('a.png', chest(1)), file('b.png', chest(2))]);
   await idle(page, 2);
   assert.deepEqual(await stores(), []);
-  await page.getByText('Keep this session').click();
-  await page.getByLabel('Keep my images on this device').check();
+  await keep(page);
   await page.getByText('2 images are kept on this device.').waitFor();
   await page.reload();
   await idle(page, 2);
@@ -97,8 +97,7 @@ test('a session that cannot be kept is told of, and an update says what it loses
   assert.ok(!(await page.locator('#keep').isChecked()));
   await page.reload();
   await ready(page);
-  await page.getByText('Keep this session').click();
-  await page.locator('#keep').check();
+  await keep(page);
   await page.getByText('0 images are kept').waitFor();
   await page.evaluate(() => {
     IDBObjectStore.prototype.add = () => {
@@ -115,30 +114,9 @@ test('a session that cannot be kept is told of, and an update says what it loses
 async function keepOne(page) {
   await pick(page, [file('a.png', chest(1))]);
   await idle(page, 1);
-  await page.getByText('Keep this session').click();
-  await page.locator('#keep').check();
+  await keep(page);
   await page.getByText('1 image is kept on this device.').waitFor();
 }
-
-/** How many images the browser keeps for the page. @param {import('playwright-core').Page} page @returns {Promise<number>} */
-const keptCount = (page) =>
-  page.evaluate(
-    () =>
-      new Promise((resolve, reject) => {
-        const opening = indexedDB.open('cxrlens-session', 1);
-        opening.onerror = reject;
-        opening.onsuccess = () => {
-          const { result: database } = opening;
-          if (!database.objectStoreNames.contains('images')) return resolve(0);
-          const counting = database.transaction('images').objectStore('images').count();
-          counting.onerror = reject;
-          counting.onsuccess = () => {
-            database.close();
-            resolve(counting.result);
-          };
-        };
-      }),
-  );
 
 test('a kept session that cannot be read is told of, stays, and can be wiped', async () => {
   const { context, page } = await site.open();
@@ -155,7 +133,7 @@ test('a kept session that cannot be read is told of, stays, and can be wiped', a
   await other.getByText('they cannot be read now').waitFor();
   await pick(other, [file('b.png', chest(2))]);
   await idle(other, 1);
-  assert.equal(await keptCount(page), 1);
+  assert.equal((await held(page)).length, 1);
   await other.locator('#wipe').click();
   await other.locator('#wipe').waitFor({ state: 'hidden' });
   assert.deepEqual(await other.evaluate(() => indexedDB.databases()), []);
@@ -172,7 +150,7 @@ test('what one tab wiped, another does not write down again', async () => {
   await other.waitForFunction(() => !(/** @type {HTMLInputElement} */ (document.getElementById('keep')).checked));
   await pick(other, [file('b.png', chest(2))]);
   await idle(other, 2);
-  assert.equal(await keptCount(other), 0);
+  assert.equal((await held(other)).length, 0);
 });
 
 test('the model’s figures are shown where there is a report, and hidden where there is none', async () => {
