@@ -29,6 +29,7 @@ const LAYERS = {
     'dicom-overlay.js': { may: ['dicom/', 'shared/'] },
     'dicom/': { may: ['shared/dicom-sniff.js', 'shared/resample.js', 'shared/sha256.js'] },
     'dicomweb.js': { may: ['dicomweb/'] },
+    'cornerstone.js': { may: ['dicom/', 'viewer/', 'shared/'] },
     'shared/': { may: ['strings/'], lazy: ['strings/'] },
   },
   // Images know nothing of networks, nor the other way round: only cxr.c joins them.

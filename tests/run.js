@@ -204,6 +204,7 @@ const groups = [
   { name: 'valgrind', jobs: valgrind },
   { name: 'cli', jobs: () => node('tests/src/cli') },
   ...['engine', 'dicom', 'element', 'page', 'frame', 'browsers'].map((name) => ({ name, jobs: () => node(`tests/web/${name}`) })),
+  { name: 'viewers', jobs: () => node('tests/web/viewers') },
   { name: 'fuzz', jobs: fuzz },
 ];
 

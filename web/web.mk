@@ -2,12 +2,13 @@
 
 # A script directly in web/ is an address: it becomes a file of that name in build/web, with all that it imports from the
 # folders. esbuild puts what several of them share, and what is loaded when it is needed, into chunks beside them.
-# Workers are files by themselves, as is the script for pages without modules.
+# Workers are files by themselves, as are the script for pages without modules and what portals alone use.
 WORKERS  := web/worker.js web/sw.js
+APART    := web/cornerstone.js
 GLOBAL   := web/cxrlens.global.js
-DOORS    := $(filter-out $(WORKERS) $(GLOBAL),$(wildcard web/*.js)) $(wildcard web/strings/*.js)
+DOORS    := $(filter-out $(WORKERS) $(APART) $(GLOBAL),$(wildcard web/*.js)) $(wildcard web/strings/*.js)
 SCRIPTS  := $(BUILD)/obj/web/scripts
-STATIC   := $(shell find web -type f ! -name '*.js' ! -name '*.mk' ! -name 'tsconfig*' ! -name '.*' ! -path 'web/screenshots/*' ! -path 'web/element/*') $(wildcard web/examples/*.js)
+STATIC   := $(shell find web -type f ! -name '*.js' ! -name '*.mk' ! -name 'tsconfig*' ! -name '.*' ! -path 'web/screenshots/*' ! -path 'web/element/*') $(shell find web/examples -name '*.js')
 
 # Three modules from one source; web/engine/loader.js takes the best that the browser can run. Debian's Emscripten knows
 # an old relaxed SIMD only, so that module is made by clang 19 and linked with Emscripten's C library.
@@ -66,9 +67,9 @@ $(BUILD)/obj/web/sha256.json: $(ASSETS)
 	$(Q)cd $(BUILD)/web && sha256sum $(^F) | sed '1s/^/{/; s/\(\w*\)  \(.*\)/"\2": "\1",/; $$s/,$$/}/' >../obj/web/$(@F)
 
 # What web/sw.js keeps for use without a network. embed.html is left to the network: its host writes origins into it;
-# dicomweb.js and cxrlens.global.js are for portals.
+# dicomweb.js, cornerstone.js and cxrlens.global.js are for portals.
 kept = find . -type f ! -name '.*' ! -name _headers ! -name sw.js ! -name precache.js ! -name embed.html ! -name '*.d.ts' \
-    ! -name '*.schema.json' ! -name custom-elements.json ! -name '*.md' ! -name dicomweb.js ! -name '*.global.js' ! -name source.tar.gz \
+    ! -name '*.schema.json' ! -name custom-elements.json ! -name '*.md' ! -name dicomweb.js ! -name cornerstone.js ! -name '*.global.js' ! -name source.tar.gz \
     ! -path './examples/*' | LC_ALL=C sort
 
 $(BUILD)/web/precache.js: $(PAGE)
@@ -105,7 +106,7 @@ $(SCRIPTS): $(shell find web -name '*.js') web/element/styles.css $(BUILD)/obj/w
 	$(Q)$(esbuild) $(DOORS) --splitting --outdir=$(BUILD)/web --outbase=web $(parts)
 	$(Q)$(esbuild) $(GLOBAL) --format=iife --global-name=cxrlens --outdir=$(BUILD)/web $(parts) \
 	    --inject:web/shared/script-address.js --define:import.meta.url=scriptAddress
-	$(Q)$(esbuild) $(WORKERS) --outdir=$(BUILD)/web
+	$(Q)$(esbuild) $(WORKERS) $(APART) --outdir=$(BUILD)/web
 	$(Q)touch $@
 	@cat $(BUILD)/web/*.js | gzip -9 | wc -c | xargs printf '  %-8s %s: %d bytes by gzip\n' SIZE '$(BUILD)/web/*.js'
 

@@ -20,6 +20,9 @@ const OUTLINE_SIDE = 48;
 /** Size of a label as a share of the image, and its distance from the edge: enough to tell which ones would overlap. */
 const LABEL = { width: 0.42, height: 0.08 };
 
+/** Of lines: the lungs' outline, the boxes of findings, and the dark line below each. */
+export const COLOURS = { lungs: '#7fd4ff', finding: '#ffd166', halo: '#0b0f13' };
+
 /** The opacities inside the lungs as a picture of the frame. @param {Maps} maps @param {Thresholds} thresholds */
 export const paintOpacities = (maps, { lungsThreshold, opacityThreshold }) =>
   paintOpacity(opacitiesInside(maps, lungsThreshold), opacityThreshold);
@@ -101,13 +104,13 @@ export function drawFindings(context, { frame, maps, findings }, thresholds, lab
       new Path2D(outlineOf(maps, thresholds.lungsThreshold)),
       new DOMMatrix([frame.width * width, 0, 0, frame.height * height, frame.x * width, frame.y * height]),
     );
-    stroke(context, outline, unit, '#7fd4ff');
+    stroke(context, outline, unit, COLOURS.lungs);
   }
   const places = placeLabels(findings);
   findings.forEach((finding, index) => {
     const box = new Path2D();
     box.rect(finding.x * width, finding.y * height, finding.width * width, finding.height * height);
-    stroke(context, box, unit, '#ffd166');
+    stroke(context, box, unit, COLOURS.finding);
     drawLabel(context, finding, places[index], places[index].short ? String(index + 1) : label(finding, index), unit);
   });
 }
@@ -115,7 +118,7 @@ export function drawFindings(context, { frame, maps, findings }, thresholds, lab
 /** A light line on a dark one: seen on any gray. @param {CanvasRenderingContext2D} context @param {Path2D} path @param {number} unit @param {string} colour */
 function stroke(context, path, unit, colour) {
   for (const [wide, style] of /** @type {const} */ ([
-    [3, '#0b0f13'],
+    [3, COLOURS.halo],
     [1.5, colour],
   ])) {
     context.lineWidth = wide * unit;
@@ -139,9 +142,9 @@ function drawLabel(context, box, { below, end }, text, unit) {
   const tall = 1.5 * size;
   const x = Math.min(Math.max(end ? (box.x + box.width) * width - wide : box.x * width, 0), Math.max(width - wide, 0));
   const y = Math.min(Math.max(below ? (box.y + box.height) * height : box.y * height - tall, 0), Math.max(height - tall, 0));
-  context.fillStyle = '#0b0f13';
+  context.fillStyle = COLOURS.halo;
   context.fillRect(x, y, wide, tall);
-  context.fillStyle = '#ffd166';
+  context.fillStyle = COLOURS.finding;
   context.textBaseline = 'middle';
   context.fillText(text, x + size / 2, y + tall / 2);
 }
