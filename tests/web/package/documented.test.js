@@ -2,7 +2,7 @@
  * Every program in the READMEs runs as it is written, in a project with the package and the library installed. What a block is,
  * its language says: sh, c, python, js and html are programs. Two things are not done, and said: a target of make or a script of
  * npm must exist and is not run (the tests themselves were built by them), and a block with an address of another server
- * (https://) is only checked for types.
+ * (https://) or a viewer's viewport (tests/web/viewers runs the same) is only checked for types.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -140,6 +140,7 @@ const scripts = [
 const GIVEN = `import 'cxrlens/define';
 declare global {
   const file: File, signal: AbortSignal, withToken: typeof fetch, token: string, studyUid: string;
+  const cxr: import('cxrlens').Classifier, viewport: import('@cornerstonejs/core').StackViewport;
 }`;
 
 test('scripts keep to the declarations', () => {
@@ -154,7 +155,10 @@ test('scripts keep to the declarations', () => {
     moduleResolution: 'bundler',
     lib: ['ES2022', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'],
     types: [],
-    paths: { '/cxrlens-embed.js': ['../node_modules/cxrlens/build/web/cxrlens-embed.d.ts'] },
+    paths: {
+      '@cornerstonejs/core': [resolve('node_modules/@cornerstonejs/core')],
+      '/cxrlens-embed.js': ['../node_modules/cxrlens/build/web/cxrlens-embed.d.ts'],
+    },
     allowJs: true,
     checkJs: true,
     noEmit: true,
