@@ -153,6 +153,19 @@ test('Vite: worker, modules and model are found by themselves', async () => {
   assert.deepEqual(troubles, []);
 });
 
+test('Vite with Vue: the example', async () => {
+  const source = join(project.folder, 'vue');
+  cpSync(inPackage('examples/vue'), source, { recursive: true });
+  for (const name of ['vue', '@vitejs', 'vite']) symlinkSync(resolve('node_modules', name), join(project.folder, 'node_modules', name));
+  const out = join(project.folder, 'vue-dist');
+  await vite({ root: source, logLevel: 'error', build: { outDir: out } });
+  const { page, troubles } = await open(out, '');
+  await reads(page);
+  const lens = page.locator('cxr-lens');
+  assert.deepEqual(await lens.evaluate((lens) => [lens.hasAttribute('multiple'), lens.getAttribute('doubt-threshold')]), [true, '0.95']);
+  assert.deepEqual(troubles, []);
+});
+
 test('webpack 5: the same, and nothing to warn of', async () => {
   const source = join(project.folder, 'webpack');
   const out = join(project.folder, 'webpack-dist');

@@ -1,6 +1,6 @@
 /** The package as npm users get it: what is in it, its types, and Node. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { publint } from 'publint';
@@ -144,6 +144,30 @@ for (const [place, module, resolution] of [
     assert.notEqual(run(folder, tool('tsc'), '-p', '.').status, 0, 'a wrong type is found');
   });
 }
+
+test('for servers: the example for Next.js keeps to the declarations; the element imports without a DOM', () => {
+  const { folder } = project;
+  const source = join(folder, 'next');
+  cpSync(join(folder, 'node_modules/cxrlens/build/web/examples/next'), source, { recursive: true });
+  const compilerOptions = {
+    target: 'ES2022',
+    module: 'ESNext',
+    moduleResolution: 'bundler',
+    lib: ['ES2022', 'DOM', 'DOM.Iterable'],
+    types: [],
+    strict: true,
+    allowJs: true,
+    checkJs: true,
+    noEmit: true,
+    jsx: 'react-jsx',
+    skipLibCheck: true, // the test above checks them
+  };
+  writeFileSync(join(source, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['app'] }));
+  mustRun(source, tool('tsc'), '-p', '.');
+  const names = ['element', 'define', 'react', 'cornerstone', 'dicomweb', 'fhir'];
+  const script = `for (const name of ${JSON.stringify(names)}) await import('cxrlens/' + name); console.log(typeof document);`;
+  assert.equal(mustRun(folder, process.execPath, '--input-type=module', '-e', script), 'undefined\n');
+});
 
 test('the example for Node writes a Bundle per image, and says what it could not read', () => {
   const { folder } = project;
