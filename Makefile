@@ -3,7 +3,7 @@
 #   V=1            print the commands
 #   SETUP=no       install no packages
 #   STB=DIR        use the stb_image.h and stb_image_write.h in DIR
-#   PREFIX, DESTDIR, PORT, FUZZ_SECONDS, DATA, INIT, MODEL_VERSION, NOTICE, RESTART   as their targets say
+#   PREFIX, DESTDIR, PORT, FUZZ_SECONDS, MINUTES, DATA, INIT, MODEL_VERSION, NOTICE, RESTART   as their targets say
 
 BUILD   := build
 PREFIX  ?= /usr/local
@@ -59,6 +59,9 @@ screenshots: setup-test setup-node setup-npm wasm ## take the pictures of the pa
 
 fuzz: setup-test fuzzers ## fuzz the image and the model reader, FUZZ_SECONDS each
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) MAKE='$(MAKE)' node tests/run.js fuzz
+
+soak: setup-test setup-node setup-npm wasm fuzzers ## look for faults for MINUTES (60): fuzzers, mutated DICOM, the page under stress; findings in build/soak/
+	@MINUTES='$(MINUTES)' node tests/soak/run.js
 
 install: native ## install command, libraries, header, Python binding, man page and model under DESTDIR and PREFIX
 	@case '$(PREFIX)' in [!/]* | *[!A-Za-z0-9/._+~-]*) echo "PREFIX is to be an absolute path of letters, digits and / . _ + ~ -"; exit 1;; esac

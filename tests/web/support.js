@@ -39,13 +39,14 @@ export function stage(root = SITE) {
     hits: [],
     /** @type {import('playwright-core').Browser} */
     browser: /** @type {any} */ (null),
+    /** @type {import('node:http').Server} */
+    server: /** @type {any} */ (null),
     /** @param {import('playwright-core').BrowserContextOptions} [options] */
     open: (options) => openPage(stage, options),
   };
-  /** @type {import('node:http').Server} */
-  let server;
   before(async () => {
-    server = await createStaticServer(root);
+    const server = await createStaticServer(root);
+    stage.server = server;
     server.on('request', ({ url }) => stage.hits.push(String(url)));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -56,8 +57,8 @@ export function stage(root = SITE) {
   afterEach(() => Promise.all(stage.browser.contexts().map((context) => context.close())));
   after(async () => {
     await stage.browser?.close();
-    server?.closeAllConnections();
-    server?.close();
+    stage.server?.closeAllConnections();
+    stage.server?.close();
   });
   return stage;
 }
