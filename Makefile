@@ -30,6 +30,14 @@ run: wasm ## set up, build, and serve the page on http://localhost:8080 (or PORT
 test: setup-test setup-node setup-npm ## set up, build and run every test (about 25 minutes on two cores)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) MAKE='$(MAKE)' PYTHON='$(PYTHON)' node tests/run.js
 
+test-frameworks: setup-test setup-node setup-npm wasm ## install Next.js (350 MB), and build and run its example
+	node_modules/.bin/tsc -p web/tsconfig.json
+	node --test tests/web/frameworks/*.test.js
+
+reproducible: setup-node setup-npm wasm ## build again in another folder, and compare every byte and the package
+	node_modules/.bin/tsc -p web/tsconfig.json
+	ALL=1 node --test tests/web/package/reproducible.test.js
+
 check-quick: setup-test setup-node setup-npm ## the tests that take seconds
 	@MAKE='$(MAKE)' PYTHON='$(PYTHON)' node tests/run.js quick
 
