@@ -60,7 +60,7 @@ $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm): $(BUILD)/web/cxrlens-%.wasm: $(BUILD)/
 SOURCE := $(wildcard *.md LICENSE Makefile package*.json src web model tests)
 $(BUILD)/web/source.tar.gz: $(shell find $(SOURCE) -type f ! -path '*/node_modules/*' ! -name '*.pyc')
 	$(call say,TAR)
-	$(Q)tar -cf - --exclude=node_modules --exclude=__pycache__ --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner $(SOURCE) | gzip -9n >$@
+	$(Q)tar -cf - --mode=u=rwX,go=rX --exclude=node_modules --exclude=__pycache__ --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner $(SOURCE) | gzip -9n >$@
 
 $(BUILD)/obj/web/sha256.json: $(ASSETS)
 	$(call say,SHA256)
@@ -109,6 +109,14 @@ $(SCRIPTS): $(shell find web -name '*.js') web/element/styles.css $(BUILD)/obj/w
 	$(Q)$(esbuild) $(WORKERS) $(APART) --outdir=$(BUILD)/web
 	$(Q)touch $@
 	@cat $(BUILD)/web/*.js | gzip -9 | wc -c | xargs printf '  %-8s %s: %d bytes by gzip\n' SIZE '$(BUILD)/web/*.js'
+
+# What a release holds of others' work, to be attached to it.
+sbom: $(BUILD)/cxrlens.cdx.json ## write the bill of materials (CycloneDX) to build/cxrlens.cdx.json
+
+$(BUILD)/cxrlens.cdx.json: package.json package-lock.json web/server/sbom.js $(STB_HEADERS)
+	$(call say,SBOM)
+	$(Q)npm sbom --sbom-format=cyclonedx --sbom-type=library --package-lock-only | node web/server/sbom.js \
+	    "$$(sed -n '1s/.* - v\([0-9.]*\).*/\1/p' $(STB)/stb_image.h)" "$$(emcc --version | sed -n '1s/.* \([0-9][0-9.]*\).*/\1/p')" >$@
 
 # What editors know of the element.
 $(BUILD)/web/custom-elements.json: web/element.js web/define.js web/element/attributes.js web/.cem.mjs node_modules/.package-lock.json
