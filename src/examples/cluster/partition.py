@@ -5,8 +5,8 @@
     partition.py LIST OUT --part K          classifies part K (from 0) into OUT, unless that is done
     partition.py LIST OUT --collect         prints all lines, in the order of the list
 
-LIST has one path a line; a path that stands there twice counts once. Every path gets exactly one line of JSON: a result, or
-an error that says why there is none, also where the command itself broke down. A part is written under another name and
+LIST has one path a line, or the address of an image in a PACS (dicomweb.js); one that stands there twice counts once. Every
+one gets exactly one line of JSON: a result, or an error that says why there is none, also where the command itself broke down. A part is written under another name and
 renamed when it is complete, so that a machine that dies leaves nothing half done, and two that do the same part leave it
 once. Its name comes from a hash of its paths and of the model: the same part of a longer list, or of another model, is
 another file. After an interruption the same command does what is missing.
@@ -38,7 +38,8 @@ class Part(NamedTuple):
 def read_list(path: str) -> List[str]:
     """The paths of a list, absolute, each once, in order. Names that are not UTF-8 are kept byte by byte."""
     with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
-        return list(dict.fromkeys(os.path.abspath(line.rstrip("\n")) for line in lines if line.strip()))
+        names = [line.rstrip("\n") for line in lines if line.strip()]
+    return list(dict.fromkeys(name if name.startswith("dicomweb:") else os.path.abspath(name) for name in names))
 
 
 def parts_of(paths: Sequence[str], size: int, command: Sequence[str]) -> List[Part]:

@@ -6,6 +6,9 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSy
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
+import { dicomWeb } from '../../../web/dicomweb.js';
+import { noOrthanc, startOrthanc } from '../../web/portal/orthanc.js';
+import { STUDY, study } from '../../web/portal/study.js';
 
 const HERE = resolve('src/examples/cluster');
 const COMMAND = resolve('build/cxrlens');
@@ -136,6 +139,34 @@ test('GNU parallel does all parts', { skip: has('parallel') ? false : 'needs the
   });
   assert.equal(status, 0, stderr);
   assertComplete(all);
+});
+
+test('a PACS: its studies are listed, and every image, and a study that is not there, has its line', { skip: noOrthanc }, async () => {
+  const orthanc = await startOrthanc();
+  try {
+    await dicomWeb(orthanc.root).store(study());
+    const command = join(HERE, 'dicomweb.js');
+    const [list, out] = ['pacs-list', 'pacs-out'].map((name) => join(root, name));
+    const studies = [STUDY, `${STUDY}.404`].map((uid) => `dicomweb:${orthanc.root}/studies/${uid}`);
+    const listed = spawnSync(command, ['list'], { input: `${studies.join('\n')}\n`, encoding: 'utf8' });
+    writeFileSync(list, listed.stdout);
+    partition(list, out, '--part', '0', '--command', command);
+    const lines = partition(list, out, '--collect', '--command', command)
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.deepEqual(
+      lines.map(({ file }) => file.replace(/.*instances\//, '')),
+      [`${STUDY}.1.1`, `${STUDY}.1.2`, `${STUDY}.1.4`, studies[1]],
+    );
+    assert.deepEqual(
+      lines.map(({ verdict, error }) => error?.code ?? verdict),
+      ['covid-19', 'lung-opacity', lines[2].verdict, 'pacs-empty'],
+    );
+    assert.ok(lines[2].classes.length === 4 && lines.slice(0, 3).every(({ sha256 }) => sha256.length === 64));
+  } finally {
+    await orthanc.stop();
+  }
 });
 
 test('Dask: a worker is killed in the middle, and nothing is lost or doubled', {
