@@ -6,10 +6,10 @@
     partition.py LIST OUT --collect         prints all lines, in the order of the list
 
 LIST has one path a line, or the address of an image in a PACS (dicomweb.js); one that stands there twice counts once. Every
-one gets exactly one line of JSON: a result, or an error that says why there is none, also where the command itself broke down. A part is written under another name and
-renamed when it is complete, so that a machine that dies leaves nothing half done, and two that do the same part leave it
-once. Its name comes from a hash of its paths and of the model: the same part of a longer list, or of another model, is
-another file. After an interruption the same command does what is missing.
+one gets exactly one line of JSON: a result, or an error that says why there is none, also where the command itself broke
+down. A part is written under another name and renamed when it is complete, so that a machine that dies leaves nothing half
+done, and two that do the same part leave it once. Its name comes from a hash of its paths and of the model: the same part of
+a longer list, or of another model, is another file. After an interruption the same command does what is missing.
 """
 import argparse
 import hashlib
