@@ -13,7 +13,7 @@ import numpy as np
 
 from dataset.images import Images, Sets, load_sets, negatives_of
 from dataset.records import CACHE, CLASS_IDS, CLASSES, COVID, NORMAL, labels_of
-from evaluation.calibration import cross_validated, doubt_threshold, fit_calibration, likelihood_loss, operating_points, probabilities
+from evaluation.calibration import cross_validated, doubt_threshold, fit_calibration, log_losses, operating_points, probabilities
 from evaluation.evidence import largest_inside, lungs_share
 from evaluation.metrics import reliability
 from integer.reference import IntegerNet, load_integer, sigmoid
@@ -26,12 +26,6 @@ LUNG = 0.5             # a cell at and above it is lung
 LOST = 0.05            # share of boxed images that may become `uncertain` for lack of an opacity
 NO_LUNGS = 0.002       # share of validation images that may get the warning that the lungs were hardly found
 FALSE_COVID = 0.05     # share of SIIM's negatives on val, few as they are, that may be called COVID-19 with confidence
-
-
-def weights_of(classes: int, siim: int) -> np.ndarray:
-    """Weights of the validation images, so that both collections count alike however many images each has."""
-    total = classes + siim
-    return np.concatenate([np.full(classes, total / (2 * classes) if siim else 1.0), np.full(siim, total / (2 * max(1, siim)))])
 
 
 def evidence_thresholds(opacity: np.ndarray, boxed: np.ndarray, share: np.ndarray) -> dict[str, float]:
@@ -72,16 +66,13 @@ def calibrate(net: IntegerNet, sets: Sets) -> dict:
     labels = np.concatenate([labels_of(classes.records), labels_of(siim.records)])
     records, is_siim = classes.records + siim.records, np.arange(len(labels)) >= len(classes)
     outputs, lungs, opacities = net.outputs(np.concatenate([classes.pixels, siim.pixels]))
-    lungs, opacities = sigmoid(lungs), sigmoid(opacities)
-    logits, weights = outputs[:, :CLASSES], weights_of(len(classes), len(siim))
-    parts = [chosen for chosen in (~is_siim, is_siim) if chosen.any()]
-    fits = {with_bias: fit_calibration(logits, labels, with_bias, weights) for with_bias in (False, True)}
-    losses = {with_bias: cross_validated(logits, labels, with_bias, weights) for with_bias in fits}
-    errors = {with_bias: [reliability(probabilities(logits[c], *fit), labels[c])[1] for c in parts] for with_bias, fit in fits.items()}
-    # Class biases change which class leads: kept only where the loss on unseen images falls and no collection's
-    # calibration suffers.
-    with_bias = losses[True] < losses[False] and all(a <= b for a, b in zip(errors[True], errors[False]))
-    scale, bias = fits[with_bias]
+    lungs, opacities, logits = sigmoid(lungs), sigmoid(opacities), outputs[:, :CLASSES]
+    parts = {name: chosen for name, chosen in (("crd", ~is_siim), ("siim", is_siim)) if chosen.any()}
+    losses = {with_bias: {name: float(cross_validated(logits, labels, with_bias)[chosen].mean()) for name, chosen in parts.items()}
+              for with_bias in (False, True)}
+    # Class biases change which class leads: kept only where the loss on unseen images falls in each collection.
+    with_bias = all(losses[True][name] < losses[False][name] for name in parts)
+    scale, bias = fit_calibration(logits, labels, with_bias)
     p = probabilities(logits, scale, bias)
     opacity = largest_inside(lungs, opacities, LUNG)
     evidence = evidence_thresholds(opacity, np.array([bool(r.boxes) for r in records]), lungs_share(lungs, LUNG))
@@ -96,8 +87,7 @@ def calibrate(net: IntegerNet, sets: Sets) -> dict:
         "training_data": sets.fingerprint(), "scale": scale, "bias": bias.tolist(), "with_bias": with_bias,
         "gate": gate_figures(net, sets, sigmoid(outputs[:, CLASSES])), "evidence": evidence, "doubt": doubt,
         "operating": operating_points(p[~is_siim], labels[~is_siim]),
-        "val": {name: part_figures(p[chosen], labels[chosen], answered[chosen], vetoed[chosen])
-                for name, chosen in (("crd", ~is_siim), ("siim", is_siim)) if chosen.any()},
+        "val": {name: part_figures(p[chosen], labels[chosen], answered[chosen], vetoed[chosen]) for name, chosen in parts.items()},
         "log_loss_cross_validated": {"temperature": losses[False], "temperature and bias": losses[True]},
     }
 
@@ -107,7 +97,7 @@ def part_figures(p: np.ndarray, labels: np.ndarray, answered: np.ndarray, vetoed
     called = p.argmax(1)
     return {"images": len(labels), "accuracy": float((called == labels).mean()),
             "recall": {CLASS_IDS[c]: float((called == c)[labels == c].mean()) for c in np.unique(labels)},
-            "ece": reliability(p, labels)[1], "log_loss": likelihood_loss(p, labels), "answered": float(answered.mean()),
+            "ece": reliability(p, labels)[1], "log_loss": float(log_losses(p, labels).mean()), "answered": float(answered.mean()),
             "accuracy_answered": float((called == labels)[answered].mean()) if answered.any() else None,
             "lost_for_want_of_opacity": {CLASS_IDS[c]: float((vetoed & (called == c))[labels == c].mean()) for c in np.unique(labels)},
             "confident_covid": {CLASS_IDS[c]: float((answered & (called == COVID))[labels == c].mean()) for c in np.unique(labels)}}

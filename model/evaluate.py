@@ -87,7 +87,7 @@ def readable(images: Images) -> np.ndarray:
 def changed_figures(engine: Engine, test: Images, args: argparse.Namespace) -> dict:
     """Images that are drawn otherwise, masked or corrupted. All are 8-bit gray of 224 pixels here; the engine reads them as PNG."""
     labels, plain = labels_of(test.records), [read_plain(r.path) for r in test.records]
-    few, part = balanced_part(labels, args.redrawn_images), balanced_part(labels, args.corruption_images)
+    few, part = balanced_part(labels, args.redrawn_images or len(labels)), balanced_part(labels, args.corruption_images)
     result = {"redrawn": redrawn_figures(engine, [plain[i] for i in few], labels[few])}
     print(f"redrawn: {result['redrawn']['hold']} ways hold", flush=True)
     result["masks"] = robustness(engine, plain, labels, MASKS)
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="build/train/best.pt", help="the float network, if at hand")
     parser.add_argument("--report", default=str(Path(__file__).with_name("reports")))
     parser.add_argument("--cache", default=CACHE)
-    parser.add_argument("--redrawn-images", type=int, default=300, help="test images for the 16 ways of drawing one")
+    parser.add_argument("--redrawn-images", type=int, help="test images for the 16 ways of drawing one (default: all)")
     parser.add_argument("--corruption-images", type=int, default=240, help="test images for the 60 corruptions")
     evaluate(parser.parse_args())
 
