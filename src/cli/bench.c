@@ -89,8 +89,8 @@ static void report(FILE *out, const struct cxr_model *model, const struct cxr_re
     fprintf(out, "network         %9.3f ms  %.1f GMAC/s\n", network, (double)info.macs * 1e-6 / network);
     fprintf(out, "file to result  %9.3f ms\n", once);
     if (result->passes > 1)
-        fprintf(out, "\nThat is for one pass of the network. The gate refuses this picture, so %" PRIu32
-                     " passes tried to right it: %.3f ms.\n", result->passes, all);
+        fprintf(out, "\nThat is for one pass of the network. The gate refuses this image, so %" PRIu32
+                     " passes tried its orientations: %.3f ms.\n", result->passes, all);
 }
 
 enum cxr_status cli_bench(FILE *out, struct cxr_model *model, const struct cli_bytes *image, size_t runs) {
