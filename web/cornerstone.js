@@ -6,6 +6,7 @@
 //     const overlay = showFindings(viewport, result, { imageId: image.imageId, thresholds: cxr.info.model });
 //     overlay.remove();
 import { grayOf } from './dicom/grayscale.js';
+import { svg } from './shared/dom.js';
 import { MAP_SIDE } from './viewer/colormap.js';
 import { COLOURS, outlineOf, paintOpacities } from './viewer/overlay.js';
 
@@ -156,17 +157,8 @@ function rgbaOf(image) {
 
 // ---- The overlay --------------------------------------------------------------------------------
 
-const SVG = 'http://www.w3.org/2000/svg';
 /** What Cornerstone's elements send after every drawing: a new image, zoom, pan, rotation, flip, another size. */
 const RENDERED = 'CORNERSTONE_IMAGE_RENDERED';
-
-/** @param {string} tag @param {Record<string, string|number>} attributes @param {...(Node|string)} children */
-function svg(tag, attributes, ...children) {
-  const node = /** @type {SVGElement} */ (document.createElementNS(SVG, tag));
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
-  node.append(...children);
-  return node;
-}
 
 /** A light line on a dark one: seen on any gray. @param {string} d the path's data @param {string} colour */
 function lines(d, colour) {

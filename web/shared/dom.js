@@ -39,6 +39,20 @@ export function fill(node, ...children) {
   node.replaceChildren(...wanted);
 }
 
+/**
+ * Makes an SVG element.
+ * @param {string} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {...(Node | string)} children
+ * @returns {SVGElement}
+ */
+export function svg(tag, attributes, ...children) {
+  const node = /** @type {SVGElement} */ (document.createElementNS(SVG, tag));
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+  node.append(...children);
+  return node;
+}
+
 /** Paths of the icons, drawn on a 24 x 24 grid with a 1.75 stroke. */
 const ICONS = {
   add: 'M12 5v14M5 12h14',
@@ -69,17 +83,11 @@ const ICONS = {
 /**
  * An icon, hidden from assistive technology: the text beside it says the same.
  * @param {string} name a key of ICONS
- * @returns {SVGSVGElement}
+ * @returns {SVGElement}
  */
 export function icon(name) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('viewBox', '0 0 24 24');
-  svg.setAttribute('aria-hidden', 'true');
-  svg.setAttribute('class', 'icon');
-  const path = document.createElementNS(SVG, 'path');
-  path.setAttribute('d', ICONS[/** @type {keyof typeof ICONS} */ (name)] ?? '');
-  svg.append(path);
-  return svg;
+  const path = svg('path', { d: ICONS[/** @type {keyof typeof ICONS} */ (name)] ?? '' });
+  return svg('svg', { viewBox: '0 0 24 24', 'aria-hidden': 'true', class: 'icon' }, path);
 }
 
 /**

@@ -3,7 +3,7 @@
  * the legend. Loaded beside the model, which takes longer.
  */
 
-import { fill, h } from '../shared/dom.js';
+import { fill, h, svg } from '../shared/dom.js';
 import { laterWords } from '../shared/deferred-words.js';
 import { findingName } from '../shared/findings.js';
 import { MAP_SIDE, paintMap, reach } from './colormap.js';
@@ -15,16 +15,6 @@ import { outlineOf, paintOpacities, placeLabels } from './overlay.js';
  * @typedef {import('./viewer.js').Scene} Scene
  * @typedef {import('./viewer.js').ViewSettings} ViewSettings
  */
-
-const SVG = 'http://www.w3.org/2000/svg';
-
-/** @param {string} tag @param {Record<string, string>} attributes @param {...Element} children */
-function svg(tag, attributes, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
 
 /** A share as CSS wants it. @param {number} share */
 const percent = (share) => `${100 * share}%`;
