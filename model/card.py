@@ -19,7 +19,7 @@ from integer import cxrm
 
 MODEL = Path(__file__).parent
 
-# What is known of the images that the published model learned from; for others the file's notice stands.
+# The training data of the published model; the card of another model has the notice of its file instead.
 PUBLIC_DATA = """| data | what for | terms |
 |---|---|---|
 | COVID-19 Radiography Database (T. Rahman, M. Chowdhury et al., Kaggle). It collects from RSNA and Kermany et al. (normal), Kermany et al. (viral pneumonia), RSNA (lung opacity), BIMCV-COVID19+, COVID-CXNet, ieee8023/covid-chestxray-dataset and others (COVID-19) | four classes | each source its own, many for research only |
@@ -31,16 +31,15 @@ PUBLIC_DATA = """| data | what for | terms |
 | MobileNetV2 for ImageNet (google-coral/test_data) | first weights | Apache-2.0 |
 
 None of the images is in this project. The classes of the database are labels of its sources: COVID-19 by a PCR test, others by a
-report or a reader. Radiologists read some of its COVID-19 images as clear ("negative for pneumonia"); those were not taught as
-COVID-19. Of SIIM, "typical" was taught as COVID-19, "negative" as normal, "indeterminate" and "atypical" mostly as lung opacity.
+report or a reader. Radiologists read some of its COVID-19 images as clear ("negative for pneumonia"); training did not use these as
+COVID-19. It used SIIM's "typical" as COVID-19, "negative" as normal, "indeterminate" and "atypical" mostly as lung opacity.
 Splits keep near-duplicates and the images of one patient together, as far as patients are known. Counts, sources and
 near-duplicates are in [reports/eda.md](reports/eda.md)."""
-PUBLIC_LIMITS = """- A child is not a class: every viral pneumonia in training is a child's, and bacterial pneumonia of children is none of the
-  classes.
+PUBLIC_LIMITS = """- Every viral pneumonia image in training is of a child. Bacterial pneumonia of children is none of the classes.
 """
-PUBLIC_SOURCES = """COVID-19, viral pneumonia and normal images come from different hospitals, machines and ages, and all viral pneumonias
-are children's. A"""
-SEEN_ONCE = " Each version reads `test` once, when everything is chosen."
+PUBLIC_SOURCES = """COVID-19, viral pneumonia and normal images come from different hospitals, machines and age groups, and all viral
+pneumonia images are of children. A"""
+SEEN_ONCE = " Each version reads `test` once, after all choices."
 
 
 def table(text: str) -> str:
@@ -64,14 +63,14 @@ def one_collection(evaluation: dict, baseline: dict) -> str:
     return f"""COVID-19 images and normal images mostly come from different hospitals, so a network can score high by recognising the
 hospital. Within one collection it cannot. In {report.collection(evaluation)}, radiologists read each image as typical, indeterminate or atypical
 for COVID-19, or as negative for pneumonia ({siim['images']} test images of {siim['patients']} patients; 95% intervals by patient). "Called"
-means that the user sees this verdict; what is only most likely may have been left open:
+means that the user sees this verdict. "Most likely" is the class with the highest probability, whatever the verdict:
 
 {table(report.siim_table(evaluation, baseline))}
 
-In plain words: shown one typical and one negative image, the model ranks the typical one as less normal {hundred(auc)} times of 100.
-Of 100 images that radiologists read as negative, it calls {hundred(shares['negative, called covid-19'])} COVID-19. Of 100 typical ones it calls
-{hundred(shares['typical, called covid-19'])} COVID-19 and {hundred(shares['typical, called normal'])} normal; most others it leaves open. All four readings, verdict by verdict:
-[reports/evaluation.md](reports/evaluation.md).
+In plain words: shown one typical and one negative image, the model ranks the typical one as less normal in {hundred(auc)} of 100 pairs.
+Of 100 images that radiologists read as negative, it calls {hundred(shares['negative, called covid-19'])} COVID-19. Of 100 typical images it calls
+{hundred(shares['typical, called covid-19'])} COVID-19 and {hundred(shares['typical, called normal'])} normal; nearly all others are `uncertain`.
+[reports/evaluation.md](reports/evaluation.md) has the verdicts for all four readings.
 """
 
 
@@ -83,9 +82,9 @@ def sources(evaluation: dict) -> str:
 
 def redrawn(evaluation: dict, baseline: dict) -> str:
     r = evaluation["redrawn"]
-    return f"""The same radiograph, saved with fewer gray levels, borders, text or as a small JPEG, must get the same answer. A way of drawing
-"holds" where at least {percent(report.ANSWERED, 0)} of the images are answered, at most {percent(report.WRONG, 0)} of the answers are wrong, and at most {percent(report.FLIPPED, 0)} of the images
-that are answered both times get another class. {r['hold']} of {len(r['ways'])} hold ({r['images']} test images{f"; of version {baseline['version']}, {baseline['redrawn']['hold']}" if "redrawn" in baseline else ""}):
+    return f"""The same radiograph with fewer gray levels, with borders or text, or as a small JPEG must get the same answer.
+{report.redrawn_words(r, baseline)}
+This was measured on {r['images']} test images:
 
 {table(report.redrawn_table(r, baseline))}
 """
@@ -94,29 +93,29 @@ that are answered both times get another class. {r['hold']} of {len(r['ways'])} 
 def found(evaluation: dict, explain: dict) -> str:
     maps, text = evaluation["maps"], ""
     if maps["opacities"]:
-        text += f"""The opacity map marks what a radiologist might outline. It is coarse: a cell is a twelfth of the image wide. Against radiologists'
-boxes:
+        text += f"""The opacity map marks what a radiologist might outline. It is coarse: a cell is a twelfth of the image wide. Compared with
+radiologists' boxes:
 
 {table(report.opacities_table(maps["opacities"]))}
 
 """
     if maps["lungs"]:
-        text += f"""The lungs' map was taught with masks that take in the heart; on masks that leave it out the overlap (Dice) cannot be whole:
+        text += f"""The lung map was trained on masks that include the heart. On masks without the heart, its Dice coefficient cannot reach 1:
 
 {table(report.lungs_table(maps["lungs"]))}
 
 """
     if any(o["grounds"] for o in explain["occlusion"].values()):
-        text += f"""Does the verdict depend on what was found? Covering the found opacities should take the verdict away, covering as much of the
-lungs elsewhere should not:
+        text += f"""Does the verdict depend on the findings? Covering them should change the verdict; covering as much of the lungs elsewhere
+should not:
 
 {table(report.occlusion_table(explain["occlusion"]))}
 
 """
     if explain["shuffling"]:
         text += report.shuffled_words(explain["shuffling"]) + "\n\n"
-    return text + """A disease is only named where the strongest opacity inside the lungs reaches a threshold; what lies outside the lungs counts for
-nothing. That an opacity was marked does not mean that it is one, and an unmarked lung is not a clear lung.
+    return text + """The engine names a disease only if the strongest opacity inside the lungs reaches a threshold. It ignores everything outside the
+lungs. A mark does not prove an opacity, and a lung without marks is not proven clear.
 """
 
 
@@ -129,15 +128,14 @@ def elsewhere(evaluation: dict, baseline: dict) -> str:
     everything = {(name, label): r for name, labels in evaluation["external"].items() for label, r in labels.items()}
     rows = [[name, label, r["images"], percent(r.get("recall")), percent(r["refused"]), percent(r["uncertain"])]
             for (name, label), r in everything.items()]
-    every = table(report.table(["set", "its label", "images", "most likely class right", "refused", "uncertain"], rows)
+    every = table(report.table(["set", "its label", "images", "most likely class correct", "refused", "uncertain"], rows)
                   + report.unread(everything))
-    return f"""None of these was used for training, and {evaluation['external_left_out']} of their images are left out, which look like an image of
-the data set or come twice. Their labels are their own, and some are noisy. Normal images whose verdict is a disease:
+    return f"""Training used none of these images. {evaluation['external_left_out']} further images are left out, because they look like an image of the data set or
+occur twice. The labels are the sets' own, and some are noisy. Normal images whose verdict is a disease:
 
 {table(report.called_a_disease(evaluation, baseline))}
 
-Everything else by label; here a class is the most likely one, whatever the verdict, and a label without a figure is none of the
-four classes:
+All images by label. "Most likely class correct" ignores the verdict; it is empty if the label is none of the four classes:
 
 {every}
 """
@@ -145,23 +143,23 @@ four classes:
 
 def shortcut(evaluation: dict) -> str:
     without = evaluation["masks"][LUNGS_REMOVED]
-    return (f"The row with the lungs' box removed measures the shortcut: its mean AUC of {without['mean_auc']:.3f}, where 0.5 says nothing, was "
-            f"not read in the lungs.\nThe gate refuses {percent(without['refused'])} of these images.")
+    return (f"The row with the lungs' box removed measures the shortcut: nothing of its mean AUC of {without['mean_auc']:.3f} (0.5 is chance) comes "
+            f"from\nthe lungs. The gate refuses {percent(without['refused'])} of these images.")
 
 
 def corruptions(evaluation: dict) -> str:
     third = {name: kind["3"]["accuracy"] for name, kind in evaluation["corruptions"].items()}
     worst = min(third, key=third.get)
-    return (f"Mean accuracy over {len(third)} corruptions at strength 3 of 5, of {evaluation['corruption_images']} test images: "
-            f"{percent(float(np.mean(list(third.values()))))};\nthe worst is {worst} with {percent(third[worst])}. All strengths: "
-            "[reports/evaluation.md](reports/evaluation.md).")
+    return (f"Over {len(third)} corruptions at strength 3 of 5, the mean accuracy on {evaluation['corruption_images']} test images is "
+            f"{percent(float(np.mean(list(third.values()))))};\nthe worst is {worst} with {percent(third[worst])}. "
+            "[reports/evaluation.md](reports/evaluation.md) has all strengths.")
 
 
 def gate(evaluation: dict) -> str:
-    """What trained the gate, whether anything else tested it, and what it refuses."""
+    """What the gate was trained and tested on, and what it refuses."""
     unseen = any(not g["trained_on"] for g in evaluation["gate"]["negatives"].values())
-    return ("Images that are not frontal chest X-rays trained the gate (an out-of-distribution detector); others tested it, "
-            + ("some of them of kinds\nthat training never saw. " if unseen else "of the same kinds.\n")
+    return ("The gate (an out-of-distribution detector) was trained on images that are not frontal chest X-rays, and tested on others, "
+            + ("some of\nkinds that training never saw. " if unseen else "of the\nsame kinds. ")
             + f"It refuses {percent(evaluation['gate']['images_refused'], 2)} of the test split's chest X-rays and "
               f"{percent(evaluation['gate']['others_refused'])} of real images of other kinds.\n\n"
             + table(report.gate_table(evaluation["gate"]["negatives"])))
@@ -174,22 +172,21 @@ def groups(evaluation: dict) -> str:
 
 
 def doubts(calibration: dict, evaluation: dict) -> str:
-    """How sure it is, and when the verdict is `uncertain`."""
+    """The calibration, and when the verdict is `uncertain`."""
     doubt, evidence = calibration["doubt"], calibration["evidence"]
     errors = f"{report.decimal(evaluation['test']['doubt']['ece_accepted'], 3)} on the four classes"
     if "siim" in evaluation:
         errors += f", {report.decimal(evaluation['siim']['ece']['typical and negative, accepted'], 3)} on SIIM's typical and negative images"
     text = (f"A temperature{' and class biases were' if calibration['with_bias'] else ' was'} fitted on `val`. Expected calibration error of "
-            f"accepted test images: {errors}.\nThe verdict is `uncertain` below a probability of {doubt['threshold']:.3f}, and where a disease is "
-            f"likely but the strongest opacity\ninside the lungs is below {evidence['threshold']:.3f}. ")
+            f"accepted test images: {errors}.\nThe verdict is `uncertain` if the highest probability is below {doubt['threshold']:.3f}, or if it would be a "
+            f"disease but the strongest opacity\ninside the lungs is below {evidence['threshold']:.3f}.\n\n")
     if not doubt["bounded"]:
-        return text + (f"No threshold kept the risk among the answers at {percent(RISK, 0)} with {percent(CONFIDENCE, 0)} confidence, so\n"
-                       "every accepted image is left open.")
-    return text + (f"The first threshold is at least the lowest for which the risk\namong the answers is at most {percent(RISK, 0)} with "
-                   f"{percent(CONFIDENCE, 0)} confidence, by Clopper-Pearson bounds tested from strict to lax on the validation\nimages. The "
-                   "bound holds for images drawn like those: the same sources in the same shares; and only nearly, since the same\nimages "
-                   "chose the weights and fitted the temperature. It says nothing about another hospital's images, and nothing about\na "
-                   "single patient.")
+        return text + (f"No threshold kept the share of wrong answers at {percent(RISK, 0)} with {percent(CONFIDENCE, 0)} confidence, so\n"
+                       "every accepted image is `uncertain`.")
+    return text + (f"The first threshold keeps the share of wrong answers at {percent(RISK, 0)} or less with {percent(CONFIDENCE, 0)} confidence. "
+                   "It was found by Clopper-Pearson\nbounds on the validation images, tested from strict to lax. The bound applies only to "
+                   "images from the same sources in the same\nshares. Even there it is approximate, since the same images chose the weights "
+                   "and fitted the temperature. It says nothing about\nanother hospital's images or about a single patient.")
 
 
 def training(record: dict) -> str:
@@ -197,14 +194,14 @@ def training(record: dict) -> str:
     times = "; ".join(f"{name} network {run['minutes']:.0f} minutes, {run['epochs']} epochs" for name, run in runs.items())
     hours = sum(run["minutes"] for run in runs.values()) * record["cores"] / 60
     untrained = runs.get("quantised", {"best_epoch": 0})["best_epoch"] == 0
-    return (f"The last run: {times}; on {record['cores']} processor cores without a GPU, {hours:.1f} core-hours. The weights that it "
-            "began from are not\ncounted. Energy was not metered."
-            + (" What ships is the float network with scales chosen for it, which training through rounding did not better on\nthe "
-               "validation images." if untrained else ""))
+    return (f"The last run: {times}, on {record['cores']} processor cores without a GPU ({hours:.1f} core-hours). Earlier training of the "
+            "starting weights\nis not counted. Energy was not metered."
+            + (" The published weights are the float network's, quantised after training: quantisation-aware\nfine-tuning gave no "
+               "better result on the validation images." if untrained else ""))
 
 
 def failures(folder: Path, version: str) -> str:
-    """Where the mistakes are listed, and described if somebody has looked at this version's."""
+    """Where the mistakes are listed, and where described if somebody has described those of this version."""
     described = folder / "failures.md"
     return ("The most confident mistakes are listed in [reports/evaluation.md](reports/evaluation.md)"
             + (" and described in\n[reports/failures.md](reports/failures.md)." if described.is_file()
@@ -213,7 +210,7 @@ def failures(folder: Path, version: str) -> str:
 
 @dataclass
 class Facts:
-    """What the card is written from."""
+    """The inputs of the card."""
     evaluation: dict
     explain: dict
     record: dict    # training.json
@@ -224,7 +221,7 @@ class Facts:
 
     @property
     def ours(self) -> bool:
-        """Whether the published model's data trained it."""
+        """Whether it was trained on the published model's data."""
         return self.meta["training.data"] == PUBLIC_FINGERPRINT
 
 
@@ -240,8 +237,8 @@ anyone's care.
 
 ## What it is
 
-MobileNetV2 1.0 on one gray channel at {INPUT} x {INPUT}, in 8-bit weights and 7-bit activations. From one pass it gives four classes (normal,
-COVID-19, viral pneumonia, lung opacity), a gate ("this is an upright frontal chest X-ray"), and two maps: where the lungs are, and
+MobileNetV2 1.0 on one gray channel at {INPUT} x {INPUT}, with 8-bit weights and 7-bit activations. One pass gives four classes (normal,
+COVID-19, viral pneumonia, lung opacity), a gate ("is this an upright frontal chest X-ray?"), and two maps: where the lungs are, and
 where an opacity lies. It runs on the user's device in a C engine that gives the same bits everywhere. Preprocessing: {meta['preprocess']}.
 
 **Intended**: teaching, research on shortcut learning, calibration and on-device inference, comparison of methods.
@@ -251,13 +248,13 @@ adults or the other way round; monitoring of a patient over time.
 
 
 def honest(facts: Facts) -> str:
-    """What can not be won by recognising the source comes first."""
+    """First the figures that a model cannot reach by recognising the source."""
     evaluation, baseline = facts.evaluation, facts.baseline
     return f"""
 ## Does it read the lungs, or recognise the hospital?
 
 {one_collection(evaluation, baseline)}{sources(evaluation)}
-## The same image, drawn in another way
+## The same image, altered
 
 {redrawn(evaluation, baseline)}
 ## What it finds in the lungs
@@ -269,32 +266,33 @@ def honest(facts: Facts) -> str:
 
 
 def cost(evaluation: dict, baseline: dict) -> str:
-    """What the contrast within one collection cost on mixed sources."""
+    """How much accuracy on mixed sources was given up for the contrast within one collection."""
     if "siim" not in evaluation or "siim" not in baseline:
         return ""
     gain = 100 * (evaluation["test"]["accuracy"]["value"] - baseline["test"]["accuracy"]["value"])
     now, then = (part["siim"]["auc"]["not normal"]["value"] for part in (evaluation, baseline))
-    return (f"\n\nAgainst version {baseline['version']} the accuracy here {'fell' if gain < 0 else 'rose'} by {abs(gain):.1f} points, while the AUC "
-            f"within one collection went from {then:.2f} to\n{now:.2f}. Where the two pulled apart, the second was chosen.")
+    return (f"\n\nCompared with version {baseline['version']}, the accuracy here {'fell' if gain < 0 else 'rose'} by {abs(gain):.1f} points, while the AUC "
+            f"within one collection went\nfrom {then:.2f} to {now:.2f}. Where the two were in conflict, the AUC within one collection was preferred.")
 
 
 def mixed(facts: Facts) -> str:
     evaluation, baseline = facts.evaluation, facts.baseline
     left_out = evaluation["test_all"]["images"] - evaluation["test"]["images"]
-    unreadable = (f" {left_out} images labelled COVID-19 by a PCR test, in which\nradiologists read clear lungs, are left out except where "
-                  "said." if left_out else "")
+    unreadable = (f" {left_out} images labelled COVID-19 by a PCR\ntest are left out except where stated, because radiologists read clear "
+                  "lungs in them." if left_out else "")
     return f"""
 ## Four classes of mixed sources
 
 {PUBLIC_SOURCES if facts.ours else 'Where the images of one class come from other hospitals or machines than those of another, a'} network
-that recognises the source scores high here, so these figures flatter.{unreadable} {evaluation['test']['images']} test images; a class is the most likely
-one, whatever the verdict:
+that recognises the source scores high here, so these figures are too optimistic.{unreadable} {evaluation['test']['images']} test images;
+accuracy and F1 are of the most likely class, whatever the verdict:
 
 {table(report.test_table(evaluation, baseline))}{cost(evaluation, baseline)}
 
-Confusion matrix, ROC, precision-recall, reliability and risk-coverage curves: [reports/evaluation.md](reports/evaluation.md).
+[reports/evaluation.md](reports/evaluation.md) has the confusion matrix and the ROC, precision-recall, reliability and risk-coverage
+curves.
 
-What is left when parts of the image are taken away:
+The same measures with parts of the image masked or changed:
 
 {table(report.masks_table(evaluation['masks'], baseline))}
 
@@ -312,12 +310,12 @@ What is left when parts of the image are taken away:
 
 ## Who is in the data
 
-Sex, ethnicity, comorbidity and severity are unknown. Age is known only as child or adult, by a guess from the source. What could be
-measured:
+Sex, ethnicity, comorbidity and severity are unknown. Age is known only as child or adult, guessed from the source. By
+group:
 
 {groups(evaluation)}
 
-No claim of fairness between groups can be made from this.
+These figures support no claim of fairness between groups.
 """
 
 
@@ -326,9 +324,9 @@ def limits(facts: Facts) -> str:
     return f"""
 ## Limits
 
-{PUBLIC_LIMITS if facts.ours else ''}- Tuberculosis, nodules, effusions, pneumothorax and heart failure are none of the classes. An opacity of another kind gets the
+{PUBLIC_LIMITS if facts.ours else ''}- Tuberculosis, nodules, effusions, pneumothorax and heart failure are none of the classes. The model gives such an image the
   nearest class or none.
-- The network reads {INPUT} x {INPUT} pixels: what is small or faint is not there for it.
+- The network reads {INPUT} x {INPUT} pixels and cannot see what is small or faint.
 - COVID-19 without a visible opacity cannot be seen in a radiograph, by this model or by a radiologist.
 - Images of other hospitals, other machines and other years may behave in ways that none of these tests shows.
 
@@ -340,14 +338,14 @@ def limits(facts: Facts) -> str:
 
 {PUBLIC_DATA if facts.ours else facts.meta['notice']}
 
-Training on `train`, every choice of weights, calibration and thresholds on `val`.{SEEN_ONCE if tested else ''}
+Training used `train`; every choice of weights, calibration and thresholds used `val`.{SEEN_ONCE if tested else ''}
 
 ## Training
 
-{training(facts.record)} History: [reports/training.json](reports/training.json); what else was tried:
-[reports/tried.md](reports/tried.md). To retrain: `make train DATA=DIR`, then `make evaluate DATA=DIR`.
+{training(facts.record)} [reports/training.json](reports/training.json) has the history,
+[reports/tried.md](reports/tried.md) what else was tried. To retrain: `make train DATA=DIR`, then `make evaluate DATA=DIR`.
 
-The checklist for artificial intelligence in medical imaging (CLAIM 2024), filled in: [CLAIM.md](CLAIM.md).
+[CLAIM.md](CLAIM.md) is the checklist for artificial intelligence in medical imaging (CLAIM 2024), filled in.
 """
 
 
@@ -364,7 +362,7 @@ def main() -> None:
             raise DataError(f"There is no {path}: run the step that writes it first.")
         parts.append(json.loads(path.read_text()))
         if parts[-1].get("model") != digest:
-            raise DataError(f"{path} is of another model than {args.model}: make evaluate DATA=DIR writes it anew.")
+            raise DataError(f"{path} belongs to another model than {args.model}. make evaluate DATA=DIR writes a new one.")
     reports = Path(args.report)
     facts = Facts(*parts, report.baseline_of(parts[0], reports), cxrm.read(args.model)[1], Path(args.model), reports)
     Path(args.out).write_text(head(facts) + honest(facts) + mixed(facts) + limits(facts))

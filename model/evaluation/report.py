@@ -12,10 +12,10 @@ from evaluation.plots import plot_calibration, plot_confusion, plot_curves
 from evaluation.redrawn import ANSWERED, FLIPPED, WRONG
 
 BASELINE = "baseline-0.9.0.json"
-OTHER_DATA = ("**The weights have learnt from other data or splits than these.** If any of these test images was among those "
-              "that they learnt from, the figures flatter.")
-DRAWN_HERE = ("The changed images, the full ones among them, were decoded in Python and handed on as PNG; the test split's are "
-              "files that the engine decodes by itself. So the figures of the full image differ a little from those above.")
+OTHER_DATA = ("**The weights have learnt from other data or splits than these.** If they have learnt from some of these test images, "
+              "the figures are too high.")
+DRAWN_HERE = ("Here Python decoded all images, the full ones too, and passed them on as PNG. In the sections above, the engine decoded "
+              "the files itself. So the figures of the full image differ a little.")
 ONE_COLLECTION = "Between classes of one collection, where the view (AP or PA) and the patient's age may still differ:"
 
 
@@ -101,9 +101,9 @@ def unread(rows: dict[object, dict]) -> str:
 
 def markdown(result: dict, baseline: dict) -> str:
     """The whole report."""
-    parts = ["# Evaluation\n\nWritten by `model/evaluate.py` through the C engine. Intervals are 95%, by bootstrap; those of the "
-             "collections with known patients by patient. A verdict is what a user sees: a class, `uncertain`, or a refusal. The "
-             "most likely class is what the network's outputs say whatever the verdict.\n",
+    parts = ["# Evaluation\n\nWritten by `model/evaluate.py` through the C engine. Intervals are 95%, by bootstrap, "
+             "and by patient where patients are known. A verdict is what a user sees: a class, `uncertain`, or a refusal. The most "
+             "likely class is the one with the highest probability, whatever the verdict.\n",
              "" if result["same_data"] else f"\n{OTHER_DATA}\n"]
     if "siim" in result:
         parts.append(_siim_section(result, baseline))
@@ -137,10 +137,10 @@ def _siim_section(result: dict, baseline: dict) -> str:
     rows = [[name, r["images"], *r["verdicts"].values(), *r["argmax"].values()] for name, r in siim["readings"].items()]
     return (f"\n## Within one collection: {collection(result)}, {siim['images']} test images of {siim['patients']} patients\n\n"
             "Radiologists read each image as typical, indeterminate or atypical for COVID-19, or as negative for pneumonia. All "
-            "come from the same hospitals, so knowing the source does not help.\n\n" + siim_table(result, baseline) + "\n"
-            + table(header, rows) + "\nExpected calibration error (15 bins), with typical taken for COVID-19 and negative for "
-            f"normal: {decimal(siim['ece']['typical and negative'])}; of the images that the gate accepts "
-            f"{decimal(siim['ece']['typical and negative, accepted'])}. With indeterminate and atypical taken for lung opacity: "
+            "images come from the same hospitals, so recognising the source does not help.\n\n" + siim_table(result, baseline) + "\n"
+            + table(header, rows) + "\nExpected calibration error (15 bins), counting typical as COVID-19 and negative as "
+            f"normal: {decimal(siim['ece']['typical and negative'])}; for the images that the gate accepts "
+            f"{decimal(siim['ece']['typical and negative, accepted'])}. Counting indeterminate and atypical as lung opacity: "
             f"{decimal(siim['ece']['all readings'])}.\n")
 
 
@@ -151,9 +151,9 @@ def contrasts_table(contrasts: dict) -> str:
 
 
 def redrawn_table(redrawn: dict, baseline: dict) -> str:
-    """The ways of drawing an image, one a row."""
+    """The ways of altering an image, one a row."""
     before = baseline.get("redrawn")
-    header = ["drawn as", "answered", "wrong answers", "another answer", "holds"] + ([baseline["version"]] if before else [])
+    header = ["change", "answered", "wrong answers", "another class", "passes"] + ([baseline["version"]] if before else [])
     rows = [["unchanged", percent(redrawn["unchanged"]["answered"]), percent(redrawn["unchanged"]["wrong"]), "-", "-"]
             + (["-"] if before else [])]
     for name, w in redrawn["ways"].items():
@@ -162,19 +162,25 @@ def redrawn_table(redrawn: dict, baseline: dict) -> str:
     return table(header, rows)
 
 
+def redrawn_words(redrawn: dict, baseline: dict) -> str:
+    """When a change passes, and how many do."""
+    unchanged = redrawn["unchanged"]["answered"]
+    return (f"The model passes a change if it answers at least {percent(ANSWERED, 0)} of the images, at most {percent(WRONG, 0)} of "
+            f"these answers are wrong,\nand at most {percent(FLIPPED, 0)} of the images that it answers before and after the change get "
+            f"another class.\nIt passes {redrawn['hold']} of {len(redrawn['ways'])} changes"
+            + (f" (version {baseline['version']}: {baseline['redrawn']['hold']})" if "redrawn" in baseline else "")
+            + (f"; even of the unchanged images it answers only {percent(unchanged)}." if unchanged < ANSWERED else "."))
+
+
 def _held(way: dict | None) -> str:
     if way is None:
         return "-"
     return "yes" if way["holds"] else (f"no: answered {percent(way['answered'], 0)}, wrong {percent(way['wrong'], 0)}, "
-                                       f"another answer {percent(way['flipped'], 0)}")
+                                       f"another class {percent(way['flipped'], 0)}")
 
 
 def _redrawn_section(redrawn: dict, baseline: dict) -> str:
-    return (f"\n## The same image, drawn in another way: {redrawn['images']} test images\n\n"
-            f"A way holds where at least {percent(ANSWERED, 0)} are answered, at most {percent(WRONG, 0)} of the answers are wrong, "
-            f"and at most {percent(FLIPPED, 0)} of the images that are answered both unchanged and redrawn get another class. "
-            f"{redrawn['hold']} of {len(redrawn['ways'])} hold"
-            + (f"; of version {baseline['version']}, {baseline['redrawn']['hold']}" if "redrawn" in baseline else "") + ".\n\n"
+    return (f"\n## The same image, altered: {redrawn['images']} test images\n\n" + redrawn_words(redrawn, baseline) + "\n\n"
             + redrawn_table(redrawn, baseline))
 
 
@@ -183,15 +189,15 @@ def opacities_table(opacities: dict) -> str:
     figures = [("images with boxes; boxes; clear images", lambda o: f"{o['boxed']}; {o['boxes']}; {o['clear']}"),
                ("strongest cell of the map in a box (pointing game)", lambda o: percents(o["pointing"])),
                ("the same among cells inside the lungs", lambda o: percents(o["pointing inside the lungs"])),
-               ("boxes found at half a false mark in each clear image", lambda o: percent(o["sensitivity at half a false mark"])),
+               ("boxes found, at 0.5 false marks per clear image", lambda o: percent(o["sensitivity at half a false mark"])),
                ("AUC of the strongest opacity, boxed against clear", lambda o: interval(o["auc"])),
-               ("the same, of boxed images read as typical", lambda o: interval(o["auc_typical"]))]
+               ("the same, for boxed images read as typical", lambda o: interval(o["auc_typical"]))]
     return table(["", *opacities], [[name, *(words(o) for o in opacities.values())] for name, words in figures])
 
 
 def lungs_table(lungs: dict) -> str:
-    """The lungs' map against masks."""
-    return table(["masks", "images", "mean Dice", "a twentieth is below", "share of the mask found"],
+    """The lung map against masks."""
+    return table(["masks", "images", "mean Dice", "5th percentile of Dice", "share of the mask found"],
                  [[name, r["images"], decimal(r["dice"], 3), decimal(r["worst_twentieth"], 3), percent(r["covered"])]
                   for name, r in lungs.items()])
 
@@ -199,12 +205,11 @@ def lungs_table(lungs: dict) -> str:
 def _maps_section(maps: dict) -> str:
     text = ""
     if maps["opacities"]:
-        text += ("\n## Opacities\n\nAgainst boxes that radiologists drew. A mark is a local maximum of the map inside the lungs; it "
-                 "finds a box where its cell's centre lies in the box.\n\n" + opacities_table(maps["opacities"]))
+        text += ("\n## Opacities\n\nThe opacity map against boxes that radiologists drew. A mark is a local maximum of the map inside the "
+                 "lungs. It finds a box if the centre of its cell lies in the box.\n\n" + opacities_table(maps["opacities"]))
     if maps["lungs"]:
-        text += ("\n## Lungs\n\nThe network learned the masks of one convention (V7 Labs, \"darwin\"), which take in the heart. Masks "
-                 "of the other convention leave it out, so their Dice coefficient cannot reach 1; the share of them that is "
-                 "found can.\n\n" + lungs_table(maps["lungs"]))
+        text += ("\n## Lungs\n\nThe network learned masks that include the heart (V7 Labs, \"darwin\"). On masks without the heart, the "
+                 "Dice coefficient cannot reach 1, but the share of the mask that is found can.\n\n" + lungs_table(maps["lungs"]))
     return text
 
 
@@ -216,25 +221,25 @@ def called_a_disease(result: dict, baseline: dict) -> str:
 
 
 def _external_section(result: dict, baseline: dict) -> str:
-    text = (f"\n## Other hospitals\n\nNo training used any of these; {result['external_left_out']} further images are left out, "
-            "which look like an image of the data set or come twice. The labels are the sets' own. Normal images whose verdict is "
-            "a disease:\n\n" + called_a_disease(result, baseline))
+    text = (f"\n## Other hospitals\n\nTraining used none of these images. {result['external_left_out']} further images are left out, "
+            "because they look like an image of the data set or occur twice. The labels are the sets' own. Normal images whose "
+            "verdict is a disease:\n\n" + called_a_disease(result, baseline))
     if "bacterial" in result:
         r = result["bacterial"]
         verdicts = ", ".join(f"{v} {n}" for v, n in r["verdicts"].items())
-        text += (f"\nChildren with bacterial pneumonia, none of the four classes (test split of the set that taught the "
-                 f"opacity map, {r['images']} images): {verdicts}.\n")
+        text += (f"\nVerdicts for children with bacterial pneumonia, which is none of the four classes ({r['images']} images, test "
+                 f"split of a set that trained the opacity map): {verdicts}.\n")
     for name, labels in result["external"].items():
         rows = [[label, r["images"], decimal(r.get("recall"), 3), *r["verdicts"].values(), *r["argmax"].values()]
                 for label, r in labels.items()]
-        header = ["label", "images", "most likely class right", *(f"verdict {v}" for v in next(iter(labels.values()))["verdicts"]),
+        header = ["label", "images", "most likely class correct", *(f"verdict {v}" for v in next(iter(labels.values()))["verdicts"]),
                   *(f"most likely {c}" for c in CLASS_IDS)]
         text += f"\n### {name}\n\n" + table(header, rows) + unread(labels)
     return text
 
 
 def test_table(result: dict, baseline: dict) -> str:
-    """Accuracy and the like on the four classes of mixed sources."""
+    """Accuracy, F1, calibration and coverage on the four classes of mixed sources."""
     rows = [("accuracy", percents, ("test", "accuracy")),
             ("accuracy, re-weighted to the published class frequencies", percents, ("test", "reweighted_accuracy")),
             ("macro F1", percents, ("test", "macro_f1"))]
@@ -242,7 +247,7 @@ def test_table(result: dict, baseline: dict) -> str:
     rows += [("accuracy with COVID-19 images that radiologists read as negative", percents, ("test_all", "accuracy")),
              ("the same, re-weighted", percents, ("test_all", "reweighted_accuracy")),
              ("expected calibration error (15 bins)", decimal, ("test", "ece")),
-             ("the same of images that the gate accepts", decimal, ("test", "doubt", "ece_accepted")),
+             ("the same for images that the gate accepts", decimal, ("test", "doubt", "ece_accepted")),
              ("images answered (accepted, not `uncertain`)", percent, ("test", "doubt", "answered")),
              ("accuracy of those answers", percent, ("test", "doubt", "accuracy_answered")),
              ("accuracy of the most confident 90% of accepted images", percent, ("test", "doubt", "accuracy_at_90"))]
@@ -253,11 +258,11 @@ def _test_section(result: dict, baseline: dict) -> str:
     t, f = result["test"], result["float"]
     left_out = result["test_all"]["images"] - t["images"]
     text = f"\n## Four classes of mixed sources: {t['images']} test images\n\n"
-    text += (f"Without {left_out} images labelled COVID-19 by a PCR test in which radiologists read clear lungs: no reader of images "
-             "can name those.\n\n" if left_out else "") + test_table(result, baseline)
+    text += (f"{left_out} images are left out: a PCR test labels them COVID-19, but radiologists read clear lungs, so no reader of "
+             "images can recognise them.\n\n" if left_out else "") + test_table(result, baseline)
     if f:
         text += (f"\nThe float network's accuracy is {percent(f['float_accuracy'])}; engine and float network agree on "
-                 f"{percent(f['agreement'])}.\n")
+                 f"{percent(f['agreement'])} of the images.\n")
     text += "\n" + table(["class", "images", "precision", "recall", "F1", "ROC AUC", "average precision"],
                          [[name, c["images"], *(interval(c[k], 4) for k in ("precision", "recall", "f1")),
                            decimal(c["roc_auc"]), decimal(c["average_precision"])] for name, c in t["classes"].items()])
@@ -282,7 +287,7 @@ def _groups_section(result: dict) -> str:
 
 
 def gate_table(negatives: dict[str, dict]) -> str:
-    """What the engine does with images that are not upright frontal chest X-rays."""
+    """How the engine treats images that are not upright frontal chest X-rays."""
     rows = [[kind, g["images"], "yes" if g["trained_on"] else "no", percent(g["refused"]), percent(g["turned"])]
             for kind, g in negatives.items()]
     return table(["kind", "images", "kind in training", "refused", "turned upright and answered"], rows) + unread(negatives)
@@ -290,14 +295,14 @@ def gate_table(negatives: dict[str, dict]) -> str:
 
 def _gate_section(gate: dict) -> str:
     return (f"\n## The gate\n\nThe gate (out-of-distribution detector) refuses {percent(gate['images_refused'])} of the test images "
-            f"and accepts {percent(gate['images_turned'])} only after a turn that they did not need. Of real images of other kinds it "
-            f"refuses {percent(gate['others_refused'])}. A frontal chest X-ray that lies on its side or is inverted should be put "
-            "right.\n\n"
+            f"and accepts {percent(gate['images_turned'])} only after an orientation correction that they did not need. Of real images of "
+            f"other kinds it refuses {percent(gate['others_refused'])}. A frontal chest X-ray that lies on its side or is inverted "
+            "should not be refused but corrected.\n\n"
             + gate_table(gate["negatives"]))
 
 
 def masks_table(masks: dict, baseline: dict) -> str:
-    """Test images with parts taken away."""
+    """Test images with parts masked or changed."""
     before = baseline.get("masks")
     rows = [[name, percent(m["accuracy"]), decimal(m["mean_auc"], 3), percent(m["refused"]), percent(m["answered"])]
             + ([decimal(at(before, name, "mean_auc"), 3)] if before else []) for name, m in masks.items()]
@@ -305,8 +310,8 @@ def masks_table(masks: dict, baseline: dict) -> str:
 
 
 def _robustness_section(result: dict, baseline: dict) -> str:
-    text = ("\n## What it looks at\n\nThe test images with parts masked or changed. The engine cuts plain borders off, so a black "
-            "border is a crop to it.\n\n" + masks_table(result["masks"], baseline) + f"\n{DRAWN_HERE}\n")
+    text = ("\n## What it looks at\n\nThe test images with parts masked or changed. The engine cuts plain borders off, so it "
+            "treats a black border as a crop.\n\n" + masks_table(result["masks"], baseline) + f"\n{DRAWN_HERE}\n")
     text += f"\n## Corruptions\n\nAccuracy on {result['corruption_images']} test images, by strength.\n\n"
     rows = [[name, *(decimal(s[str(i)]["accuracy"], 3) for i in range(1, 6))] for name, s in result["corruptions"].items()]
     means = [np.mean([s[str(i)]["accuracy"] for s in result["corruptions"].values()]) for i in range(1, 6)]
@@ -317,7 +322,7 @@ def _robustness_section(result: dict, baseline: dict) -> str:
 
 
 def occlusion_table(occlusion: dict) -> str:
-    """What is left of a disease's verdict when parts of the lungs are covered."""
+    """How a disease's verdict changes when parts of the lungs are covered."""
     rows = [[name, o["measured"], ground, *(f"{f[place]['fall']:.3f}" for place in ("found", "random")),
              *(percent(f[place]["verdict_kept"]) for place in ("found", "random"))]
             for name, o in occlusion.items() for ground, f in o["grounds"].items()]
@@ -326,19 +331,19 @@ def occlusion_table(occlusion: dict) -> str:
 
 
 def shuffled_words(shuffling: dict) -> str:
-    """How much of the map is left without its own weights."""
-    return (f"With the weights of its last layer shuffled, the map's rank correlation with itself is "
-            f"{shuffling['rank_correlation']:.2f}, and its strongest cell lies in a box in {percent(shuffling['pointing_shuffled'])} "
-            f"of {shuffling['images']} images in place of {percent(shuffling['pointing'])}.")
+    """How much of the map remains when its weights are shuffled."""
+    return ("When the weights of the map's last layer are shuffled, its rank correlation with the original map is "
+            f"{shuffling['rank_correlation']:.2f}. Its strongest\ncell then lies in a box in {percent(shuffling['pointing_shuffled'])} of "
+            f"{shuffling['images']} images; with the original weights, in {percent(shuffling['pointing'])}.")
 
 
 def explanation(result: dict) -> str:
     """explain.md."""
     left_out = sum(o["left_out"] for o in result["occlusion"].values())
-    text = ("# The opacity map, measured\n\nWritten by `model/explain.py` on test images whose verdict is a disease, by the integer "
-            "reference, which has the engine's bits.\n\n## Does the verdict depend on what the map found?\n\nThe found opacities "
-            "are covered, and for comparison as many cells in random places of the lungs in which nothing was found. "
-            f"{left_out} images are left out, whose opacities leave no room for that.\n\n" + occlusion_table(result["occlusion"]))
+    text = ("# The opacity map, measured\n\nWritten by `model/explain.py` from test images whose verdict is a disease. It uses the integer "
+            "reference, which gives the same bits as the engine.\n\n## Does the verdict depend on the findings?\n\nThe test covers "
+            "the findings and, for comparison, as many random cells of the lungs without a finding. "
+            f"{left_out} images are left out, because their findings leave too few such cells.\n\n" + occlusion_table(result["occlusion"]))
     if result["shuffling"]:
-        text += f"\n## Does the map depend on what it has learned?\n\n{shuffled_words(result['shuffling'])}\n"
+        text += f"\n## Does the map depend on its learned weights?\n\n{shuffled_words(result['shuffling'])}\n"
     return text

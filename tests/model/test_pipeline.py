@@ -148,7 +148,7 @@ class Pipeline(Commands):
         done = subprocess.run([sys.executable, MODEL / "card.py", "--report", self.reports, "--out", self.work / "OTHER.md"],
                               capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, (self.work / "OTHER.md").exists()), (1, False))
-        self.assertRegex(done.stderr, r"is of another model than .*cxrlens\.cxrm: make evaluate DATA=DIR writes it anew\.\n$")
+        self.assertRegex(done.stderr, r"belongs to another model than .*cxrlens\.cxrm\. make evaluate DATA=DIR writes a new one\.\n$")
         evaluation = json.loads((self.reports / "evaluation.json").read_text())
         self.assertEqual(evaluation["test"]["images"], sum(map(sum, evaluation["test"]["confusion"])))
         # Shares of the test images. Four steps of training make no network that rounding could not turn.
