@@ -1,15 +1,15 @@
-/** The words of what comes later, guidance, help and printed report, in English. A portal replaces them like the element's. */
+/** The English strings that load later: help, guidance and printed report. A portal replaces them like the element's. */
 export default {
   'help.title': 'Help and shortcuts',
   'help.close': 'Close',
-  'help.how': 'How to read the answer',
+  'help.how': 'How to read the result',
   'help.how.1':
     'The model compares an image with four groups it learned from: normal, COVID-19, viral pneumonia and lung opacity. It knows nothing else.',
   'help.how.2':
-    'Findings are opacities inside the lungs: places that a radiologist might outline. Occlusion shows what a group’s figure loses (orange) or gains (blue, striped) when a part of the image is blurred. It explains the model, not the patient.',
-  'help.how.3': '“Not sure” and “Not a frontal chest X-ray” are answers too: better no name than a wrong one.',
+    'Findings are opacities inside the lungs: places that a radiologist might outline. Occlusion shows where a group’s figure falls (orange) or rises (blue, striped) when that part of the image is blurred. It explains the model, not the patient.',
+  'help.how.3': '“Not sure” and “Not a frontal chest X-ray” are results too: no name is better than a wrong one.',
   'help.keys': 'Keyboard',
-  'help.keys.note': 'Shortcuts work while the focus is in the classifier, or nowhere in particular.',
+  'help.keys.note': 'Shortcuts work while the focus is in the classifier, or on no other control.',
   'help.keys.on': 'Use single-key shortcuts',
   'key.open': 'Choose images',
   'key.paste': 'Paste an image',
@@ -34,21 +34,22 @@ export default {
   'view.occlusion.note':
     'Occlusion sensitivity: the image is read again with one part blurred at a time. It explains the model, not the patient.',
   'view.occlusion.wait': 'Reading the image again, part by part: {done} of {total}',
-  'view.gains': 'gains without it',
-  'view.loses': 'loses without it',
-  'view.occlusion.legend': 'From where {class} gains when a part is blurred (striped) to where it loses',
+  'view.gains': 'rises when blurred',
+  'view.loses': 'falls when blurred',
+  'view.occlusion.legend': 'From where the figure for {class} rises when a part is blurred (striped) to where it falls',
 
   'report.title': 'Chest X-ray classifier report',
   'report.made': 'CXR Lens {version}, model {model}, {date}',
   'report.image': 'Image {n} of {total}',
   'report.plain': 'Image',
   'report.findings': 'Orange: opacities in the lungs. Blue line: the lungs.',
-  'report.occlusion': 'Occlusion sensitivity for {class}: orange where it loses when a part is blurred, striped blue where it gains.',
+  'report.occlusion':
+    'Occlusion sensitivity for {class}: orange where its figure falls when that part is blurred, striped blue where it rises.',
   'report.more.one': '{n} more image is in the table only.',
   'report.more.other': '{n} more images are in the table only.',
 
-  'guide.title': 'What this may mean for a visit',
-  'guide.known': 'What can tell',
+  'guide.title': 'What this may mean for a doctor’s visit',
+  'guide.known': 'What can confirm it',
   'guide.ask': 'Whom to ask',
   'guide.urgent': 'When to get help at once',
   'guide.urgent.text':
@@ -63,20 +64,20 @@ export default {
   'guide.covid-19.known': 'An antigen or PCR test. An image cannot tell.',
   'guide.covid-19.ask': 'A family doctor or telehealth service: about a test, early treatment, and protecting others.',
   'guide.viral-pneumonia':
-    'The image resembles viral pneumonia, as the model saw it in children only. For an adult this answer says little.',
+    'The image resembles viral pneumonia, as the model saw it in children only. For an adult this result says little.',
   'guide.viral-pneumonia.known':
     'An examination, oxygen in the blood, laboratory tests. Viral and bacterial pneumonia often look the same.',
   'guide.viral-pneumonia.ask': 'A family doctor, or a paediatrician for a child: soon if there is fever, fast breathing or poor drinking.',
   'guide.lung-opacity':
-    'The image resembles those with an opacity: a place that lets less X-ray through. Infection, fluid, collapse, bleeding, a scar or a growth can look so. The marks show where to look first.',
+    'The image resembles those with an opacity: a place that lets less X-ray through. Infection, fluid, collapse, bleeding, a scar or a growth can look like this. The marks show where to look first.',
   'guide.lung-opacity.known': 'A radiologist’s reading, earlier images to compare, sometimes a CT scan.',
   'guide.lung-opacity.ask': 'Whoever ordered the image, or a family doctor.',
   'guide.uncertain':
     'The model names no group. This is common with findings it never learned and with poor copies. It is neither good news nor bad. Marks, if any, show where to look first.',
   'guide.uncertain.known': 'A radiologist’s reading of the original image.',
   'guide.uncertain.ask': 'Whoever ordered the image, or a family doctor.',
-  'guide.not-a-chest-x-ray': 'The model answers only for upright, frontal chest X-rays of one person.',
-  'guide.not-a-chest-x-ray.known': 'The original image as DICOM, PNG or JPEG, upright, without a frame.',
+  'guide.not-a-chest-x-ray': 'The model accepts only upright, frontal chest X-rays of one person.',
+  'guide.not-a-chest-x-ray.known': 'The original image as DICOM, PNG or JPEG, upright, without borders.',
   'guide.not-a-chest-x-ray.ask': 'Where the image was taken: they can give you the original file.',
 
   'error.pacs-login': 'Your sign-in to the image archive is missing or has ended. Sign in again.',

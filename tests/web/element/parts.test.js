@@ -268,7 +268,7 @@ test('findings in words', () => {
     ],
   });
   assert.equal(findingsSentence(en, two), 'Two opacities found: right lower, left middle zone');
-  assert.equal(findingsSentence(korean, two), '음영 2곳: 우측 하부, 좌측 중부');
+  assert.equal(findingsSentence(korean, two), '음영 2곳: 우측 하폐야, 좌측 중폐야');
   assert.equal(findingName(en, two.findings[0]), 'right lower zone');
   assert.equal(findingsSentence(en, madeUp()), 'One opacity found: right lower zone');
   assert.equal(findingsSentence(en, madeUp({ cells: [] })), 'No opacity found in the lungs');

@@ -105,7 +105,7 @@ test('what in a folder is no image is passed over and counted; what is named lik
   assert.ok(await lens(page).locator('.alert').isHidden());
   rmSync(`${path}/a.exe`);
   await page.locator('cxr-lens input[webkitdirectory]').setInputFiles(path);
-  await lens(page).locator('.alert', { hasText: '1 file in the folder is no image and was skipped.' }).waitFor();
+  await lens(page).locator('.alert', { hasText: '1 file in the folder is not an image and was skipped.' }).waitFor();
   rmSync(path, { recursive: true });
   assert.deepEqual(troubles, []);
 });

@@ -71,13 +71,13 @@ test('a session is kept only when asked, comes back, and is wiped by one button'
       throw new Error('locked');
     };
   });
-  await page.getByRole('button', { name: 'Wipe what was kept' }).click();
-  await page.getByText('could not be wiped').waitFor();
+  await page.getByRole('button', { name: 'Delete kept images' }).click();
+  await page.getByText('could not be deleted').waitFor();
   await page.evaluate(() => {
     delete (/** @type {any} */ (indexedDB).deleteDatabase);
   });
-  await page.getByRole('button', { name: 'Wipe what was kept' }).click();
-  await page.getByRole('button', { name: 'Wipe what was kept' }).waitFor({ state: 'hidden' });
+  await page.getByRole('button', { name: 'Delete kept images' }).click();
+  await page.getByRole('button', { name: 'Delete kept images' }).waitFor({ state: 'hidden' });
   assert.deepEqual(await stores(), []);
   await page.reload();
   await page.waitForFunction(() => customElements.get('cxr-lens'));
@@ -195,6 +195,6 @@ test('the model’s figures are shown where there is a report, and hidden where 
     /456 images of one collection[\s\S]*called COVID.19\s+5\.1%[\s\S]*1,234 images[\s\S]*91\.2% \(90\.0% to 92\.5%\)[\s\S]*71\.0%[\s\S]*nih: No Finding \(200\)\s+65\.5%/,
   );
   await page.locator('#language').selectOption('ko');
-  await page.waitForFunction(() => document.getElementById('figures')?.innerText.includes('맞은 분류'));
+  await page.waitForFunction(() => document.getElementById('figures')?.innerText.includes('정확도'));
   assert.deepEqual(troubles, []);
 });
