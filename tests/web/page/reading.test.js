@@ -85,13 +85,13 @@ test('a folder is read, without what systems leave in it', async () => {
   );
 });
 
-test('what in a folder is no image is passed over and counted; what is named like one, or picked by itself, is not', async () => {
+test('what in a folder is not an image is passed over and counted; what is named like one, or picked by itself, is not', async () => {
   const path = mkdtempSync(`${tmpdir()}/cxr-folder-`);
   for (const name of ['a.exe', 'b.png', 'broken.png', 'readme.txt'])
     writeFileSync(`${path}/${name}`, name === 'b.png' ? chest(1) : 'no image');
   const { page, troubles } = await site.open();
   await page.locator('cxr-lens input[webkitdirectory]').setInputFiles(path);
-  await lens(page).locator('.alert', { hasText: '2 files in the folder are no images and were skipped.' }).waitFor();
+  await lens(page).locator('.alert', { hasText: '2 files in the folder are not images and were skipped.' }).waitFor();
   await idle(page, 2);
   const names = () => lens(page).locator('button.open').allInnerTexts();
   assert.deepEqual(

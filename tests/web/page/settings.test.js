@@ -188,7 +188,7 @@ test('the model’s figures are shown where there is a report, and hidden where 
     external: { nih: { 'No Finding': { images: 200, recall: 0.655 }, other: { images: 5 } } },
   };
   await serve({ ...report, same_data: false });
-  assert.match(await figures.innerText(), /^The model was measured on images of which some may be[^%]*$/);
+  assert.match(await figures.innerText(), /^Some of the test images may also have trained the model[^%]*$/);
   await serve(report);
   assert.match(
     await figures.innerText(),
