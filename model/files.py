@@ -1,4 +1,4 @@
-"""Files read and written safely, and errors told as sentences: what every step needs and no data set."""
+"""Reads and writes files safely, and reports errors as sentences: helpers that every step needs."""
 from __future__ import annotations
 
 import hashlib

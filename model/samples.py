@@ -1,4 +1,4 @@
-"""Makes synthetic chest X-rays that may be shown and shipped: no patient's, two per class, for page, tests and README.
+"""Makes synthetic chest X-rays, two per class, that show no patient and may be published: for page, tests and README.
 
 dataset/synthetic.py draws them from canonical training images of each class, with SYNTHETIC written into each. An
 image is kept if it is farther from every training image than a quarter of the training images are from their own nearest

@@ -1,7 +1,7 @@
 /* wasm.c - the WebAssembly face of the library; the only file that knows it is WebAssembly.
  *
  * A module instance owns one model. web/engine/wasm.js copies bytes in with `alloc`, makes one call per
- * image, and reads the answer where `result` points; the assertions below hold the offsets it uses.
+ * image, and reads the result where `result` points; the assertions below check the offsets that it uses.
  * The only import is the clock, so the module runs in pages, workers and Node without glue. */
 #include <stdlib.h>
 

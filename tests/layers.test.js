@@ -1,4 +1,4 @@
-/** Who may import whom in web/ and src/, by folder: a new file needs no entry. What is in no row is imported by nobody else. */
+/** Which folder of web/ and src/ may import which. A new file needs no entry; a folder without a row may be imported by no other. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';

@@ -1,2 +1,2 @@
-/** What to put before a command that is to meet locked folders: for root nothing is locked. @type {string[]} */
+/** A prefix for commands that must fail on locked folders: root can open every folder. @type {string[]} */
 export const unprivileged = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search'] : [];

@@ -1,6 +1,6 @@
 /**
  * The page around <cxr-lens>: language and appearance, drops and keys anywhere, the count of what was sent,
- * offline use. All reading of images is the element's.
+ * offline use. The element does everything with images.
  */
 
 import './define.js';

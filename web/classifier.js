@@ -1,4 +1,4 @@
-// classifier.js - the public API: createClassifier() fetches module and model and gives a pool of engines to ask.
+// classifier.js - the public API: createClassifier() fetches module and model and returns a classifier with a pool of engines.
 import { openHere, openWorker } from './engine/channel.js';
 import { looksLikeDicom } from './shared/dicom-sniff.js';
 import { nameOf, readerOf } from './engine/input.js';

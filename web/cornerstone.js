@@ -1,5 +1,5 @@
-// cornerstone.js - for viewers made with Cornerstone3D, such as OHIF: an image of theirs as the classifier's input, and lungs and
-// opacities drawn over it in its viewport. Nothing of Cornerstone is imported: the page's own objects are handed in.
+// cornerstone.js - for viewers made with Cornerstone3D, such as OHIF: turns their images into inputs of the classifier, and draws
+// lungs and opacities over the viewport. It imports nothing from Cornerstone: the page passes its own objects.
 //
 //     const image = viewport.getCornerstoneImage();
 //     const result = await cxr.classify(inputOf(image), { maps: true });

@@ -1,6 +1,6 @@
 /**
  * The host's side of embed.html: puts the frame into a page and turns its messages into promises and events.
- * It needs nothing else of this package: copy it to the portal. README.md has the protocol.
+ * It needs nothing else from this package: copy it to the portal. README.md has the protocol.
  */
 
 /** @typedef {{ lang?: string, theme?: 'auto' | 'light' | 'dark', multiple?: boolean, disabled?: boolean,

@@ -1,4 +1,4 @@
-/** Registers <cxr-lens>. Importing it twice, or beside another copy, does no harm; nor does it in Node, where there is nothing to register it with. */
+/** Registers <cxr-lens>. Importing it twice, beside another copy or in Node, where nothing can be registered, does no harm. */
 
 import { CxrLens } from './element.js';
 

@@ -1,5 +1,5 @@
-// dicom-remote.js - asks for DICOM images: of workers, so that a page never waits for a decoder, or in this thread where
-// there are none (Node, pages that may not start them).
+// dicom-remote.js - opens DICOM images in workers, so that a page never waits for a decoder. Where there are no workers (Node,
+// pages that may not start them), it opens them in this thread.
 import { completed } from './dicom/classifier-job.js';
 import { DicomError } from './dicom/error.js';
 

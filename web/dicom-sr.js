@@ -1,6 +1,6 @@
 // dicom-sr.js - a result as a DICOM Structured Report: Comprehensive SR by template TID 1500, preliminary and
-// unverified. A pure function but for the local time zone, where the study names none: the same arguments give the
-// same bytes, UIDs included. Loaded only by who wants one.
+// unverified. A pure function, except for the local time zone if the study names none: the same arguments give the
+// same bytes, UIDs included. Loaded only when a report is made.
 
 import { coded, dcm, dicomFile, fl, frameOf, headerOf, NOTICE, own, referenceTo, SIDES, snomed, sourceOf, uidsFor } from './dicom/write.js';
 

@@ -1,5 +1,5 @@
-// dicom-worker.js - reads DICOM files beside the page, which has other things to do while a decoder works. It is asked by
-// dicom-remote.js; what it tells of a file names no patient.
+// dicom-worker.js - reads DICOM files in a worker, so that the page stays free while a decoder runs. dicom-remote.js sends it
+// requests. Its answers name no patient.
 import { answer } from './dicom.js';
 
 globalThis.addEventListener('message', async ({ data: { id, ...request } }) => {

@@ -1,5 +1,5 @@
 // worker.js - one engine behind messages; a module worker in browsers, a worker thread in Node.
-// Asks carry an id and what createHost (wasm.js) understands; each is answered with the same id.
+// A request carries an id and a message for createHost (wasm.js); the response has the same id.
 import { nodeBuiltin } from './engine/platform.js';
 import { createHost } from './engine/wasm.js';
 

@@ -1,4 +1,4 @@
-"""Images in memory as the network reads them, with their frames, from a cache on disk; and all sets of a training."""
+"""Loads images as the network reads them, with their frames, from a cache on disk; and all sets of a training."""
 from __future__ import annotations
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Fits and bounds probabilities on images that were set apart: temperature, abstention threshold, operating points."""
+"""Fits probabilities on held-out images and bounds their errors: temperature, abstention threshold, operating points."""
 from __future__ import annotations
 
 import math

@@ -1,4 +1,4 @@
-"""Figures of the four classes on the test split, by group, and what is refused or left open."""
+"""Figures of the four classes on the test split, by group; shares of refused and uncertain images."""
 from __future__ import annotations
 
 from collections import Counter

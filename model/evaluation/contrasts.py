@@ -1,4 +1,4 @@
-"""Contrasts within one collection, where the source says nothing: what a model owes to the lungs."""
+"""Contrasts within one collection, where recognising the source does not help: what a model reads in the lungs."""
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Sets of other hospitals, untouched by training: what the engine says of every label."""
+"""Sets of other hospitals that training did not use: the engine's verdicts for every label."""
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""The same radiograph drawn in another way: 16 ways, each of which must give the same answer.
+"""The same radiograph, altered in 16 ways that must not change its result.
 
-Only what has nothing to do with the patient changes: the gray levels that the picture uses, its depth, what surrounds it,
-and how it was stored.
+The changes have nothing to do with the patient: the gray levels that the picture uses, its bit depth, borders and burned-in
+text, and how it was stored.
 """
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 
 from evaluation.engine import Answers, Engine
 
-# A way holds where at least so many images are answered, at most so many answers are wrong, and at most so many of the
-# images that are answered both as they were and redrawn get another class.
+# The model passes a change if it answers at least ANSWERED of the images, at most WRONG of the answers are wrong, and at most
+# FLIPPED of the images that it answers before and after the change get another class.
 ANSWERED, WRONG, FLIPPED = 0.85, 0.03, 0.01
 
 Way = Callable[[np.ndarray], np.ndarray]  # u8 gray -> u8 or u16 gray

@@ -1,4 +1,4 @@
-"""Writes an evaluation as evaluation.json, evaluation.md and plots; the figures of an earlier version stand beside it."""
+"""Writes an evaluation as evaluation.json, evaluation.md and plots, with the figures of an earlier version for comparison."""
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""Writes and reads the .cxrm model file; the format stands in src/README.md. Version 1, which had no maps, is still read."""
+"""Writes and reads the .cxrm model file, which src/README.md describes. Also reads version 1, which had no maps."""
 from __future__ import annotations
 
 import hashlib

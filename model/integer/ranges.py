@@ -1,4 +1,4 @@
-"""Chooses every channel's scale by what its rounding does to the logits.
+"""Range calibration: chooses every channel's scale by the effect of its rounding on the logits.
 
 To first order a logit moves by the sum, over all that is rounded, of its gradient times the rounding error. Its mean
 square over images is measured for each channel of each tensor at a ladder of scales; errors within an image add up with

@@ -1,4 +1,4 @@
-"""What the float network learns: classes, the gate, lungs and opacities, all in one loss."""
+"""The loss of the float network: classes, gate, lungs and opacities in one sum."""
 from __future__ import annotations
 
 import torch

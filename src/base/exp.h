@@ -1,4 +1,4 @@
-/* exp.h - the exponential function with the same bits on every machine. Knows nothing of anything. */
+/* exp.h - the exponential function, with the same bits on every machine. */
 #ifndef CXR_EXP_H
 #define CXR_EXP_H
 

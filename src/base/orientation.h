@@ -1,5 +1,5 @@
-/* orientation.h - orientation correction: an X-ray that lies on its side, on its head or is a negative is set upright, and
- * what is found in it is turned back. Works on square planes; knows nothing of models. */
+/* orientation.h - orientation correction: turns an X-ray that lies on its side or upside down, inverts a negative, and maps
+ * findings back. Works on square planes; knows nothing of models. */
 #ifndef CXR_ORIENTATION_H
 #define CXR_ORIENTATION_H
 

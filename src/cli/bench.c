@@ -1,4 +1,4 @@
-/* bench.c - how long a classification takes here, stage by stage. */
+/* bench.c - see bench.h: measures each stage of a classification. */
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <stdlib.h>

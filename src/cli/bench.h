@@ -1,4 +1,4 @@
-/* bench.h - how long a classification takes on this machine. */
+/* bench.h - measures how long a classification takes on this machine. */
 #ifndef CXR_CLI_BENCH_H
 #define CXR_CLI_BENCH_H
 

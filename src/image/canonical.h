@@ -1,6 +1,6 @@
 /* canonical.h - the canonical image: where in an image the radiograph lies, and which gray levels it spans, so that the
- * same radiograph drawn in another way reads the same. Pure functions of the pixels, in integers.
- * The rule is part of the model and stands in src/README.md; model/data.py is its twin. */
+ * same radiograph gives the same result with other borders or gray levels. Pure functions of the pixels, in integers.
+ * The rule is part of the model: see src/README.md. model/dataset/preprocess.py does the same in Python. */
 #ifndef CXR_CANONICAL_H
 #define CXR_CANONICAL_H
 

@@ -1,4 +1,4 @@
-/* codecs.h - what image.c and the decoders of PNG and JPEG share. For the files of this folder alone. */
+/* codecs.h - declarations that image.c and the decoders of PNG and JPEG share. Only for files of this folder. */
 #ifndef CXR_CODECS_H
 #define CXR_CODECS_H
 

@@ -1,4 +1,4 @@
-/* image.c - see image.h: tells the type, checks the caps, and turns upright what png.c or jpeg.c decodes. */
+/* image.c - see image.h: detects the type, checks the limits, and applies EXIF orientation to what png.c or jpeg.c decodes. */
 #include "image.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* jpeg.c - a JPEG file to gray pixels.
  *
- * Walks over the segments, checks them and what the scans hold (jpeg_scan.c), and writes a clean copy of what makes up
- * the image: whole, without what stb_image stumbles over (stray bytes, unknown segments, rows beyond the last, a missing
- * end), and with one statement of its colour space. stb_image then does the arithmetic on the copy. */
+ * Walks over the segments, checks them and the data of the scans (jpeg_scan.c), and writes a clean copy of the image: without
+ * what stb_image fails on (stray bytes, unknown segments, rows beyond the last, a missing end), and with one statement of its
+ * colour space. stb_image then decodes the copy. */
 #include <string.h>
 
 #include "codecs.h"

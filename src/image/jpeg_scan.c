@@ -1,4 +1,4 @@
-/* jpeg_scan.c - see jpeg_scan.h. ITU-T T.81, annexes F.2 and G.2, but for the values: of a value only its length counts. */
+/* jpeg_scan.c - see jpeg_scan.h. Follows ITU-T T.81, annexes F.2 and G.2, but skips each value: only its length matters. */
 #include "jpeg_scan.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* jpeg_scan.h - reads the entropy-coded data of one JPEG scan, without making pixels of it: whether every block is
- * there, which bytes hold them, and how coloured they are. Decoders fill in gray for what is missing, and do not say so. */
+/* jpeg_scan.h - reads the entropy-coded data of one JPEG scan without decoding pixels: whether every block is there, which
+ * bytes hold the blocks, and how coloured they are. Needed because decoders fill missing blocks with gray and do not say so. */
 #ifndef CXR_JPEG_SCAN_H
 #define CXR_JPEG_SCAN_H
 

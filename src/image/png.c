@@ -1,4 +1,4 @@
-/* png.c - a PNG file to gray pixels: walks over the chunks with their checksums, lets stb_image inflate the data into
+/* png.c - a PNG file to gray pixels: walks over the chunks, checks their checksums, lets stb_image inflate the data into
  * exactly as much memory as the header asks for, and undoes filters and interlacing. */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* preprocess.c - see preprocess.h and, for the exact rule, "Preprocessing" in README.md.
  *
- * Integers only, but for the weights, which are made in f64 without contraction: so are the same everywhere. */
+ * All in integers, except the weights: these are computed in f64 without contraction, so they are the same everywhere. */
 #include "preprocess.h"
 
 #include <stdlib.h>

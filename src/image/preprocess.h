@@ -1,5 +1,5 @@
 /* preprocess.h - gray image -> the network's input tensor. Knows nothing of models.
- * The rule is part of the model and stands in src/README.md; model/data.py is its twin. */
+ * The rule is part of the model: see src/README.md. model/dataset/preprocess.py does the same in Python. */
 #ifndef CXR_PREPROCESS_H
 #define CXR_PREPROCESS_H
 

@@ -1,7 +1,7 @@
-/* stb.c - the only file that sees stb_image: inflate and the JPEG decoder, by its public calls alone.
+/* stb.c - the only file that includes stb_image: calls its public functions for inflate and for JPEG.
  *
- * Everything else that a decoder must know (checksums, caps, missing data, colour) is in png.c, jpeg.c and
- * jpeg_scan.c, because stb_image takes missing data for gray and lets an inflated stream grow without end. */
+ * png.c, jpeg.c and jpeg_scan.c do the rest (checksums, limits, missing data, colour), because stb_image decodes
+ * missing data as gray and lets an inflated stream grow without end. */
 #include <string.h>
 
 #include "codecs.h"

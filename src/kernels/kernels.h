@@ -1,8 +1,8 @@
 /* kernels.h - the convolutions' signatures and the tables that hold them. Knows numbers and shapes only.
  *
- * Each of three files fills a table: ref.c in plain C, the definition of truth, simd.c, and
- * maddubs.c, which is the latter with another dot product; kernels.c chooses. All give the same bits for the same
- * input (tests/src/test_kernels.c). The integer rule they follow stands in src/README.md.
+ * Three files fill a table each: ref.c in plain C, which defines every result; simd.c; and maddubs.c, which is simd.c
+ * with another dot product. select.c selects the table. All give the same bits for the same input
+ * (tests/src/test_kernels.c). src/README.md has the integer rule that they follow.
  * Names: operator, data types, window, outputs at a time, as in depthwise_u7s8_3x3_8: u7 activations, s8 weights. */
 #ifndef CXR_KERNELS_H
 #define CXR_KERNELS_H

@@ -1,7 +1,7 @@
-/* maddubs.c - the relaxed kernels with the dot product of four made of two of two.
+/* maddubs.c - the relaxed kernels, with each dot product of four bytes built from two dot products of two.
  *
- * For x86 without AVX-VNNI: there V8 and SpiderMonkey make five instructions of the dot product of four, of which two
- * only build a vector of ones, again and again. */
+ * For x86 without AVX-VNNI: there V8 and SpiderMonkey compile the dot product of four bytes to five instructions, two of
+ * which only rebuild a vector of ones each time. */
 #define CXR_MADDUBS 1
 #define cxr_kernels_simd cxr_kernels_maddubs
 #include "simd.h"

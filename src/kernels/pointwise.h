@@ -1,8 +1,8 @@
 /* pointwise.h - the 1x1 convolution in vectors. Part of simd.c.
  *
  * A GEMM over tiles of 4 pixels by 8 outputs: eight accumulators, two weight vectors and one splatted input fit the
- * sixteen registers that x86 gives WebAssembly. On the maddubs path a tile has 6 pixels: what surrounds the products then
- * costs more than the registers that do not fit. Pixels go in panels small enough that a panel and one block of weights
+ * sixteen registers that x86 gives WebAssembly. On the maddubs path a tile has 6 pixels: there the work around the
+ * products costs more than spilled registers. Pixels go in panels small enough that a panel and one block of weights
  * stay in the first-level cache. The relaxed build multiplies u7 by s8 four inputs at a time; the plain one widens both to
  * i16 beforehand and goes two at a time. */
 #ifndef CXR_POINTWISE_H

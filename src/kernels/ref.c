@@ -1,4 +1,4 @@
-/* ref.c - the convolutions in plain C: the definition of truth that every other kernel equals. */
+/* ref.c - the convolutions in plain C: the reference, whose bits every other kernel must give. */
 #include "kernels.h"
 
 #include <float.h>

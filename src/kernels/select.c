@@ -1,4 +1,4 @@
-/* select.c - which table of kernels runs: the build's, or, of the relaxed build's two, the processor's. */
+/* select.c - selects the table of kernels: the build's only one or, in the relaxed build, the faster of two on this processor. */
 #include "kernels.h"
 
 #ifndef CXR_SCALAR

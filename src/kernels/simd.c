@@ -1,4 +1,4 @@
-/* simd.c - the convolutions of ref.c in 128-bit vectors, bit for bit: the table of what the headers below define.
+/* simd.c - the convolutions of ref.c in 128-bit vectors, with the same bits: the table of the kernels that the headers define.
  * maddubs.c compiles all of it once more with another dot product. */
 #include "depthwise.h"
 #include "kernels.h"

@@ -1,4 +1,4 @@
-/* simd.h - the 128-bit vectors of WebAssembly: the real ones, or SIMDe's portable twins natively,
+/* simd.h - the 128-bit vectors of WebAssembly; natively SIMDe's portable versions,
  * so that debuggers, sanitizers and fuzzers run on the kernels that ship. */
 #ifndef CXR_SIMD_H
 #define CXR_SIMD_H

@@ -1,5 +1,5 @@
-/* evidence.h - where the lungs and the opacities are -> what of it supports a verdict, and findings by lung and zone.
- * Knows the two maps and the model's thresholds; nothing of images or of how the maps came to be. */
+/* evidence.h - maps of lungs and opacities -> whether they support the verdict, and findings by lung and zone.
+ * Knows the two maps and the model's thresholds; nothing of images or of how the maps were computed. */
 #ifndef CXR_EVIDENCE_H
 #define CXR_EVIDENCE_H
 

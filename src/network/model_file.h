@@ -1,6 +1,6 @@
 /* model_file.h - the .cxrm reader: checks the bytes once, then gives views into them.
- * Knows bytes only; what the numbers mean is graph.c's and head.c's business.
- * The format stands in src/README.md; model/export.py writes it. */
+ * Knows bytes only; graph.c and head.c know what the numbers mean.
+ * src/README.md describes the format; model/export.py writes it. */
 #ifndef CXR_MODEL_FILE_H
 #define CXR_MODEL_FILE_H
 

@@ -1,4 +1,4 @@
-// goals.js - the figures that this project sets itself, against what was measured; in the browser, where there is one.
+// goals.js - compares the project's goals with the measured figures, in the browser if there is one.
 import { rate } from './report.js';
 
 /** @typedef {{ what: string, goal: string, measured: string, met: boolean }} Goal */

@@ -1,5 +1,5 @@
-/* test_image.c - all that PNG and JPEG have in common: what is turned by EXIF, cut off, changed, beyond a cap or of another
- * kind. */
+/* test_image.c - what PNG and JPEG have in common: EXIF orientation, and files that are cut off, changed, beyond a limit or of
+ * another kind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* test_jpeg.c - the JPEG decoder: every kind gives the gray that its formula says, what is missing is found missing, and what
- * does no harm is let be. */
+/* test_jpeg.c - the JPEG decoder: every kind gives the gray of its formula, missing data is an error, and harmless faults are
+ * accepted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* test_loader.c - damaged and malicious model files give a status, never a crash; each rule of the format is held. */
+/* test_loader.c - damaged and malicious model files give a status, never a crash; each rule of the format is checked. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

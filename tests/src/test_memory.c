@@ -1,5 +1,5 @@
-/* test_memory.c - want of memory: the n-th request is refused, for every n, and each call then says so, leaks nothing
- * and works the next time. The files that ask for memory are compiled in here, with an allocator that can refuse. */
+/* test_memory.c - out of memory: the n-th allocation fails, for every n. Each call then returns the error, leaks nothing and
+ * works the next time. The files that allocate are compiled in here, with an allocator that can fail. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* test_orientation.c - an image that the gate refuses is tried in other orientations, and what is found in it comes back as
- * the image lay. */
+/* test_orientation.c - the engine tries other orientations of an image that the gate refuses, and findings come back in the
+ * original orientation. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

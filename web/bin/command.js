@@ -1,4 +1,4 @@
-// command.js - how both commands end: their exit status, and what they say where output can't be written.
+// command.js - ends both commands: the exit status, and the message if output cannot be written.
 const CLOSED_PIPE = 141; // 128 + SIGPIPE: what a shell tells of `cxrlens`, and of most others, whose reader is gone
 
 /**

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// cxrlens-dicom - the command for DICOM files and folders of them. It stands in the npm package, for the reader is
-// JavaScript that runs in pages too; a second one in C could read the same file differently. Prints one JSON object
+// cxrlens-dicom - the command for DICOM files and folders of them. It is in the npm package, because the reader is
+// JavaScript that pages use too; a second reader in C could read the same file differently. Prints one JSON object
 // per input in the schema cxrlens.result/2, as `cxrlens classify --format json` does; PNG and JPEG are read as well.
 import { lstatSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// json.js - values in DICOM JSON (PS3.18 F.2), which may hold anything: it comes from a server.
+// json.js - reads values from DICOM JSON (PS3.18 F.2). It comes from a server, so it may contain anything.
 
 /** A unique identifier (PS3.5 9.1). */
 export const UID = /^(?=.{1,64}$)\d+(\.\d+)+$/;

@@ -1,5 +1,5 @@
-// multipart.js - multipart/related (RFC 2046, RFC 2387), read as a stream and written. Whatever a server sends, no more than
-// the limit is held in memory.
+// multipart.js - multipart/related (RFC 2046, RFC 2387), read as a stream and written. It never holds more
+// than the limit in memory, whatever a server sends.
 import { DicomWebError } from './error.js';
 
 /**

@@ -1,4 +1,4 @@
-// retrieve.js - WADO-RS: whole instances, as they are stored, one request each.
+// retrieve.js - WADO-RS: retrieves whole instances as they are stored, one per request.
 import { DicomWebError } from './error.js';
 import { bytesOf, checkStatus, exchange } from './exchange.js';
 import { boundaryOf, partsOf, tooLarge } from './multipart.js';

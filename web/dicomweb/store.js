@@ -1,4 +1,4 @@
-// store.js - STOW-RS: DICOM files back into the PACS.
+// store.js - STOW-RS: stores DICOM files in the PACS.
 import { DicomWebError } from './error.js';
 import { checkStatus, exchange, jsonOf } from './exchange.js';
 import { itemsOf, textOf } from './json.js';

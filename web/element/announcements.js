@@ -1,4 +1,4 @@
-/** What people who listen are told: the end of one image in words, the end of many in one sentence. */
+/** Announcements for screen readers: the result of one image, or one sentence at the end of many. */
 
 /**
  * @typedef {import('./queue.js').Item} Item

@@ -41,7 +41,7 @@ const Base = globalThis.HTMLElement ?? class {};
  * @csspart warnings - warnings about the image
  * @csspart details - figures, folded away
  * @csspart error - why an image failed
- * @csspart guidance - what to do now
+ * @csspart guidance - what the result may mean
  * @csspart table - the table of images
  * @csspart help - the help
  * @csspart notice - the foot
@@ -157,7 +157,7 @@ export class Attributes extends Base {
   }
 
   /**
-   * Hide "what to do now".
+   * Hide the guidance section.
    * @attr no-guidance
    * @type {boolean}
    */

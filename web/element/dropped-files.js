@@ -1,4 +1,4 @@
-/** Gets files out of what people drop, paste or pick: single files, many, whole folders. */
+/** Collects the files that people drop, paste or pick: single files, many, whole folders. */
 
 /** Files that systems leave in folders and nobody means. */
 const SKIPPED = /^(\..*|Thumbs\.db|desktop\.ini)$/i;

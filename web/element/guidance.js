@@ -1,6 +1,6 @@
 /**
- * What an answer may mean for a visit: neutral information by verdict, never triage. The texts are the
- * `guide.` keys of strings/; a portal replaces them by `element.strings`. Loaded once the model stands.
+ * What a result may mean for a doctor's visit: neutral information by verdict, never triage. The texts are the
+ * `guide.` keys of strings/; a portal replaces them with `element.strings`. Loaded once the model is ready.
  */
 
 import { h } from '../shared/dom.js';

@@ -1,4 +1,4 @@
-/** The help dialogue: how to read an answer, and the keyboard. */
+/** The help dialogue: how to read a result, and the keyboard. */
 
 import { button, h } from '../shared/dom.js';
 import { laterWords } from '../shared/deferred-words.js';

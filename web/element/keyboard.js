@@ -1,4 +1,4 @@
-/** What the keys do. */
+/** The keyboard shortcuts. */
 
 /** Keys of controls in which letters have a meaning of their own. */
 const TYPING = 'input:not([type=radio], [type=checkbox], [type=range]), textarea, select';

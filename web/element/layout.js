@@ -1,4 +1,4 @@
-/** The element's frame: drop zone, toolbar, progress, panes, messages. What goes into the panes is others' work. */
+/** The element's layout: drop zone, toolbar, progress, panes, messages. Other files fill the panes. */
 
 import { button, fill, h, icon } from '../shared/dom.js';
 import { filesPicked } from './dropped-files.js';

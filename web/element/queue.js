@@ -1,6 +1,6 @@
 /**
- * The queue of images: what waits, runs, is done or failed. Knows nothing of the DOM or of the
- * classifier but a function that classifies one file, so that it can be tested alone.
+ * The queue of images: waiting, running, done or failed. Knows nothing of the DOM, and of the classifier only
+ * a function that classifies one file, so that it can be tested alone.
  */
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The images in hand: their queue, which one is selected, which one stands beside it, and who waits for which result.
- * Knows nothing of the DOM: whoever shows the images is told through hooks.
+ * The current images: their queue, which one is selected, which one it is compared with, and who waits for which result.
+ * Knows nothing of the DOM: hooks notify the code that shows the images.
  */
 
 import { Queue } from './queue.js';

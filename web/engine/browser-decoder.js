@@ -1,5 +1,5 @@
-// browser-decoder.js - lets the browser decode an image that the engine cannot: WebP, BMP, GIF, AVIF, and what else this
-// one knows. Runs beside the engine, in its worker.
+// browser-decoder.js - lets the browser decode an image that the engine cannot: WebP, BMP, GIF, AVIF, and other kinds that it
+// knows. Runs beside the engine, in its worker.
 import { KIND_NAMES } from '../shared/image-kind.js';
 import { CxrError } from './platform.js';
 

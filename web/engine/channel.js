@@ -1,4 +1,4 @@
-// channel.js - the way to one engine, in a worker or in this thread: one question at a time.
+// channel.js - sends calls to one engine, in a worker or in this thread: one call at a time.
 import { absolute, asError, CxrError, nodeBuiltin, quiet } from './platform.js';
 
 /** @typedef {import('./loader.js').Published} Published */

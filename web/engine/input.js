@@ -1,4 +1,4 @@
-// input.js - what callers give to classify, a file, bytes or pixels, becomes a message to an engine.
+// input.js - turns the input of classify (a file, bytes or pixels) into a message to an engine.
 import { looksLikeDicom } from '../shared/dicom-sniff.js';
 import { imageKind } from '../shared/image-kind.js';
 import { canDecode, notDecoded } from './browser-decoder.js';

@@ -1,5 +1,5 @@
-// platform.js - what pages, workers and Node share: the package's error, and bytes, hashes and built-ins under one name
-// each. Knows nothing of models or modules.
+// platform.js - code for pages, workers and Node alike: the package's error, and one name each for bytes, hashes and built-ins.
+// Knows nothing of models or modules.
 
 export { hex, sha256 } from '../shared/sha256.js';
 

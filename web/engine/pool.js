@@ -1,4 +1,4 @@
-// pool.js - a queue of calls over engines that work side by side; one more is started when there is work for it.
+// pool.js - a queue of calls for several engines that work in parallel; starts another engine when there is work for it.
 import { deepFreeze, quiet } from './platform.js';
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Turns results into files: CSV that spreadsheets cannot be tricked by, JSON by the schema, DICOM Structured Reports.
- * What a kind of export alone needs is loaded when it is asked for.
+ * Code that only one kind of export needs is loaded on request.
  */
 
 /**

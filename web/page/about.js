@@ -1,4 +1,4 @@
-/** The model's measured figures, from the report that ships beside the page; without the report the page has none. */
+/** Shows the model's measured figures from the report beside the page; without the report it shows none. */
 
 import { fill, h } from '../shared/dom.js';
 

@@ -1,9 +1,9 @@
 /**
  * A session that the user asked to keep: its images, in IndexedDB, on this device only, until they are wiped.
- * Nothing is stored unless asked for; answers are not stored, they are computed anew.
+ * Nothing is stored unless the user asks. Results are not stored; they are computed again.
  *
- * Bytes are stored and not Files: WebKit stores none in private windows, and never says so. Nor is a step waited for that
- * never ends. Each image is written once, however often the session is kept.
+ * It stores bytes, not Files: WebKit stores no Files in private windows and reports no error. Every step has a time limit.
+ * Each image is written once, however often the session is saved.
  */
 
 const NAME = 'cxrlens-session';

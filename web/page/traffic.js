@@ -1,8 +1,8 @@
 /**
- * Counts what leaves this device, so that "0 bytes sent" is a count and not a promise. Until a service worker is in
- * charge, the browser lists the page's requests. From then on only the service worker's word counts: it tells of every
- * request of page and workers alike that it passes to the network, while the browser's list holds those that it answered
- * from its store as well, and not every browser says which. The security policy tells of what it blocked.
+ * Counts what leaves this device, so that "0 bytes sent" is a measurement and not a promise. Until a service worker controls
+ * the page, the browser's list of requests counts. From then on only the service worker's reports count: it reports every
+ * request of page and workers that it passes to the network. The browser's list would also have those that it answered from
+ * its cache, and not every browser says which. The security policy reports what it blocked.
  */
 
 /** Addresses that name memory, not a host. */

@@ -1,8 +1,9 @@
 /**
  * Writes the release's bill of materials (CycloneDX): `npm sbom … | node web/server/sbom.js STB EMSCRIPTEN`, two versions.
  *
- * npm knows packages for development only, as the package depends on none; of these, what the scripts import is bundled, and stays
- * here. To it comes what is compiled into the WebAssembly modules. Time and serial number go, so that two runs give the same bytes.
+ * npm lists development packages only, since the package has no dependencies. This keeps those that the scripts import, which are
+ * bundled, and adds what is compiled into the WebAssembly modules. It removes time and serial number, so that two runs give the
+ * same bytes.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 

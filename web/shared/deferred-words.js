@@ -1,4 +1,4 @@
-/** Words of what comes after the element's start: guidance, the help dialogue, the printed report. */
+/** Loads the strings that are needed only after the start: guidance, help dialogue, printed report. */
 
 import { Words } from './words.js';
 import en from '../strings/deferred.en.js';

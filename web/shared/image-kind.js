@@ -1,5 +1,5 @@
-// image-kind.js - names kinds of images that the engine does not decode, told by content: some browsers do, and a person
-// wants to know what a file is that cannot be read.
+// image-kind.js - detects, by content, kinds of images that the engine does not decode: some browsers decode them, and otherwise
+// the error can name the kind.
 
 /** @typedef {'webp'|'bmp'|'gif'|'tiff'|'heic'|'avif'|'jxl'|'jp2'} ImageKind as `image.format` of a result names it */
 

@@ -1,4 +1,4 @@
-/** What the maps of a result say of a place: pure arithmetic, for the viewer and for exports. */
+/** Reads values from the maps of a result: pure arithmetic, for the viewer and for exports. */
 
 import { enlarge } from './resample.js';
 

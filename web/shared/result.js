@@ -1,4 +1,4 @@
-/** What is told of a result wherever it is shown: panel, table, printed report. */
+/** Texts about a result that panel, table and printed report share. */
 
 /**
  * @typedef {import('../element/queue.js').Item} Item

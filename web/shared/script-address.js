@@ -1,2 +1,2 @@
-/** Where a script that is no module came from: stands for `import.meta.url` in it. Read at once, as it is told only while the script starts. */
+/** The address of a script that is not a module, in place of `import.meta.url`. Read at once: the browser gives it only while the script starts. */
 export const scriptAddress = /** @type {HTMLScriptElement} */ (document.currentScript).src;

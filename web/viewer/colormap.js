@@ -1,7 +1,7 @@
 /**
- * The colours of maps. Opacities are orange, the more the stronger. Occlusion sensitivity is signed: orange where a class
- * loses, blue where it gains, both arms alike in lightness and strength (OKLCH), and clear at zero. Blue is also striped,
- * so that the sign never rests on colour alone.
+ * The colours of maps. Opacities are orange, the more the stronger. Occlusion sensitivity is signed: orange where the
+ * probability falls, blue where it rises, both equal in lightness and chroma (OKLCH), and transparent at zero. Blue is also
+ * striped, so that the sign does not depend on colour alone.
  */
 
 import { enlarge } from '../shared/resample.js';

@@ -1,4 +1,4 @@
-/** What a DICOM image has beyond other images: a choice of frame and window, and a scale bar. */
+/** The controls that only DICOM images have: a choice of frame and window, and a scale bar. */
 
 import { fill, h } from '../shared/dom.js';
 

@@ -1,5 +1,5 @@
 /**
- * An image made ready for looking: gray, as the model reads it, in halving sizes, so that window and
+ * An image prepared for display: gray, as the model reads it, in halving sizes, so that window and
  * level stay smooth on large images and small views show no jagged edges.
  */
 

@@ -1,6 +1,6 @@
 /**
  * What lies over the image: the map of opacities or of occlusion sensitivity, the lungs' outline, the findings' boxes, and
- * the legend. Loaded beside the model, which takes longer.
+ * the legend. Loaded while the model loads, which takes longer.
  */
 
 import { fill, h, svg } from '../shared/dom.js';

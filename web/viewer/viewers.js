@@ -1,6 +1,6 @@
 /**
- * The images on show, one or two side by side: their viewers, findings and occlusion tests, and the choice of what to
- * compare with.
+ * The images on show, one or two side by side: their viewers, findings and occlusion sensitivity, and the choice of
+ * the second image.
  */
 
 import { fill, h } from '../shared/dom.js';

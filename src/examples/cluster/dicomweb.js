@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// dicomweb.js - for archives that are a PACS: lists the radiographs of studies, and stands where partition.py wants the command.
+// dicomweb.js - for images in a PACS: lists the radiographs of studies, and takes the place of the command in partition.py.
 //
 //     dicomweb.js list <STUDIES >LIST                       a study's address a line becomes its images' addresses
 //     partition.py LIST OUT --command ./dicomweb.js …       the rest as for files

@@ -1,4 +1,4 @@
-"""Reads chest X-rays from Python by the library libcxr, on this machine. For research and education; not a medical device.
+"""Classifies chest X-rays from Python with the library libcxr, on this machine. For research and education; not a medical device.
 
     import cxrlens
     with cxrlens.Classifier() as classifier:

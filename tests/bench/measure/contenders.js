@@ -1,5 +1,5 @@
-// contenders.js - what is measured against each other: one entry per runtime and precision, each with a function that opens
-// it and gives one that runs it. All run the network of network.js, on one thread.
+// contenders.js - the engines to compare: one entry per runtime and precision, each with a function that opens it and returns a
+// function that runs it. All run the network of network.js, on one thread.
 import { openEngine } from './engine.js';
 import { inNode, read, runScript, urlOf } from '../place/files.js';
 import { image, macs, shapes, side, weightCount } from '../network/network.js';

@@ -1,5 +1,5 @@
-// speed.js - all contenders against each other: loaded side by side in one process or page, and timed in turns, so that
-// what disturbs the machine disturbs all alike.
+// speed.js - compares all contenders: they are loaded into one process or page and timed in turns, so that other load on the
+// machine affects all alike.
 import { contenders } from './contenders.js';
 import { inNode } from '../place/files.js';
 import { summary } from '../stats.js';

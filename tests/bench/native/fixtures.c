@@ -1,4 +1,4 @@
-/* fixtures.c - writes what the benchmark feeds: a MobileNetV2 of random weights, and pictures that compress like
+/* fixtures.c - writes the benchmark's inputs: a MobileNetV2 of random weights, and pictures that compress like
  * radiographs. Usage: fixtures FOLDER */
 #include <stdio.h>
 #include <stdlib.h>

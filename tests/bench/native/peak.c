@@ -1,4 +1,4 @@
-/* peak.c - what 128-bit vectors can do at most here: loops of multiply-accumulates on registers, and the inner
+/* peak.c - the peak of 128-bit vectors on this machine: loops of multiply-accumulates on registers, and the inner
  * loops of a matrix product from the first-level cache. Each export makes the given number of rounds and returns
  * something that depends on all of them; `*_macs` says how many multiply-accumulates a round is. */
 #include <stdint.h>

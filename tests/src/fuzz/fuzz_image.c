@@ -1,6 +1,6 @@
-/* fuzz_image.c - libFuzzer: any bytes as an image, decoded and, if they are one, made a tensor of.
- * Input: an image file. A PNG is tried as it is and with its checksums put right, so that changes reach what is behind
- * them. What begins with W is decoded pixels instead: a struct cxr_gray16 drawn from the bytes. */
+/* fuzz_image.c - libFuzzer: decodes any bytes as an image and, if that succeeds, makes a tensor of it.
+ * Input: an image file. A PNG is tried as it is and with corrected checksums, so that changes reach the code behind
+ * them. Input that begins with W is decoded pixels instead: a struct cxr_gray16 built from the bytes. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* fuzz_model.c - libFuzzer: model files that lie under a right checksum are loaded, and run if accepted.
- * Input: a first byte 0 takes the rest as a whole file; otherwise the rest are 6-byte patches
- * (u16 offset, u32 value) on the tables of a valid one, which reaches far deeper. */
+/* fuzz_model.c - libFuzzer: loads model files with false contents and a correct checksum, and runs those that are accepted.
+ * Input: if the first byte is 0, the rest is a whole file; otherwise the rest are 6-byte patches (u16 offset, u32 value)
+ * to the tables of a valid file, which reach far deeper. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/** What a drop or a paste may hold: files with and without a path, folders; and that it must be taken in the event's own turn. */
+/** Drops and pastes: files with and without a path, folders; their data must be read within the event. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chest, idle, stage } from '../support.js';

@@ -1,8 +1,8 @@
 /**
- * Every program in the READMEs runs as it is written, in a project with the package and the library installed. What a block is,
- * its language says: sh, c, python, js and html are programs. Two things are not done, and said: a target of make or a script of
- * npm must exist and is not run (the tests themselves were built by them), and a block with an address of another server
- * (https://) or a viewer's viewport (tests/web/viewers runs the same) is only checked for types.
+ * Every program in the READMEs runs as it is written, in a project with the package and the library installed. Programs are the
+ * blocks in sh, c, python, js and html. There are two exceptions, which the output names: a target of make or a script of npm must
+ * exist but is not run (the tests themselves were built by them), and a block that needs another server (https://) or a viewer's
+ * viewport (tests/web/viewers runs the same) is only checked for types.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

@@ -1,4 +1,4 @@
-/** The portal guide says what the code does: every public name is in it, and it names no other. */
+/** The portal guide matches the code: it has every public name, and no other. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
