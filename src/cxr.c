@@ -295,12 +295,12 @@ static const struct status_text status_texts[] = {
     {CXR_E_IMAGE_SIDE, "image-side", "The image is wider or higher than 16384 pixels."},
     {CXR_E_IMAGE_PIXELS, "image-pixels", "The image has more than 64 megapixels."},
     {CXR_E_IMAGE_SMALL, "image-small", "The image is narrower or lower than 32 pixels."},
-    {CXR_E_IMAGE_DICOM, "image-dicom", "The file is DICOM, which is read by cxrlens-dicom, a command of the npm package."},
+    {CXR_E_IMAGE_DICOM, "image-dicom", "The file is DICOM. Read it with cxrlens-dicom, a command of the npm package."},
     {CXR_E_MODEL_FORMAT, "model-format", "The model is not a .cxrm file."},
-    {CXR_E_MODEL_VERSION, "model-version", "The model file is of a format version that this library does not read."},
-    {CXR_E_MODEL_TRUNCATED, "model-truncated", "The model file is cut off or has bytes too many."},
+    {CXR_E_MODEL_VERSION, "model-version", "The model file has a format version that this library does not read."},
+    {CXR_E_MODEL_TRUNCATED, "model-truncated", "The model file is cut off or too long."},
     {CXR_E_MODEL_CHECKSUM, "model-checksum", "The model file is damaged: its checksum does not match."},
-    {CXR_E_MODEL_INVALID, "model-invalid", "The model file does not hold a network that this library can run."},
+    {CXR_E_MODEL_INVALID, "model-invalid", "The model file does not contain a network that this library can run."},
 };
 
 static const struct status_text *find_status(enum cxr_status status) {

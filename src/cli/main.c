@@ -32,17 +32,18 @@ static const char usage[] =
     "       cxrlens bench [--model FILE] [--runs N] [FILE]\n"
     "       cxrlens --help | --version\n"
     "\n"
-    "Reads frontal chest X-rays (PNG or JPEG) as normal, COVID-19, viral pneumonia or lung opacity, or\n"
-    "refuses. For research and education; not a medical device.\n"
+    "Classifies frontal chest X-rays (PNG or JPEG) as normal, COVID-19, viral pneumonia or lung opacity,\n"
+    "or refuses them. For research and education; not a medical device.\n"
     "\n"
-    "  -m, --model FILE     weights (.cxrm); else $CXRLENS_MODEL, else the ones that came with the program\n"
+    "  -m, --model FILE     weights (.cxrm); default: $CXRLENS_MODEL, then those that came with the program\n"
     "  -f, --format FORMAT  text (a table, the default), json (one object per line) or csv\n"
-    "  -M, --maps           add the values of the lungs' and the opacity map to json\n"
+    "  -M, --maps           add the values of the lung map and the opacity map to json\n"
     "  -H, --heatmap DIR    write a picture per accepted image: opacities in red, the lungs' outline in blue\n"
     "  -n, --runs N         runs to measure (default 50)\n"
     "\n"
-    "Folders are walked, without hidden entries; - is standard input. Exit status: 0 all images were read,\n"
-    "1 some were not, or something could not be written, 2 nothing was done: wrong usage or no usable model.\n";
+    "Folders are read with all below them, without hidden entries; - is standard input.\n"
+    "Exit status: 0 all images were read; 1 some were not, or something could not be written; 2 nothing\n"
+    "was done: wrong usage or no usable model.\n";
 
 struct options {
     const char *model, *heatmap;
@@ -335,7 +336,7 @@ static int classify_all(struct run *run, const struct cli_inputs *inputs) {
     for (size_t i = 0; i < inputs->count && !ferror(stdout); i++) classify_input(run, &inputs->items[i]);
     progress_hide(&run->progress);
     cli_output_end(stdout, run->options->format, info, &run->tally);
-    if (inputs->count == 0) complain(0, "there are no images here");
+    if (inputs->count == 0) complain(0, "no images found");
     return run->tally.failed || run->failed ? EXIT_SOME_FAILED : EXIT_ALL_READ;
 }
 
