@@ -45,7 +45,7 @@ bench: setup-node setup-npm native wasm bench-files ## measure speed here, nativ
 	$(BUILD)/cxrlens bench
 	node tests/bench/run.js
 
-train: setup-train ## train, quantise and export model/cxrlens.cxrm from DATA=DIR, starting from INIT or what ships; MODEL_VERSION, NOTICE, RESTART=1
+train: setup-train ## train, quantise and export model/cxrlens.cxrm from DATA=DIR, starting from INIT or the published weights; MODEL_VERSION, NOTICE, RESTART=1
 	$(call need_data)
 	$(PYTHON) model/train.py --data '$(DATA)' $(if $(INIT),--init '$(INIT)') $(if $(RESTART),--restart)
 	$(PYTHON) model/quantise.py --data '$(DATA)' $(if $(RESTART),--restart)
@@ -58,11 +58,11 @@ evaluate: setup-train native ## write model/reports/ and model/CARD.md for the i
 	$(PYTHON) model/explain.py --data '$(DATA)'
 	$(PYTHON) model/card.py
 
-samples: setup-train native ## make the synthetic chest X-rays in web/samples/ from the images in DATA=DIR and the present model
+samples: setup-train native ## make the synthetic chest X-rays in web/samples/ from the images in DATA=DIR and the current model
 	$(call need_data)
 	$(PYTHON) model/samples.py --data '$(DATA)'
 
-screenshots: setup-test setup-node setup-npm wasm ## take the pictures of the page in web/screenshots/ and web/icons/
+screenshots: setup-test setup-node setup-npm wasm ## take the screenshots in web/screenshots/ and web/icons/
 	PYTHON='$(PYTHON)' node tests/web/screenshots.js
 
 fuzz: setup-test fuzzers ## fuzz the image and the model reader, FUZZ_SECONDS each
@@ -93,7 +93,7 @@ uninstall: ## remove what install put there
 clean: ## remove what was built, but not checkpoints and caches of training
 	@[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name train ! -name cache -exec rm -rf {} +
 
-distclean: ## remove all that git does not hold: build/ and node_modules/
+distclean: ## remove everything that is not in git: build/ and node_modules/
 	rm -rf $(BUILD) node_modules
 
 help: ## this list

@@ -10,7 +10,7 @@ $(BUILD)/fuzz/fuzz_%: tests/src/fuzz/fuzz_%.c $(UNIT_HELPERS) $(BUILD)/obj/fuzz/
 	$(call say,LINK)
 	$(Q)$(CLANG) $(BASE) -Itests/src $(SANITISE) $(ARCH) -fsanitize=fuzzer $(filter %.c %.a,$^) -o $@ -lm
 
-portal: setup-portal wasm ## a portal with a real PACS (Debian's Orthanc) on http://localhost:8080 (or PORT), to try the guide
+portal: setup-portal wasm ## serve an example portal with a PACS (Debian's Orthanc) on http://localhost:8080 (or PORT), to try the guide
 	@PORT=$(PORT) node tests/web/portal/demo.js
 
 # what tests/run.js runs

@@ -73,7 +73,7 @@ const published = {
  */
 export async function createClassifier(options = {}) {
   const { workers = defaultWorkers(), workerUrl, eager = false, signal } = options;
-  if (!Number.isInteger(workers) || workers < 0) throw new CxrError('argument', '`workers` is not a number of workers.');
+  if (!Number.isInteger(workers) || workers < 0) throw new CxrError('argument', '`workers` must be a whole number from 0 up.');
   const load = quiet(loadBoth(options));
   const pool = new Pool(() => (workers === 0 ? openHere() : openWorker(published, workerUrl)), load, Math.max(workers, 1));
   const stop = () => pool.close(abortedBy(signal));
@@ -87,7 +87,7 @@ export async function createClassifier(options = {}) {
     return Object.freeze({
       info: deepFreeze({ ...info, build, workers }),
       classify: (/** @type {Input} */ input, /** @type {ClassifyOptions} */ options = {}) => classify(pool, input, options),
-      dispose: () => pool.close(new CxrError('disposed', 'The classifier was disposed of.')),
+      dispose: () => pool.close(new CxrError('disposed', 'The classifier was disposed.')),
     });
   } finally {
     signal?.removeEventListener('abort', stop);

@@ -138,7 +138,7 @@ export async function postFhir(bundle, base, { fetch = globalThis.fetch, signal 
   });
   const outcome = await response.json().catch(() => null);
   if (response.ok && outcome) return outcome;
-  throw Object.assign(new Error(`The FHIR server did not take the report: status ${response.status}.`), {
+  throw Object.assign(new Error(`The FHIR server refused the report: status ${response.status}.`), {
     code: 'fhir-refused',
     status: response.status,
     outcome,

@@ -29,7 +29,7 @@ export async function identityOf(bytes) {
     const value = tags.whole(key, true).trimEnd();
     // No report is better than one under another name or ID.
     if (value.includes('\ufffd'))
-      throw new DicomError('dicom-unsupported', 'Patient or study can not be read in the character set (0008,0005) of the file.');
+      throw new DicomError('dicom-unsupported', 'Patient or study cannot be read in the character set (0008,0005) of the file.');
     return value;
   };
   const valuesOf = (/** @type {Record<string, string>} */ keys) =>

@@ -322,7 +322,7 @@ function fragmentsOf(frames, index, table, fragments) {
   if (fragments.length === frames) return [fragments[index]];
   const starts = startsByTable(table.bytes, frames, fragments) ?? startsOfImages(fragments);
   if (starts.length !== frames)
-    throw new DicomError('dicom-corrupt', `${fragments.length} fragments can not be told apart into ${frames} frames.`);
+    throw new DicomError('dicom-corrupt', `${fragments.length} fragments cannot be assigned to ${frames} frames.`);
   const end = starts[index + 1] ?? Infinity;
   return fragments.filter(({ offset }) => offset >= starts[index] && offset < end);
 }

@@ -8,7 +8,7 @@
 const SENTENCES = {
   aborted: 'The request was cancelled.',
   'pacs-address': 'This is not the address of a study. Write dicomweb:https://pacs.example/dicom-web/studies/1.2.3, without a query.',
-  'pacs-login': 'The PACS asks for a login. Sign in again, or hand in a fetch that sends a valid token.',
+  'pacs-login': 'The PACS asks for a login. Sign in again, or set a fetch that sends a valid token.',
   'pacs-forbidden': 'The PACS does not allow this. Ask its administrator for the right to read this study, or to store in it.',
   'pacs-not-found': 'The PACS does not have this study or image. Check the address and the UIDs.',
   'pacs-conflict':
@@ -17,13 +17,13 @@ const SENTENCES = {
   'pacs-network':
     'The PACS cannot be reached from this page. Check the connection; then check that its CORS settings allow the origin of this page, and the headers Authorization, Accept and Content-Type.',
   'pacs-redirect':
-    'The PACS redirects elsewhere. Redirects are not followed, so that no credential goes to another server: give the final address.',
+    'The PACS redirects to another address. Redirects are not followed, so that no credential reaches another server: give the final address.',
   'pacs-type':
-    'The PACS answered with something other than the DICOM that was asked for. Check that the address is a DICOMweb service and not a page, such as a login page.',
-  'pacs-corrupt': 'The answer of the PACS is damaged or cut off. Try again; if it stays, tell its administrator.',
-  'pacs-size': 'The answer of the PACS is larger than the limit. Raise `limits.bytes` if such large images are expected.',
+    'The PACS did not send the requested DICOM. Check that the address is a DICOMweb service and not a page, such as a login page.',
+  'pacs-corrupt': 'The response of the PACS is damaged or cut off. Try again; if that does not help, tell its administrator.',
+  'pacs-size': 'The response of the PACS is larger than the limit. Raise `limits.bytes` if such large images are expected.',
   'pacs-timeout': 'The PACS was too slow. Try again; on a slow connection raise `limits.seconds`.',
-  'pacs-status': 'The PACS could not answer. Try again later; if it stays, tell its administrator.',
+  'pacs-status': 'The PACS could not answer. Try again later; if that does not help, tell its administrator.',
   'pacs-empty': 'The study has no frontal radiograph (modality CR or DX). Check that this is the right study.',
 };
 

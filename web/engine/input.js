@@ -79,7 +79,7 @@ async function readBlob(blob) {
   try {
     return new Uint8Array(await blob.arrayBuffer());
   } catch (cause) {
-    throw new CxrError('unreadable', 'The file can not be read; it may have been moved or changed.', { cause });
+    throw new CxrError('unreadable', 'The file cannot be read; it may have been moved or changed.', { cause });
   }
 }
 
