@@ -38,7 +38,7 @@ struct cxr_model {
 /* Class ids go into results, file names and terminals as they are, so they are names and nothing else. */
 static const char in_labels[] = "\nabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 
-/* Whether the last class id is unique and not the name of a verdict that is no class. */
+/* Whether the last class id is unique and not a reserved verdict name. */
 static int is_new(const struct cxr_model *model) {
     const char *last = model->classes[model->class_count - 1];
     if (!*last || !strcmp(last, "uncertain") || !strcmp(last, "not-a-chest-x-ray")) return 0;
@@ -240,7 +240,7 @@ static enum cxr_status classify_decoded(struct cxr_model *model, struct cxr_imag
 
 enum cxr_status cxr_classify(struct cxr_model *model, const void *bytes, size_t length, struct cxr_result *out) {
     if (!model || (!bytes && length) || !out) return CXR_E_ARGUMENT;
-    model->has_result = 0; /* if this fails, the maps are not those of the image before */
+    model->has_result = 0; /* so that a failure does not leave the previous image's maps */
     struct cxr_image image;
     double start = now(model);
     enum cxr_status status = cxr_image_decode(bytes, length, &image);

@@ -70,7 +70,7 @@ IMPORT(now_ms) double import_now_ms(void);
 
 static double now_ms(void) { return import_now_ms(); }
 
-/* Emscripten's allocator announces growth by this import. wasm.js looks at the memory anew after
+/* Emscripten's allocator announces growth by this import. wasm.js reads the memory's buffer again after
  * each call anyway, so the announcement ends here and the module needs no host function for it. */
 void emscripten_notify_memory_growth(size_t memory_index) { (void)memory_index; }
 

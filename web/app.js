@@ -108,7 +108,7 @@ function setUpInput() {
   document.addEventListener('drop', (event) => lens.addFrom(event, event.dataTransfer));
   document.addEventListener('paste', (event) => lens.addFrom(event, event.clipboardData));
   document.addEventListener('keydown', (event) => {
-    // Only keys that were pressed nowhere in particular: those of a control are its own.
+    // Only keys that no control has: a control handles its own keys.
     if (event.target === document.body) lens.handleKey(event);
   });
   const launched = /** @type {any} */ (window).launchQueue;
@@ -186,10 +186,10 @@ function setUpCounts() {
 
 // A session to keep
 
-/** Whether the user asked for it; remembered with the images. */
+/** Whether the user wants the session kept; stored with the images. */
 let keeping = false;
 let keptCount = 0;
-/** Whether all images in hand are kept. */
+/** Whether all images are kept. */
 let allKept = false;
 /** What writes are waiting for: they must not overtake each other. */
 let writing = Promise.resolve();
@@ -315,7 +315,7 @@ setUpInstall();
 setUpSession();
 // The first image matters more than the next visit: store for offline use once the classifier stands.
 lens.ready.then(setUpOffline, setUpOffline);
-// Now, so that once images are in hand nothing is asked of the network.
+// Now, so that the page sends no request once there are images.
 lens.ready.then(() => lens.preload()).catch(() => {});
 loadReport(new URL('./evaluation.json', import.meta.url)).then(
   (found) => {

@@ -54,7 +54,7 @@ import { COLOURS, outlineOf, paintOpacities } from './viewer/overlay.js';
  * @param {CornerstoneImage} image
  * @param {{ padding?: number }} [options] the stored value of the background: `pixelPaddingValue` of the imagePixelModule
  * @returns {Gray16|Rgba}
- * @throws {TypeError} for values that are not those of an image of at most 16 bits
+ * @throws {TypeError} if the values are not an image of at most 16 bits
  */
 export function inputOf(image, { padding } = {}) {
   if (image.color) return rgbaOf(image);

@@ -54,7 +54,7 @@ export class CxrFrame extends /** @type {typeof import('./types.js').FrameTarget
     Object.assign(this.frame.style, { border: '0', width: '100%' });
     this.greeted = new Promise((resolve, reject) => {
       this.#giveUp = reject;
-      // More than once, where the user loads the frame anew.
+      // More than once if the user reloads the frame.
       this.frame.addEventListener('load', () => {
         this.#reject(failure('aborted', 'The frame was loaded anew.'));
         this.#greet().then(resolve, reject);
@@ -90,7 +90,7 @@ export class CxrFrame extends /** @type {typeof import('./types.js').FrameTarget
   async configure(settings) {
     settings = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)); // as frameworks pass on what was not set
     const answer = await this.ask('cxr.configure', settings);
-    this.#settings = { ...this.#settings, ...settings }; // not what the frame refused, or it would refuse all of them after a reload
+    this.#settings = { ...this.#settings, ...settings }; // without settings that the frame refused; otherwise it would refuse all after a reload
     return answer;
   }
 

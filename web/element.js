@@ -26,7 +26,7 @@ import { Words, loadStrings, pickLanguage } from './shared/words.js';
 
 /** Attributes that say which classifier to use. */
 const SOURCES = ['model-url', 'wasm-url', 'workers', 'eager'];
-/** Attributes after which the element is drawn anew. */
+/** Attributes whose change redraws the element. */
 const LOOKS = ['multiple', 'no-guidance', 'doubt-threshold'];
 
 export class CxrLens extends Attributes {
@@ -179,7 +179,7 @@ export class CxrLens extends Attributes {
     return this.#session.results;
   }
 
-  /** The images in hand, in order, as files named by their paths. */
+  /** The images, in order, as files named by their paths. */
   get images() {
     return this.#session.images;
   }

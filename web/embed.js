@@ -25,7 +25,7 @@ const allowed = allowedOrigins();
 let host = null;
 /** How the classifier does, for hosts that come later. @type {{ info: object | null, error: object | null }} */
 let state = { info: null, error: null };
-/** Images asked for and not answered yet. @type {Map<string, AbortController>} */
+/** Requests to classify that have no response yet. @type {Map<string, AbortController>} */
 const running = new Map();
 let lastId = 0;
 
@@ -156,7 +156,7 @@ function answer({ messageId }, payload, more = false, to = host) {
   post({ responseToMessageId: messageId, additionalResponsesExpected: more, payload }, to);
 }
 
-/** Something nobody asked for. @param {string} messageType @param {unknown} payload */
+/** Sends an event to the host. @param {string} messageType @param {unknown} payload */
 const tell = (messageType, payload) => post({ messageType, payload }, host);
 
 /** @param {object} message @param {string | null} to */

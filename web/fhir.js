@@ -19,7 +19,7 @@
  * @property {'collection'|'transaction'} [type] a transaction creates the resources on a server (default: collection)
  */
 
-// Concepts of our own. A UUID, for it needs no domain that someone must keep.
+// Our own concepts. A UUID, because it needs no domain name that somebody must keep.
 const ownSystem = 'urn:uuid:0b7d6f34-93a5-4e5c-8d21-6f1f0c9be7a2';
 const snomed = 'http://snomed.info/sct';
 const terminology = 'http://terminology.hl7.org/CodeSystem';

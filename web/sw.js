@@ -141,7 +141,7 @@ async function stored(path, request, event) {
   return fetch(request);
 }
 
-/** Tells the page that a request goes to the network: it counts them. A worker's may be any page's, so all are told. */
+/** Tells the page that a request goes to the network, so that it can count it. A worker's request may belong to any page, so all get it. */
 async function tell(event, url) {
   if (event.request.mode === 'navigate') return;
   const client = await self.clients.get(event.clientId);

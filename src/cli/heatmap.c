@@ -119,7 +119,7 @@ static void blend(const struct canvas *canvas, uint32_t x, uint32_t y, const uin
 static void draw_opacities(const struct canvas *canvas, const struct layer *layer) {
     for (uint32_t y = 0; y < layer->height; y++)
         for (uint32_t x = 0; x < layer->width; x++) {
-            float alpha = strongest * fminf(fmaxf(value_at(layer, x, y), 0.0f), 1.0f); /* 0 too for what is no number */
+            float alpha = strongest * fminf(fmaxf(value_at(layer, x, y), 0.0f), 1.0f); /* 0 for NaN, too */
             blend(canvas, x, y, opacity_colour, alpha);
         }
 }

@@ -132,7 +132,7 @@ static int beside_program(const char *name, char path[PATH_BYTES]) {
     return slash && (size_t)snprintf(slash + 1, room, "%s", name) < room;
 }
 
-/* Where the model is: as asked for, or the first of the usual places where there is one. */
+/* The path of the model: the one given, or the first of the usual paths that exists. */
 static int find_model(const char *asked, char path[PATH_BYTES]) {
     static const char *const beside[] = {"../share/cxrlens/cxrlens.cxrm", "../model/cxrlens.cxrm", "cxrlens.cxrm"};
     if (!asked && (asked = getenv("CXRLENS_MODEL")) && !*asked) asked = NULL;
@@ -191,7 +191,7 @@ struct run {
     const struct options *options;
     struct cli_tally tally;
     struct progress progress;
-    float *maps; /* of the last image, as in struct cli_record; null: nobody asked for them */
+    float *maps; /* of the last image, as in struct cli_record; null: not wanted */
     int failed;  /* something other than an input went wrong: a map, the output */
 };
 
@@ -207,7 +207,7 @@ static void record_error(struct run *run, struct cli_record *record, const char 
     print_record(run, record);
 }
 
-/* A file of another kind, met in a folder and not named like an image, is no error. */
+/* A file of another kind in a folder is not an error, unless it is named like an image. */
 static int is_skipped(const struct cli_input *input, enum cxr_status status) {
     return input->from_folder && !cli_has_image_name(input->path) &&
            (status == CXR_E_IMAGE_FORMAT || status == CXR_E_IMAGE_EMPTY || status == CXR_E_IMAGE_FILE_SIZE);

@@ -69,7 +69,7 @@ static size_t utf8_length(const unsigned char *at) {
     return length;
 }
 
-/* Prints `text` with each character, 1 to 4 bytes, passed to `put` and what is no UTF-8 as U+FFFD. */
+/* Prints `text`: passes each character, 1 to 4 bytes, to `put`, and U+FFFD for bytes that are not UTF-8. */
 static void print_utf8(FILE *out, const char *text, void (*put)(FILE *, const unsigned char *, size_t)) {
     for (const unsigned char *at = (const unsigned char *)text; *at;) {
         size_t length = utf8_length(at);
@@ -362,7 +362,7 @@ static void text_findings(FILE *out, const struct cli_record *record) {
     }
 }
 
-/* Probabilities of classes mean nothing for what is no chest X-ray, so they are not shown. */
+/* If the image is not a chest X-ray, the probabilities of the classes mean nothing and are not shown. */
 static void text_record(FILE *out, const struct cli_record *record) {
     const struct cxr_result *result = &record->result;
     if (record->error_code) {

@@ -15,7 +15,7 @@ struct cxr_image {
                          * of the range: gray stored as RGB or YCbCr, or a coloured mark, is no colour picture */
 };
 
-/* Decodes PNG or JPEG. Caps are checked on the header, before any pixel memory is asked for.
+/* Decodes PNG or JPEG. It checks the limits in the header before it allocates memory for pixels.
  * Transparent pixels are laid over black; a JPEG's luma is its gray. Files that are cut off or whose chunk checksums or
  * structure are wrong are CXR_E_IMAGE_CORRUPT, never half an image; bytes after the end of the image are ignored,
  * and so is malformed EXIF. Errors: CXR_E_ARGUMENT, CXR_E_MEMORY, CXR_E_IMAGE_*; then *image is untouched. */

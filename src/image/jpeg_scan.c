@@ -40,7 +40,7 @@ static inline uint64_t be64(const uint8_t *p) {
     return v;
 }
 
-/* Byte by byte: FF 00 is FF; before any other marker and at the end come zeros, as many as are asked for. */
+/* Byte by byte: FF 00 is FF; at any other marker and at the end, as many zeros follow as are needed. */
 static struct bits refill_slowly(struct bits b) {
     while (b.count <= 56) {
         const uint8_t *p = b.at;

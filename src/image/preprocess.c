@@ -14,7 +14,7 @@ enum { ONE = 16384, WHITE = 32640, ROWS = 4 }; /* a weight of 1 in Q14; 255 in Q
 
 /* ---- Resize ---- */
 
-/* How the samples of one axis make those of the other length. */
+/* The weights that resize one axis. */
 struct axis {
     size_t taps;      /* weights per output sample, a multiple of 8, to give the compiler whole vectors */
     uint32_t *first;  /* per output sample, the first input sample */

@@ -54,7 +54,7 @@ static int32_t decide(const struct cxr_head *head, const struct cxr_result *resu
     int32_t best = 0;
     for (int32_t k = 1; k < (int32_t)head->class_count; k++)
         if (result->probabilities[k] > result->probabilities[best]) best = k;
-    return result->probabilities[best] >= head->doubt_threshold ? best : CXR_VERDICT_UNCERTAIN; /* so is no number */
+    return result->probabilities[best] >= head->doubt_threshold ? best : CXR_VERDICT_UNCERTAIN; /* NaN too is uncertain */
 }
 
 void cxr_head_run(const struct cxr_head *head, const uint8_t *features, struct cxr_result *result) {

@@ -3,7 +3,7 @@ const CLOSED_PIPE = 141; // 128 + SIGPIPE: what a shell tells of `cxrlens`, and 
 
 /**
  * @param {string} name of the command
- * @param {() => Promise<number>} main resolves to the exit status; what it throws is told, and ends it with 2
+ * @param {() => Promise<number>} main resolves to the exit status; prints an error that it throws, and exits with 2
  */
 export function runCommand(name, main) {
   const say = (/** @type {string} */ words) => process.stderr.write(`${name}: ${words}\n`);

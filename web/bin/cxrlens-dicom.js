@@ -46,7 +46,7 @@ function walk(path) {
   });
 }
 
-/** What can't be asked is taken for a file: reading it says why. @param {string} path @param {typeof statSync | typeof lstatSync} [stat] */
+/** A path whose type cannot be read counts as a file; reading it then gives the error. @param {string} path @param {typeof statSync | typeof lstatSync} [stat] */
 function isFolder(path, stat = statSync) {
   try {
     return /** @type {import('node:fs').Stats} */ (stat(path)).isDirectory();

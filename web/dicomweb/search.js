@@ -1,5 +1,5 @@
-// search.js - QIDO-RS: which radiographs a study has. First its series, of which the modality is known, then the instances of
-// those that may be radiographs: a CT of a thousand slices in the same study costs nothing.
+// search.js - QIDO-RS: which radiographs a study has. First it lists the series, which name their modality, then the instances
+// of those series that may be radiographs: a CT of a thousand slices in the same study costs nothing.
 import { DicomWebError } from './error.js';
 import { checkStatus, exchange, jsonOf } from './exchange.js';
 import { UID, textOf } from './json.js';
@@ -10,7 +10,7 @@ import { UID, textOf } from './json.js';
  * @typedef {import('./exchange.js').Service} Service
  */
 
-/** Instances asked for at a time. */
+/** Instances per request. */
 const PAGE = 100;
 const RADIOGRAPHY = ['CR', 'DX', 'RG', 'DR'];
 /** View positions (PS3.3 C.8.11.5.1.1) that are certainly not frontal; the reader judges all others by the whole file. */

@@ -90,7 +90,7 @@ export function checkHash(what, found, expected) {
 }
 
 /**
- * The promise, of whose failure whoever awaits it later is told: until then nobody need be.
+ * Returns the promise and marks its rejection as handled: whoever awaits it later still gets it.
  * @template {Promise<any>|null} T
  * @param {T} promise
  */

@@ -62,7 +62,7 @@ export class Pool {
     this.#queue = this.#queue.filter((other) => other !== task);
   }
 
-  /** @param {CxrError} reason told to all that wait, and to all that come later */
+  /** @param {CxrError} reason with which all waiting and later calls reject */
   close(reason) {
     this.#closed ??= reason;
     this.#rejectQueue(reason);

@@ -49,7 +49,7 @@ const OBJECTS = {
 };
 
 /**
- * Makes what was asked for and hands it to the user.
+ * Makes the file and gives it to the user.
  * @param {Kind} kind
  * @param {Choice & Source} source
  */

@@ -8,7 +8,7 @@ import { fill, h } from '../shared/dom.js';
 /**
  * What is read of model/reports/evaluation.json.
  * @typedef {object} Report
- * @property {boolean} same_data whether the weights have learned from no other data or splits than those of the test
+ * @property {boolean} same_data whether the weights were trained only on the data and splits of this test
  * @property {{ images: number, auc: Record<string, Measured>, shares: Record<string, Measured> }} [siim] one collection, in
  *   which radiologists read "typical for COVID-19" or "negative for pneumonia"
  * @property {{ opacities: Record<string, { boxed: number, pointing: Measured }> }} [maps]

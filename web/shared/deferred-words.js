@@ -4,7 +4,7 @@ import { Words } from './words.js';
 import en from '../strings/deferred.en.js';
 import ko from '../strings/deferred.ko.js';
 
-/** Both languages, as they are short and nothing should be fetched once images are in hand. @type {Record<string, import('./words.js').Strings>} */
+/** Both languages: they are short, and nothing should be fetched once there are images. @type {Record<string, import('./words.js').Strings>} */
 const STRINGS = { en, ko };
 
 /** The element's words with these beside them; a portal's own go before both. @param {Words} words of the element */

@@ -34,7 +34,7 @@ export function h(tag, props = {}, ...children) {
  */
 export function fill(node, ...children) {
   const wanted = /** @type {(Node | string)[]} */ (children.filter(Boolean));
-  // What is there already stays: put in anew it would lose the focus.
+  // Nodes that are there already stay: inserting them again would lose the focus.
   if (wanted.length === node.childNodes.length && wanted.every((child, i) => child === node.childNodes[i])) return;
   node.replaceChildren(...wanted);
 }
