@@ -2,7 +2,7 @@
 import { openHere, openWorker } from './engine/channel.js';
 import { looksLikeDicom } from './shared/dicom-sniff.js';
 import { nameOf, readerOf } from './engine/input.js';
-import { expectedModelHash, loadModel, loadModule, pickBuild, verifyModel } from './engine/loader.js';
+import { expectedModelHash, loadModel, loadModule, pickBuild } from './engine/loader.js';
 import { abortedBy, CxrError, deepFreeze, nodeBuiltin, quiet } from './engine/platform.js';
 import { Pool } from './engine/pool.js';
 
@@ -104,7 +104,7 @@ function defaultWorkers() {
 /**
  * Fetches module and model side by side; if one fails, the other is not waited for.
  * @param {ClassifierOptions} options
- * @returns {Promise<import('./engine/pool.js').Load>}
+ * @returns {Promise<object>} the first message to an engine
  */
 async function loadBoth(options) {
   const ours = new AbortController();
@@ -112,14 +112,9 @@ async function loadBoth(options) {
   options.signal?.addEventListener('abort', stop);
   if (options.signal?.aborted) stop();
   const shared = { ...options, signal: ours.signal };
-  const modelSha256 = expectedModelHash(published, options);
-  const taken = async () => {
-    const model = await loadModel(published, shared);
-    return { model, verified: quiet(verifyModel(model, modelSha256)) };
-  };
   try {
-    const [module, { model, verified }] = await Promise.all([loadModule(published, shared), taken()]);
-    return [{ type: 'load', module, model, modelSha256, verified: !!verified }, verified];
+    const [module, model] = await Promise.all([loadModule(published, shared), loadModel(published, shared)]);
+    return { type: 'load', module, model, modelSha256: expectedModelHash(published, options) };
   } finally {
     options.signal?.removeEventListener('abort', stop);
     ours.abort();

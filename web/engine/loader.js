@@ -1,5 +1,5 @@
 // loader.js - finds, fetches and verifies the engine's module and the model, in pages and in Node.
-import { absolute, abortedBy, asBytes, asError, checkHash, CxrError, kindOf, nodeBuiltin, sha256 } from './platform.js';
+import { absolute, abortedBy, asError, checkHash, CxrError, kindOf, nodeBuiltin, sha256 } from './platform.js';
 
 /**
  * @typedef {'relaxed'|'simd'|'scalar'} Build
@@ -137,14 +137,15 @@ export function expectedModelHash(published, { model, modelUrl, modelSha256 }) {
 }
 
 /**
- * The bytes of the model, not checked yet: see verifyModel.
+ * The model, not checked yet. As a Blob, so that a page's thread, which has a page to show, touches none of its bytes: the
+ * workers read them.
  * @param {Published} published
  * @param {{ model?: Bytes, modelUrl?: string|URL, signal?: AbortSignal,
  *   onProgress?: (progress: { loaded: number, total: number }) => void }} options
- * @returns {Promise<Uint8Array>}
+ * @returns {Promise<Blob>}
  */
 export async function loadModel(published, { model, modelUrl, signal, onProgress }) {
-  if (model) return asBytes(model).slice(); // workers that start later must find it as it is now
+  if (model) return new Blob([/** @type {ArrayBuffer} */ (model)]); // a copy: workers that start later find it as it is now
   const response = await request(modelUrl === undefined ? published.model() : absolute(modelUrl), signal);
   try {
     return await readBody(response, onProgress);
@@ -155,21 +156,11 @@ export async function loadModel(published, { model, modelUrl, signal, onProgress
 }
 
 /**
- * Rejects if the model is not the one expected. Null: nothing particular is expected, or the platform can't hash; then the
- * engine checks, by itself and more slowly.
- * @param {Uint8Array} model
- * @param {string|null} expected
- */
-export function verifyModel(model, expected) {
-  return expected && globalThis.crypto?.subtle ? sha256(model).then((found) => checkHash('The model', found, [expected])) : null;
-}
-
-/**
  * @param {Response} response
  * @param {((progress: { loaded: number, total: number }) => void)|undefined} onProgress
  */
 async function readBody(response, onProgress) {
-  if (!onProgress || !response.body) return new Uint8Array(await response.arrayBuffer());
+  if (!onProgress || !response.body) return response.blob();
   const chunks = [];
   // The length of a compressed transfer says nothing of the bytes that come out of it.
   const total = response.headers.has('content-encoding') ? 0 : Number(response.headers.get('content-length'));
@@ -180,5 +171,5 @@ async function readBody(response, onProgress) {
     chunks.push(value);
     onProgress({ loaded: (loaded += value.length), total });
   }
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+  return new Blob(chunks);
 }

@@ -7,8 +7,6 @@ import { deepFreeze, quiet } from './platform.js';
  * @typedef {import('./platform.js').CxrError} CxrError
  * @typedef {import('./wasm.js').EngineInfo} EngineInfo
  * @typedef {import('./wasm.js').Result} Result
- * @typedef {[message: object, verified: Promise<void>|null]} Load the first message to an engine, and a promise that
- *   rejects if the model is not the one expected
  *
  * @typedef {object} Task one call of classify
  * @property {() => Promise<Message>} read gets the bytes
@@ -40,7 +38,7 @@ export class Pool {
 
   /**
    * @param {() => Channel} start
-   * @param {Promise<Load>} load what every channel starts with; it starts while that is made
+   * @param {Promise<object>} load the first message to every channel, which starts while that is made
    * @param {number} size most channels at a time
    */
   constructor(start, load, size) {
@@ -79,10 +77,7 @@ export class Pool {
     this.#channels.add(channel);
     this.#opening++;
     try {
-      const [message, verified] = await this.#load;
-      const asked = quiet(channel.ask(message, []));
-      await verified; // meanwhile the engine takes the model in; of a wrong one this tells more than the engine
-      const { value } = await asked;
+      const { value } = await channel.ask(await this.#load, []);
       if (channel.ended) throw channel.ended; // after it had answered
       this.#idle.push(channel);
       return value;

@@ -1,7 +1,7 @@
 // wasm.js - drives the engine's module and reads its memory; the only file that knows the module's exports and
 // layouts (src/wasm.c asserts them). Runs unchanged in pages, module workers and Node.
 import { decodeByBrowser } from './browser-decoder.js';
-import { asBytes, asError, checkHash, CxrError, hex, sha256 } from './platform.js';
+import { asBytes, asError, checkHash, CxrError, hex, quiet, sha256 } from './platform.js';
 
 /**
  * @typedef {object} Gray16 decoded pixels of one frame, as struct cxr_gray16 describes them
@@ -106,7 +106,7 @@ export class Engine {
    * @param {WebAssembly.Module} module
    * @param {Uint8Array} model copied into the instance's memory, and used there
    * @param {string|null} [modelSha256] what the file has to hash to; null: any model
-   * @param {boolean} [verified] who asks finds that out meanwhile: see verifyModel
+   * @param {boolean} [verified] who asks finds that out meanwhile
    */
   static async create(module, model, modelSha256 = null, verified = false) {
     const imports = { env: { now_ms: () => performance.now() } };
@@ -365,16 +365,16 @@ export class Engine {
 }
 
 /**
- * Answers the messages of a classifier, in a worker or in its own thread: {type: 'load', module, model,
- * modelSha256, verified} first, then {type: 'classify', job, maps}. The reply holds {value, memoryBytes} or
- * {error: {code, message}}; a code of null says that the engine is beyond use.
+ * Answers the messages of a classifier, in a worker or in its own thread: {type: 'load', module, model, modelSha256}
+ * first, the model as a Blob, then {type: 'classify', job, maps}. The reply holds {value, memoryBytes} or {error: {code,
+ * message}}; a code of null says that the engine is beyond use.
  */
 export function createHost() {
   /** @type {Engine} */
   let engine;
   return async (/** @type {any} */ message) => {
     try {
-      if (message.type === 'load') engine = await Engine.create(message.module, message.model, message.modelSha256, message.verified);
+      if (message.type === 'load') engine = await load(message);
       const value = message.type === 'load' ? engine.info : await engine.classify(message.job, message.maps);
       return { value, memoryBytes: engine.memoryBytes };
     } catch (error) {
@@ -383,6 +383,16 @@ export function createHost() {
       return { error: { code, message: /** @type {Error} */ (error).message } };
     }
   };
+}
+
+/** @param {{ module: WebAssembly.Module, model: Blob, modelSha256: string|null }} message */
+async function load({ module, model, modelSha256 }) {
+  const bytes = new Uint8Array(await model.arrayBuffer());
+  // The platform hashes on another thread while the engine takes the model in; without one the engine does it, more slowly.
+  const verified = modelSha256 && globalThis.crypto?.subtle ? sha256(bytes) : null;
+  const created = quiet(Engine.create(module, bytes, modelSha256, verified !== null));
+  if (verified) checkHash('The model', await verified, [modelSha256]); // of a wrong one this tells more than the engine
+  return created;
 }
 
 /**

@@ -44,7 +44,7 @@ export function showReport(node, report, words) {
   const elsewhere = Object.entries(external).flatMap(([set, labels]) =>
     Object.entries(labels)
       .filter(([, row]) => typeof row.recall === 'number')
-      .map(([label, { images, recall }]) => [`${set}: ${label} (${words.integer.format(images)})`, words.percent(recall ?? 0)]),
+      .map(([label, { images, recall }]) => [`${set}: ${label} (${words.count(images)})`, words.percent(recall ?? 0)]),
   );
   fill(
     node,

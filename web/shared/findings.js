@@ -27,7 +27,7 @@ export function zonesOf(words, { findings }) {
 export function findingsSentence(words, result) {
   const n = result.findings.length;
   if (n === 0) return words.text('findings.none');
-  const count = words.has(`count.${n}`) ? words.text(`count.${n}`) : words.integer.format(n);
+  const count = words.has(`count.${n}`) ? words.text(`count.${n}`) : words.count(n);
   return words.text(n === 1 ? 'findings.one' : 'findings.more', { count, zones: zonesOf(words, result) });
 }
 

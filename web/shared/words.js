@@ -88,9 +88,14 @@ export class Words {
     const text = form || this.strings[key] || this.strings[`${key}.other`] || key;
     const filled = text.replace(/\{(\w+)\}/g, (whole, name) => {
       const value = values[name];
-      return typeof value === 'number' ? this.integer.format(value) : (value ?? whole);
+      return typeof value === 'number' ? this.count(value) : (value ?? whole);
     });
     return filled.replace(/(COVID|X)-(?=19|ray)/g, '$1\u2011'); // a hyphen at which no line breaks
+  }
+
+  /** A whole number; one of up to three digits, which no language here groups, without a formatter. @param {number} n */
+  count(n) {
+    return Number.isInteger(n) && n >= 0 && n < 1000 ? String(n) : this.integer.format(n);
   }
 
   /** @param {string} key whether the key has words in this language or in English */
