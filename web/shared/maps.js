@@ -33,33 +33,43 @@ export function opacitiesInside(maps, threshold) {
   return { width, height, values: values.map((value, i) => (inside[i] ? value : 0)) };
 }
 
-/** Fewest cells of a group that is drawn as lung: a lung covers dozens of the map's 576, a speck a few. */
+/** Fewest cells of a group that is drawn as lung, or as a gap in one: a lung covers dozens of the map's 576, a speck a few. */
 const FEWEST_CELLS = 6;
 
 /**
- * The lungs' map without specks, for drawing: groups of a few cells above the threshold are set to 0. The verdict's own rule
- * counts them, as they may be lung.
+ * The lungs' map for drawing: specks, groups of a few cells above the threshold, are set to 0, then holes, such groups below
+ * it, to 1. The verdict's own rule takes the cells as they are, since they may be lung, or none.
  * @param {import('./resample.js').Grid} lungs
  * @param {number} threshold
  * @returns {import('./resample.js').Grid}
  */
-export function withoutSpecks({ width, height, values }, threshold) {
-  const kept = Array.from(values);
-  const seen = new Set();
-  const isNew = (/** @type {number} */ at) => at >= 0 && at < kept.length && values[at] >= threshold && !seen.has(at);
-  for (const start of kept.keys()) {
-    if (!isNew(start)) continue;
-    seen.add(start);
+export function smoothLungs({ width, height, values }, threshold) {
+  const smooth = Array.from(values);
+  for (const [isPart, other] of /** @type {const} */ ([
+    [(/** @type {number} */ value) => value >= threshold, 0],
+    [(/** @type {number} */ value) => value < threshold, 1],
+  ]))
+    for (const group of groupsOf(smooth.map(isPart), width)) if (group.length < FEWEST_CELLS) for (const at of group) smooth[at] = other;
+  return { width, height, values: smooth };
+}
+
+/**
+ * The cells of each group, joined by their sides.
+ * @param {boolean[]} isPart row by row
+ * @param {number} width
+ */
+function groupsOf(isPart, width) {
+  const left = new Set(isPart.flatMap((is, at) => (is ? [at] : [])));
+  return Array.from(left, (start) => {
+    left.delete(start);
     const group = [start];
     for (const at of group) {
       // Grows while it is walked.
-      const beside = [at % width > 0 ? at - 1 : -1, (at + 1) % width > 0 ? at + 1 : -1, at - width, at + width].filter(isNew);
-      for (const next of beside) seen.add(next);
-      group.push(...beside);
+      const beside = [at % width > 0 ? at - 1 : -1, (at + 1) % width > 0 ? at + 1 : -1, at - width, at + width];
+      group.push(...beside.filter((next) => left.delete(next)));
     }
-    if (group.length < FEWEST_CELLS) for (const at of group) kept[at] = 0;
-  }
-  return { width, height, values: kept };
+    return group;
+  });
 }
 
 /**
@@ -73,7 +83,7 @@ export function masksOf(maps, { lungsThreshold, opacityThreshold }, side) {
   const above = (/** @type {import('./resample.js').Grid} */ grid, /** @type {number} */ threshold) =>
     Array.from(enlarge(grid, side), (value) => value >= threshold);
   return {
-    lungs: above(withoutSpecks(maps.lungs, lungsThreshold), lungsThreshold),
+    lungs: above(smoothLungs(maps.lungs, lungsThreshold), lungsThreshold),
     opacities: above(opacitiesInside(maps, lungsThreshold), opacityThreshold),
   };
 }

@@ -3,7 +3,7 @@
  * lungs, and a numbered box for each finding. The viewer lays these over its canvas; exports draw them into a picture.
  */
 
-import { opacitiesInside, withoutSpecks } from '../shared/maps.js';
+import { opacitiesInside, smoothLungs } from '../shared/maps.js';
 import { enlarge } from '../shared/resample.js';
 import { MAP_SIDE, paintOpacity } from './colormap.js';
 
@@ -34,7 +34,7 @@ export const paintOpacities = (maps, { lungsThreshold, opacityThreshold }) =>
  */
 export function outlineOf({ lungs }, threshold) {
   const side = OUTLINE_SIDE;
-  const values = enlarge(withoutSpecks(lungs, threshold), side);
+  const values = enlarge(smoothLungs(lungs, threshold), side);
   // Outside there is no lung, so that every outline is closed; its corners lie on the frame's edge.
   const at = (/** @type {number} */ x, /** @type {number} */ y) => (x < 0 || y < 0 || x >= side || y >= side ? 0 : values[y * side + x]);
   const place = (/** @type {number} */ cell) => Math.min(Math.max((cell + 0.5) / side, 0), 1);

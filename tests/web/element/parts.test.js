@@ -234,17 +234,31 @@ test('the outline of the lungs is closed and lies on their edges', () => {
   );
 });
 
-test('specks are not drawn as lungs, and stay in the map itself', () => {
+test('specks are not drawn as lungs, nor holes as gaps, and both stay in the map itself', () => {
   const { maps } = madeUp();
   const before = outlineOf(maps, 0.5);
   const at = (/** @type {number} */ x, /** @type {number} */ y) => y * maps.lungs.width + x;
-  const mark = (/** @type {[number, number][]} */ ...cells) => {
-    for (const [x, y] of cells) maps.lungs.values[at(x, y)] = 0.9;
+  const mark = (/** @type {[number, number][]} */ cells, value = 0.9) => {
+    for (const [x, y] of cells) maps.lungs.values[at(x, y)] = value;
   };
-  mark([0, 0], [1, 0], [0, 1], [23, 2], [0, 3], [0, 4], [0, 5]); // one cell at the far edge, on the row before the last group
+  const row = (/** @type {number} */ count) => Array.from({ length: count }, (_, x) => /** @type {[number, number]} */ ([4 + x, 12]));
+  mark([
+    [0, 0],
+    [1, 0],
+    [0, 1],
+    [23, 2],
+    [0, 3],
+    [0, 4],
+    [0, 5],
+  ]); // one cell at the far edge, on the row before the last group
   assert.equal(outlineOf(maps, 0.5), before);
   assert.equal(maps.lungs.values[0], Math.fround(0.9));
-  mark([0, 2]);
+  mark(row(2), 0.1);
+  assert.equal(outlineOf(maps, 0.5), before);
+  assert.equal(maps.lungs.values[at(4, 12)], Math.fround(0.1));
+  mark(row(6), 0.1);
+  assert.ok(outlineOf(maps, 0.5).length > before.length, 'six cells in a row are a gap');
+  mark([[0, 2]]);
   assert.notEqual(outlineOf(maps, 0.5), before, 'seven cells in a row are a part of a lung');
 });
 
