@@ -145,24 +145,11 @@ setup-node: | setup-test
 	    npm install --no-save --prefix $(BUILD)/node $(TEST_NODE)@22 && mkdir -p $(BUILD)/node/bin && \
 	    ln -sf ../node_modules/$(TEST_NODE)/bin/node $(BUILD)/node/bin/node; }
 
-# stb_image v2.30 or later: the system's, or Debian 13's package from the mirror that apt uses. Earlier
-# versions have faults that a fuzzer finds in minutes.
 STB         := $(BUILD)/stb
 STB_HEADERS := $(STB)/stb_image.h $(STB)/stb_image_write.h
-STB_PACKAGE := libstb-dev_0.0~git20241109.5c20573+ds-1_amd64.deb
-STB_SUM     := 36fbe0c268c76daa655180ea3c9933afc41c6449ec5e53ef3d4907b516147650
-stb_mirror   = apt-get --print-uris download libstb-dev 2>/dev/null | grep -o "[a-z+]*://[^']*/libs/libstb/" | head -n 1
 
-$(BUILD)/stb/stb_image.h $(BUILD)/stb/stb_image_write.h &: | setup-native
+$(BUILD)/stb/stb_image.h $(BUILD)/stb/stb_image_write.h &: src/image/fetch-stb.sh | setup-native
 	$(call say,STB)
-	@minor=$$(sed -n '1s/.* - v2\.\([0-9]*\).*/\1/p' /usr/include/stb/stb_image.h 2>/dev/null); \
-	if [ "$${minor:-0}" -ge 30 ]; then cp /usr/include/stb/stb_image.h /usr/include/stb/stb_image_write.h $(@D); exit; fi; \
-	mirror=$$($(stb_mirror)); \
-	if [ -z "$$mirror" ]; then root=; [ "$$(id -u)" = 0 ] || root=sudo; $$root apt-get update -q; mirror=$$($(stb_mirror)); fi; \
-	cd $(@D) && /usr/lib/apt/apt-helper download-file "$${mirror}$(STB_PACKAGE)" libstb.deb 2>apt.log >&2 || { cat apt.log; \
-	    echo "Could not fetch $(STB_PACKAGE) from '$$mirror'; give stb_image v2.30 or later as STB=DIR." >&2; exit 1; }; \
-	echo '$(STB_SUM)  libstb.deb' | sha256sum --quiet -c && \
-	dpkg-deb --fsys-tarfile libstb.deb | tar -xm --strip-components=4 ./usr/include/stb/stb_image.h ./usr/include/stb/stb_image_write.h && \
-	rm libstb.deb apt.log
+	$(Q)$< $(@D)
 
 include src/src.mk web/web.mk tests/tests.mk

@@ -1,7 +1,5 @@
 # Compiles the engine: each variant of the library, the command and the shared library.
 
-# ---- compiling -------------------------------------------------------------------------------------
-
 ENGINE  := $(filter-out src/wasm.c,$(wildcard src/*.c $(patsubst %,src/%/*.c,base image network kernels)))
 CLI     := $(wildcard src/cli/*.c)
 UNIT    := $(patsubst tests/src/%.c,%,$(wildcard tests/src/test_*.c))

@@ -1,7 +1,5 @@
 # Builds the programs that tests/run.js runs, and the fuzzers.
 
-# ---- tests ------------------------------------------------------------------------------------------------
-
 FUZZERS := $(patsubst tests/src/fuzz/%.c,%,$(wildcard tests/src/fuzz/fuzz_*.c))
 
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)

@@ -37,9 +37,6 @@ HEADERS  := $(BUILD)/web/_headers $(BUILD)/web/.htaccess $(BUILD)/headers/nginx.
 
 wasm: $(PAGE) $(HEADERS) $(BUILD)/web/precache.js $(BUILD)/web/custom-elements.json ## build the page and the WebAssembly modules into build/web/
 
-# $(call size,file): bytes, and bytes over the wire
-size = @printf '  %-8s %s: %d bytes, %d by gzip\n' SIZE '$(1)' $$(wc -c <$(1)) $$(gzip -9c $(1) | wc -c)
-
 # $(call link-NAME,objects,module): links objects with all of a build. Emscripten takes the clock, which the page
 # gives, for a missing symbol, so its check is off; the third link refuses whatever is missing.
 link-emcc = $(Q)$(emcc) -O3 -sSTANDALONE_WASM=1 --no-entry -sFILESYSTEM=0 -sALLOW_MEMORY_GROWTH=1 \
@@ -55,7 +52,6 @@ link-relaxed = $(Q)wasm-ld-19 --entry=_initialize -O2 --gc-sections --strip-all 
 $(MODULES:%=$(BUILD)/web/cxrlens-%.wasm): $(BUILD)/web/cxrlens-%.wasm: $(BUILD)/obj/wasm-%/libcxr.a
 	$(call say,LINK)
 	$(call link-$*,,$@)
-	$(call size,$@)
 
 SOURCE := $(wildcard *.md LICENSE Makefile package*.json src web model tests)
 $(BUILD)/web/source.tar.gz: $(shell find $(SOURCE) -type f ! -path '*/node_modules/*' ! -name '*.pyc')
@@ -77,13 +73,9 @@ $(BUILD)/web/precache.js: $(PAGE)
 	$(Q)cd $(@D) && { printf "self.cxrPrecache = {\n  version: '%s',\n  files: {\n" "$$($(kept) | xargs cat sw.js | sha256sum | cut -c 1-16)"; \
 	    $(kept) | xargs sha256sum | sed "s/\([0-9a-f]*\)  \(.*\)/  '\2': '\1',/"; echo '}};'; } >$(@F)
 
-$(BUILD)/web/_headers: HOST := netlify
-$(BUILD)/web/.htaccess: HOST := apache
-$(BUILD)/headers/nginx.conf: HOST := nginx
-$(BUILD)/headers/Caddyfile: HOST := caddy
 $(HEADERS): web/server/serve.js
 	@mkdir -p $(@D)
-	$(Q)node $< --headers $(HOST) >$@
+	$(Q)node $< --headers $(@F) >$@
 
 esbuild   = node_modules/.bin/esbuild --bundle --format=esm --target=es2022 --minify --charset=utf8 --legal-comments=none \
     --log-level=warning
@@ -108,7 +100,6 @@ $(SCRIPTS): $(shell find web -name '*.js') web/element/styles.css $(BUILD)/obj/w
 	    --inject:web/shared/script-address.js --define:import.meta.url=scriptAddress
 	$(Q)$(esbuild) $(WORKERS) $(APART) --outdir=$(BUILD)/web
 	$(Q)touch $@
-	@cat $(BUILD)/web/*.js | gzip -9 | wc -c | xargs printf '  %-8s %s: %d bytes by gzip\n' SIZE '$(BUILD)/web/*.js'
 
 # What a release holds of others' work, to be attached to it.
 sbom: $(BUILD)/cxrlens.cdx.json ## write the bill of materials (CycloneDX) to build/cxrlens.cdx.json

@@ -2,8 +2,9 @@
 /**
  * Serves a folder of static files for `make run`: `node web/server/serve.js DIR`.
  *
- * The headers are those that a real host should send; `node web/server/serve.js --headers HOST` prints them as a host of
- * that kind (netlify, apache, nginx, caddy) wants them. Environment: PORT (8080), HOST (localhost),
+ * The headers are those that a real host should send; `node web/server/serve.js --headers FILE` prints them as the
+ * host whose settings are in a file of that name wants them: _headers (Netlify and others), .htaccess (Apache), nginx.conf,
+ * Caddyfile. Environment: PORT (8080), HOST (localhost),
  * FRAME_ANCESTORS ('self': the pages that may embed ours, as in the header of that name).
  */
 import { createHash } from 'node:crypto';
@@ -64,28 +65,28 @@ export function securityHeaders(frameAncestors, connect = "'self'") {
 /** Content types that hosts may not know. */
 const NEW_TYPES = /** @type {const} */ (['.wasm', '.webmanifest']);
 
-/** How kinds of hosts write headers. @type {Record<string, (headers: [string, string][]) => string[]>} */
+/** How hosts write headers, by the names of their files. @type {Record<string, (headers: [string, string][]) => string[]>} */
 const HOSTS = {
-  netlify: (headers) => ['/*', ...headers.map(([name, value]) => `  ${name}: ${value}`)],
-  apache: (headers) => [
+  _headers: (headers) => ['/*', ...headers.map(([name, value]) => `  ${name}: ${value}`)],
+  '.htaccess': (headers) => [
     ...NEW_TYPES.map((end) => `AddType ${TYPES[end]} ${end}`),
     ...headers.map(([name, value]) => `Header always set ${name} "${value}"`),
   ],
-  nginx: (headers) => [
+  'nginx.conf': (headers) => [
     ...NEW_TYPES.map((end) => `location ~ \\${end}$ { types { } default_type ${TYPES[end]}; }`),
     ...headers.map(([name, value]) => `add_header ${name} "${value}" always;`),
   ],
-  caddy: (headers) => ['header {', ...headers.map(([name, value]) => `  ${name} "${value}"`), '}'],
+  Caddyfile: (headers) => ['header {', ...headers.map(([name, value]) => `  ${name} "${value}"`), '}'],
 };
 
 /**
- * The headers of every answer as a host's settings; null for a kind that is not known.
- * @param {string} host
+ * The headers of every answer as a host's settings; null for a file that is not known.
+ * @param {string} file
  * @param {string} frameAncestors
  */
-export function hostSettings(host, frameAncestors) {
+export function hostSettings(file, frameAncestors) {
   const headers = Object.entries({ ...securityHeaders(frameAncestors), 'Cache-Control': 'no-cache' });
-  return Object.hasOwn(HOSTS, host) ? `${HOSTS[host](headers).join('\n')}\n` : null;
+  return Object.hasOwn(HOSTS, file) ? `${HOSTS[file](headers).join('\n')}\n` : null;
 }
 
 /** @typedef {{ type: string, stamp: string, etag: string, bodies: Map<string, Buffer> }} Entry */
@@ -225,9 +226,9 @@ export async function createStaticServer(root, { frameAncestors = "'self'", conn
 }
 
 async function main() {
-  const [root, kind = ''] = process.argv.slice(2);
+  const [root, file = ''] = process.argv.slice(2);
   const frameAncestors = process.env.FRAME_ANCESTORS || "'self'";
-  const settings = root === '--headers' ? hostSettings(kind, frameAncestors) : null;
+  const settings = root === '--headers' ? hostSettings(file, frameAncestors) : null;
   if (settings) {
     process.stdout.write(settings);
     return;
