@@ -15,6 +15,7 @@ import { failure } from './element/queue.js';
 import { Session, refusal } from './element/session.js';
 import { acquire } from './element/shared-classifier.js';
 import { View } from './element/view.js';
+import { contentOf } from './shared/source.js';
 import { Words, loadStrings, pickLanguage } from './shared/words.js';
 
 /**
@@ -179,7 +180,7 @@ export class CxrLens extends Attributes {
     return this.#session.results;
   }
 
-  /** The images, in order, as files named by their paths. */
+  /** The images, in order, as files named by their paths; without those of a study, which the PACS has. */
   get images() {
     return this.#session.images;
   }
@@ -220,7 +221,7 @@ export class CxrLens extends Attributes {
 
   /**
    * Puts images in the queue; results come as events.
-   * @param {Iterable<Blob | ImageData>} images
+   * @param {Iterable<import('./shared/source.js').Source>} images
    * @returns {Item[]}
    */
   add(images) {
@@ -356,7 +357,7 @@ export class CxrLens extends Attributes {
   }
 
   #close() {
-    this.#study?.stop(); // both go on when the element comes back
+    this.#study?.close(); // both go on when the element comes back
     this.#session.queue.restart();
     this.#session.refuse({ code: 'aborted', message: 'The element was removed.' });
     this.#lease?.release();
@@ -411,7 +412,7 @@ export class CxrLens extends Attributes {
     const before = this.#study;
     this.#study = null;
     if (before) {
-      before.stop();
+      before.close();
       this.#session.remove(before.items);
       this.#session.queue.forget();
     }
@@ -421,24 +422,24 @@ export class CxrLens extends Attributes {
     if (!script || this.study !== study || this.#study) return;
     this.#view.tell('');
     this.#study = new script.StudyReader(this, this.#session, this.#view, {
-      add: (file) => this.#append(file),
+      add: (source) => this.#append(source),
       emit: this.#emit,
     });
     this.#study.read();
   }
 
-  /** Adds an image of the study, without leaving the one that the user looks at. @param {File} file */
-  #append(file) {
-    if (!this.multiple || !this.#session.selected || this.#off) return this.add([file])[0];
-    return this.#session.queue.add([file])[0];
+  /** Adds an image of the study, without leaving the one that the user looks at. @param {import('./shared/source.js').Source} source */
+  #append(source) {
+    if (!this.multiple || !this.#session.selected || this.#off) return this.add([source])[0];
+    return this.#session.queue.add([source])[0];
   }
 
   // Images
 
   /** @param {Item} item @param {AbortSignal} signal @returns {Promise<Result>} */
-  #classify(item, signal) {
+  async #classify(item, signal) {
     const classifier = /** @type {import('./element/shared-classifier.js').Classifier} */ (this.#classifier);
-    return classifier.classify(item.source, { signal, maps: true, file: item.name, dicom: item.choice });
+    return classifier.classify(await contentOf(item.source), { signal, maps: true, file: item.name, dicom: item.choice });
   }
 
   /** @param {Item | null} item null: images came or went */

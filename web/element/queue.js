@@ -5,13 +5,14 @@
 
 /**
  * @typedef {import('../classifier.js').Result} Result
+ * @typedef {import('../shared/source.js').Source} Source
  * @typedef {'waiting' | 'running' | 'done' | 'failed' | 'cancelled'} State
  * @typedef {{ code: string, message: string }} Failure
  *
  * @typedef {object} Item one image
  * @property {number} id unique in its queue, in the order of arrival
  * @property {string} name of the file
- * @property {Blob | ImageData} source
+ * @property {Source} source
  * @property {import('../classifier.js').DicomChoice} [choice] frame and window of a DICOM file, once the user chose
  * @property {State} state
  * @property {Result | null} result
@@ -64,7 +65,7 @@ export class Queue extends EventTarget {
 
   /**
    * Puts images at the end.
-   * @param {readonly (Blob | ImageData)[]} sources
+   * @param {readonly Source[]} sources
    * @returns {Item[]}
    */
   add(sources) {
@@ -163,10 +164,10 @@ export class Queue extends EventTarget {
     return open > 0 && finished >= 3 ? ((performance.now() - start) / finished) * open : null;
   }
 
-  /** @param {Blob | ImageData} source @returns {Item} */
+  /** @param {Source} source @returns {Item} */
   #item(source) {
-    const name = source instanceof File ? source.webkitRelativePath || source.name : 'image';
-    return { id: this.#nextId++, name, source, state: 'waiting', result: null, error: null, elapsed: 0 };
+    const { webkitRelativePath, name = 'image' } = /** @type {Partial<File>} */ (source);
+    return { id: this.#nextId++, name: webkitRelativePath || name, source, state: 'waiting', result: null, error: null, elapsed: 0 };
   }
 
   /** Starts what waits, as far as may be: also for when the classifier has become ready. */

@@ -52,7 +52,7 @@ export class Session {
     return this.queue.items.flatMap(({ result }) => result ?? []);
   }
 
-  /** The images, in order, as files named by their paths; for the same image always the same file. */
+  /** The images at hand, in order, as files named by their paths; for the same image always the same file. */
   get images() {
     return this.queue.items.flatMap((item) => {
       const { name, source } = item;
@@ -76,7 +76,7 @@ export class Session {
     return named && threshold !== null && named.probability < threshold ? 'uncertain' : result.verdict;
   }
 
-  /** @param {readonly (Blob | ImageData)[]} images @returns {Item[]} */
+  /** @param {readonly import('./queue.js').Source[]} images @returns {Item[]} */
   add(images) {
     if (!this.#hooks.multiple()) this.queue.remove();
     this.queue.forget();

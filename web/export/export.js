@@ -3,6 +3,8 @@
  * Code that only one kind of export needs is loaded on request.
  */
 
+import { contentOf } from '../shared/source.js';
+
 /**
  * @typedef {import('../element/queue.js').Item} Item
  * @typedef {'csv' | 'json' | 'sr' | 'seg' | 'sc' | 'print' | 'print.all'} Kind
@@ -71,7 +73,8 @@ export async function exportAs(kind, { words, shown, selected, ...choice }) {
  */
 async function named(item, choice) {
   const { identityOf } = await import('../dicom.js');
-  const identity = await identityOf(new Uint8Array(await /** @type {Blob} */ (item.source).arrayBuffer()));
+  const file = /** @type {Blob} */ (await contentOf(item.source));
+  const identity = await identityOf(new Uint8Array(await file.arrayBuffer()));
   const result = { .../** @type {import('../classifier.js').Result} */ (item.result), verdict: choice.verdict(item) };
   return { result, options: { ...identity, date: new Date() } };
 }

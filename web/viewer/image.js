@@ -5,6 +5,7 @@
 
 import { looksLikeDicom } from '../shared/dicom-sniff.js';
 import { halved } from '../shared/resample.js';
+import { contentOf } from '../shared/source.js';
 
 /** Longest side kept for viewing. The classifier reads the file itself, in full. */
 const MAX_SIDE = 4096;
@@ -34,11 +35,12 @@ export class ViewedImage {
   }
 
   /**
-   * @param {Blob | ImageData} source
+   * @param {import('../shared/source.js').Source} from
    * @param {import('../classifier.js').DicomChoice} [choice] frame and window of a DICOM file
    * @returns {Promise<ViewedImage>} rejects when the browser cannot show this kind of image
    */
-  static async from(source, choice) {
+  static async from(from, choice) {
+    const source = await contentOf(from);
     if (source instanceof Blob && looksLikeDicom(await bytesOf(source.slice(0, HEAD)))) return dicomImage(source, choice);
     const bitmap = await createImageBitmap(source);
     try {

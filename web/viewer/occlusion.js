@@ -45,28 +45,24 @@ const WAVES = [
   return wave;
 });
 
-/** The test of one image: it can stop between two readings and go on later. */
+/** The test of one image: it can stop between two readings and go on later. Between two runs it keeps nothing of the image. */
 export class Occlusion {
   /** What each class lost, by place. @type {(number[] | undefined)[]} */
   #losses = [];
   /** @type {Result | null} the image as it is */
   #whole = null;
-  #ground;
 
   /**
-   * @param {Level} image
+   * @param {{ width: number, height: number }} image its size
    * @param {boolean} inverted whether it is a negative
    * @param {Box} frame the part that the network reads
    */
-  constructor(image, inverted, frame) {
-    this.image = image;
+  constructor({ width, height }, inverted, frame) {
     this.inverted = inverted;
-    const { width, height } = image;
     this.left = Math.round(frame.x * width);
     this.top = Math.round(frame.y * height);
     this.width = Math.round(frame.width * width);
     this.height = Math.round(frame.height * height);
-    this.#ground = this.#blurred();
   }
 
   /** What is known so far; null before the first wave. @returns {OcclusionMap | null} */
@@ -81,17 +77,19 @@ export class Occlusion {
 
   /**
    * Reads what has not been read yet.
+   * @param {Level} image the same each time
    * @param {(image: Gray) => Promise<Result>} classify rejects when the test is to stop
    * @param {() => void} onwave the map has become finer
    */
-  async run(classify, onwave) {
-    const { width, height } = this.image;
+  async run(image, classify, onwave) {
+    const { width, height } = image;
+    const ground = this.#blurred(image);
     const read = (/** @type {Uint16Array} */ pixels) => classify({ pixels, width, height, bits: 8, window: WHOLE, invert: this.inverted });
-    const whole = this.#whole ?? read(Uint16Array.from(this.image.gray));
+    const whole = this.#whole ?? read(Uint16Array.from(image.gray));
     for (const wave of WAVES) {
       const open = wave.filter(([x, y]) => !this.#losses[y * PLACES + x]);
       if (open.length === 0) continue;
-      const parts = open.map(([x, y]) => read(this.#covered(x, y)));
+      const parts = open.map(([x, y]) => read(this.#covered(image, ground, x, y)));
       const [before, ...after] = await Promise.all([whole, ...parts]);
       this.#whole = before;
       open.forEach(([x, y], i) => {
@@ -116,29 +114,32 @@ export class Occlusion {
     return sum / count;
   }
 
-  /** The frame so blurred that nothing is left of it but light and dark: means of the cells, and smooth between them. */
-  #blurred() {
+  /** The frame so blurred that nothing is left of it but light and dark: means of the cells, and smooth between them. @param {Level} image */
+  #blurred({ width, gray }) {
     const values = new Float64Array(CELLS * CELLS);
     const counts = new Uint32Array(CELLS * CELLS);
     for (let y = 0; y < this.height; y++) {
       for (let x = 0; x < this.width; x++) {
         const cell = Math.floor((y * CELLS) / this.height) * CELLS + Math.floor((x * CELLS) / this.width);
-        values[cell] += this.image.gray[(this.top + y) * this.image.width + this.left + x];
+        values[cell] += gray[(this.top + y) * width + this.left + x];
         counts[cell] += 1;
       }
     }
     return enlarge({ width: CELLS, height: CELLS, values: values.map((sum, i) => sum / Math.max(counts[i], 1)) }, GROUND);
   }
 
-  /** A copy of the image in which two by two cells are blurred. @param {number} column @param {number} row @returns {Uint16Array} */
-  #covered(column, row) {
-    const pixels = Uint16Array.from(this.image.gray);
+  /**
+   * A copy of the image in which two by two cells are blurred.
+   * @param {Level} image @param {Float32Array} ground the blur @param {number} column @param {number} row
+   */
+  #covered(image, ground, column, row) {
+    const pixels = Uint16Array.from(image.gray);
     const edge = (/** @type {number} */ cell, /** @type {number} */ side) => Math.round((cell * side) / CELLS);
     for (let y = edge(row, this.height); y < edge(row + 2, this.height); y++) {
       const line = Math.floor((y * GROUND) / this.height) * GROUND;
-      const at = (this.top + y) * this.image.width + this.left;
+      const at = (this.top + y) * image.width + this.left;
       for (let x = edge(column, this.width); x < edge(column + 2, this.width); x++) {
-        pixels[at + x] = Math.min(Math.max(Math.round(this.#ground[line + Math.floor((x * GROUND) / this.width)]), 0), 255);
+        pixels[at + x] = Math.min(Math.max(Math.round(ground[line + Math.floor((x * GROUND) / this.width)]), 0), 255);
       }
     }
     return pixels;

@@ -167,9 +167,11 @@ export class Scenes {
     try {
       const { OCCLUSION_WIDTH, Occlusion } = await import('./occlusion.js');
       if (signal.aborted) return;
-      const test = this.#tests.get(item) ?? new Occlusion(image.level(OCCLUSION_WIDTH), result.warnings.includes('inverted'), result.frame);
+      const level = image.level(OCCLUSION_WIDTH);
+      const test = this.#tests.get(item) ?? new Occlusion(level, result.warnings.includes('inverted'), result.frame);
       this.#tests.set(item, test);
       await test.run(
+        level,
         (image) => classifier.classify(image, { signal }),
         () => this.#redraw(item, image),
       );

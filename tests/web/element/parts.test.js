@@ -333,7 +333,7 @@ test('every kind of host sends the same headers, and the page brings the policy 
 function striped(left, top, right, bottom, frame) {
   const [width, height] = [320, 256];
   const gray = Uint8Array.from({ length: width * height }, (_, i) => (i % 2 ? 60 : 180));
-  const test = new Occlusion({ width, height, gray }, true, /** @type {any} */ (frame));
+  const test = new Occlusion({ width, height }, true, /** @type {any} */ (frame));
   const seen = { reads: 0, waves: /** @type {any[]} */ ([]), stopAfter: Infinity };
   /** @param {any} image */
   const classify = async ({ pixels, invert }) => {
@@ -352,7 +352,7 @@ function striped(left, top, right, bottom, frame) {
       ],
     });
   };
-  return { test, seen, run: () => test.run(classify, () => seen.waves.push(test.map)) };
+  return { test, seen, run: () => test.run({ width, height, gray }, classify, () => seen.waves.push(test.map)) };
 }
 
 test('occlusion sensitivity: coarse at once, then finer, and marks what the answer depends on, for and against', async () => {
