@@ -12,7 +12,9 @@ const HUE_FOR = 55;
 const HUE_AGAINST = 250;
 /** Side of the picture that a map becomes; the viewer stretches it over the image. */
 export const MAP_SIDE = 256;
-/** Distance of the stripes, in pixels of that picture. */
+/** Size of the scale beside it, in the same pixels. */
+export const SCALE = { width: MAP_SIDE, height: 12 };
+/** Distance of the stripes. */
 const STRIPE = 12;
 
 /**
@@ -100,10 +102,21 @@ export function paintMap(grid, most) {
   const image = new ImageData(MAP_SIDE, MAP_SIDE);
   const pixels = new Uint32Array(image.data.buffer);
   const values = enlarge(grid, MAP_SIDE);
-  for (let i = 0; i < values.length; i++) {
-    const share = Math.min(Math.max(values[i] / most, -1), 1);
-    const striped = share < 0 && ((i % MAP_SIDE) + Math.floor(i / MAP_SIDE)) % STRIPE < STRIPE / 2;
-    pixels[i] = (striped ? STRIPES : COLOURS)[Math.round(255 * share) + 255];
-  }
+  for (let i = 0; i < values.length; i++) pixels[i] = colour(values[i] / most, i);
   return image;
+}
+
+/** The colours from a value to the highest, from left to right. @param {number} lowest -1: as of paintMap; 0: as of paintOpacity */
+export function paintScale(lowest) {
+  const image = new ImageData(SCALE.width, SCALE.height);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < pixels.length; i++) pixels[i] = colour(lowest + ((1 - lowest) * (i % SCALE.width)) / (SCALE.width - 1), i);
+  return image;
+}
+
+/** @param {number} value @param {number} i place in a picture of MAP_SIDE pixels a row */
+function colour(value, i) {
+  const share = Math.min(Math.max(value, -1), 1);
+  const striped = share < 0 && ((i % MAP_SIDE) + Math.floor(i / MAP_SIDE)) % STRIPE < STRIPE / 2;
+  return (striped ? STRIPES : COLOURS)[Math.round(255 * share) + 255];
 }

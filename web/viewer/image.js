@@ -10,6 +10,15 @@ import { contentOf } from '../shared/source.js';
 /** Longest side kept for viewing. The classifier reads the file itself, in full. */
 const MAX_SIDE = 4096;
 
+/** Pixels that are worked on in one go: large images take several, with a breath between them in which the page may do other work. */
+export const STRIP = 2 ** 19;
+
+/** @returns {Promise<void>} */
+export const breath = () => {
+  const { scheduler } = /** @type {any} */ (globalThis); // not in every browser
+  return scheduler?.yield ? scheduler.yield() : new Promise((resolve) => setTimeout(resolve));
+};
+
 /** Bytes of a file that tell whether it is DICOM. */
 const HEAD = 1024;
 
@@ -44,7 +53,7 @@ export class ViewedImage {
     if (source instanceof Blob && looksLikeDicom(await bytesOf(source.slice(0, HEAD)))) return dicomImage(source, choice);
     const bitmap = await createImageBitmap(source);
     try {
-      return new ViewedImage([grayOf(bitmap)]);
+      return new ViewedImage([await grayOf(bitmap)]);
     } finally {
       bitmap.close();
     }
@@ -74,21 +83,28 @@ async function dicomImage(blob, { frame = 0, window = 0 } = {}) {
   return new ViewedImage(levels, { frames, frame, windows, window, size: spacing && { width: spacing.column * width, at: spacing.at } });
 }
 
-/** @param {ImageBitmap} bitmap @returns {Level} */
-function grayOf(bitmap) {
+/** @param {ImageBitmap} bitmap @returns {Promise<Level>} */
+async function grayOf(bitmap) {
   const shrink = Math.min(1, MAX_SIDE / Math.max(bitmap.width, bitmap.height));
   const width = Math.max(1, Math.round(bitmap.width * shrink));
   const height = Math.max(1, Math.round(bitmap.height * shrink));
-  const context = contextOf(width, height);
-  context.fillRect(0, 0, width, height); // black, on which the reader lays transparent pixels too
+  // Shrunk in one go, or the strips would show.
+  const rows = shrink < 1 ? height : Math.min(Math.max(1, Math.floor(STRIP / width)), height);
+  const context = contextOf(width, rows);
   context.imageSmoothingQuality = 'high';
-  context.drawImage(bitmap, 0, 0, width, height);
-  const { data } = context.getImageData(0, 0, width, height);
   const gray = new Uint8Array(width * height);
-  for (let i = 0, at = 0; i < gray.length; i++, at += 4) {
-    gray[i] = (77 * data[at] + 150 * data[at + 1] + 29 * data[at + 2] + 128) >> 8;
+  for (let top = 0; top < height; top += rows) {
+    if (top > 0) await breath();
+    context.fillRect(0, 0, width, rows); // black, on which the reader lays transparent pixels too
+    context.drawImage(bitmap, 0, -top, width, height);
+    toGray(context.getImageData(0, 0, width, Math.min(rows, height - top)).data, gray, top * width);
   }
   return { width, height, gray };
+}
+
+/** @param {Uint8ClampedArray} data red, green, blue, alpha @param {Uint8Array} gray @param {number} to where in it to begin */
+function toGray(data, gray, to) {
+  for (let at = 0; at < data.length; at += 4) gray[to++] = (77 * data[at] + 150 * data[at + 1] + 29 * data[at + 2] + 128) >> 8;
 }
 
 /** @param {number} width @param {number} height */
@@ -114,11 +130,13 @@ export const PLAIN = Object.freeze({ centre: 127.5, width: 255, inverted: false 
  * @param {Level} level
  * @param {Look} look
  * @param {ImageData} image of the level's size, to be painted over
+ * @param {number} [from] first pixel
+ * @param {number} [to] behind the last
  */
-export function paintGray({ gray }, look, image) {
+export function paintGray({ gray }, look, image, from = 0, to = gray.length) {
   const table = shades(look);
   const pixels = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < gray.length; i++) pixels[i] = table[gray[i]];
+  for (let i = from; i < to; i++) pixels[i] = table[gray[i]];
   return image;
 }
 

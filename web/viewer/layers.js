@@ -29,6 +29,9 @@ export class Layers {
   #painted = null;
   /** Whose outline and boxes are there. @type {unknown} */
   #traced = null;
+  /** The result that is drawn, or was before it was hidden. @type {unknown} */
+  #drawn = null;
+  #timer = 0;
 
   /** @param {Words} elementWords @param {ViewSettings} settings */
   constructor(elementWords, settings) {
@@ -53,8 +56,20 @@ export class Layers {
     });
   }
 
-  /** @param {Scene | null} scene */
+  /** A new result is drawn in a task of its own, for its words alone keep the page busy. @param {Scene | null} scene */
   update(scene) {
+    clearTimeout(this.#timer);
+    const result = scene?.image && scene.result;
+    if (!result || result === this.#drawn) return this.#update(scene);
+    this.root.hidden = true;
+    this.#timer = window.setTimeout(() => {
+      this.#drawn = result;
+      this.#update(scene);
+    });
+  }
+
+  /** @param {Scene | null} scene */
+  #update(scene) {
     const { overlay } = this.settings;
     this.legend.update(scene, overlay);
     const result = scene?.image && scene.result;

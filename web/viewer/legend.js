@@ -1,15 +1,18 @@
 /** Says in words what the colours over the image mean. */
 
 import { fill, h } from '../shared/dom.js';
-import { paintMap } from './colormap.js';
+import { SCALE, paintScale } from './colormap.js';
 
 /** @typedef {import('../shared/words.js').Words} Words */
 
 export class Legend {
+  /** Lowest value of the scale that is painted. @type {number | null} */
+  #lowest = null;
+
   /** @param {Words} words */
   constructor(words) {
     this.words = words;
-    this.scale = h('canvas', { class: 'scale', width: 256, height: 12, role: 'img' });
+    this.scale = h('canvas', { class: 'scale', ...SCALE, role: 'img' });
     this.title = h('span', { class: 'legend-line' });
     this.low = h('span', {});
     this.high = h('span', {});
@@ -53,9 +56,10 @@ export class Legend {
     this.note.textContent = this.words.text(note);
   }
 
-  /** The scale is a map too: one row from the lowest value to 1. @param {number} lowest */
+  /** The scale from the lowest value to 1. @param {number} lowest */
   #paint(lowest) {
-    const row = Float32Array.from({ length: 32 }, (_, i) => lowest + ((1 - lowest) * i) / 31);
-    this.scale.getContext('2d')?.putImageData(paintMap({ width: 32, height: 1, values: row }, 1), 0, 0);
+    if (this.#lowest === lowest) return;
+    this.#lowest = lowest;
+    this.scale.getContext('2d')?.putImageData(paintScale(lowest), 0, 0);
   }
 }

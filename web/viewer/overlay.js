@@ -37,10 +37,13 @@ export function outlineOf({ lungs }, threshold) {
   const values = enlarge(smoothLungs(lungs, threshold), side);
   // Outside there is no lung, so that every outline is closed; its corners lie on the frame's edge.
   const at = (/** @type {number} */ x, /** @type {number} */ y) => (x < 0 || y < 0 || x >= side || y >= side ? 0 : values[y * side + x]);
+  const lung = (/** @type {number} */ x, /** @type {number} */ y) => at(x, y) >= threshold;
   const place = (/** @type {number} */ cell) => Math.min(Math.max((cell + 0.5) / side, 0), 1);
   let path = '';
   for (let y = -1; y < side; y++) {
     for (let x = -1; x < side; x++) {
+      const first = lung(x, y);
+      if (first === lung(x + 1, y) && first === lung(x + 1, y + 1) && first === lung(x, y + 1)) continue; // as nearly everywhere
       const corners = [
         [x, y],
         [x + 1, y],

@@ -5,7 +5,7 @@
 
 import { button, h } from '../shared/dom.js';
 import { findingsSentence } from '../shared/findings.js';
-import { PLAIN, paintGray } from './image.js';
+import { PLAIN, STRIP, breath, paintGray } from './image.js';
 
 /**
  * @typedef {import('./image.js').ViewedImage} ViewedImage
@@ -49,8 +49,9 @@ export class Viewer {
   #view = { scale: 1, x: 0, y: 0 };
   /** Painting waits for the next frame: many pointer events make one. */
   #frame = 0;
-  /** What the canvas shows: moving an image paints nothing. @type {{ level?: import('./image.js').Level, look?: string, pixels?: ImageData }} */
+  /** What the canvas shows: moving an image paints nothing. @type {{ image?: ViewedImage, level?: import('./image.js').Level, look?: string, pixels?: ImageData }} */
   #painted = {};
+  #painting = false;
   /** @type {Map<number, PointerEvent>} fingers and buttons that are down */
   #pointers = new Map();
   #fitted = { width: 1, height: 1 };
@@ -246,19 +247,38 @@ export class Viewer {
     this.#frame = requestAnimationFrame(() => this.#paintNow());
   }
 
-  #paintNow() {
+  async #paintNow() {
     const image = this.#scene?.image;
     this.sheet.hidden = !image;
-    if (!image) return;
+    if (!image || this.#painting) return; // what is being painted is looked at again when it is done
     const level = image.level(this.#fitted.width * this.#view.scale * devicePixelRatio);
     const look = JSON.stringify(this.#look);
-    const { pixels: last } = this.#painted;
     if (this.#painted.level === level && this.#painted.look === look) return;
-    if (this.image.width !== level.width) this.image.width = level.width;
-    if (this.image.height !== level.height) this.image.height = level.height;
-    const pixels = last?.width === level.width && last.height === level.height ? last : new ImageData(level.width, level.height);
-    this.#painted = { level, look, pixels };
-    this.image.getContext('2d')?.putImageData(paintGray(level, this.#look, pixels), 0, 0);
+    // The image before it must not stand below this one's findings.
+    this.stage.classList.toggle('painting', this.#painted.image !== image);
+    this.#painting = true;
+    await this.#paintLevel(image, level, look).finally(() => {
+      this.#painting = false;
+    });
+    this.#paintNow();
+  }
+
+  /** @param {ViewedImage} image @param {import('./image.js').Level} level @param {string} look */
+  async #paintLevel(image, level, look) {
+    const { width, height, gray } = level;
+    const { pixels: last } = this.#painted;
+    const pixels = last?.width === width && last.height === height ? last : new ImageData(width, height);
+    this.#painted = { image: this.#painted.image, pixels };
+    for (let from = 0; from < gray.length; from += STRIP) {
+      paintGray(level, JSON.parse(look), pixels, from, Math.min(from + STRIP, gray.length));
+      if (gray.length > STRIP) await breath();
+      if (this.#scene?.image !== image) return; // another was chosen meanwhile
+    }
+    if (this.image.width !== width) this.image.width = width;
+    if (this.image.height !== height) this.image.height = height;
+    this.image.getContext('2d')?.putImageData(pixels, 0, 0);
+    this.#painted = { image, level, look, pixels };
+    this.stage.classList.remove('painting');
   }
 
   // Tools
