@@ -311,8 +311,9 @@ export class View {
     return overlay === 'occlusion' ? this.viewers.shown(item) : (shown ?? this.#session.verdict(item));
   }
 
-  /** Fetches what it takes to tell what to do now: after the start, which it would slow. */
+  /** Gets ready what it takes to tell a result and what to do now: after the start, which it would slow. */
   loadGuidance() {
+    setTimeout(() => this.words.percent(1)); // a browser's first formatter takes long, and the first result must not wait
     import('./guidance.js').then(
       ({ guidance }) => {
         this.#guidance = guidance;

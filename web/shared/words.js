@@ -47,6 +47,18 @@ const ERROR_GROUPS = {
   'dicom-codec': 'network',
 };
 
+/** Formatters of numbers, as each takes a while to make. @type {Map<string, Intl.NumberFormat>} */
+const formats = new Map();
+
+/** @param {string} language @param {'decimal' | 'percent'} style @param {number} decimals */
+function formatOf(language, style, decimals) {
+  const key = language + style + decimals;
+  const format =
+    formats.get(key) ?? new Intl.NumberFormat(language, { style, minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  formats.set(key, format);
+  return format;
+}
+
 /** Looks up strings and formats numbers for one language. */
 export class Words {
   /** @type {Intl.PluralRules | undefined} */
@@ -110,11 +122,7 @@ export class Words {
   percent(share, decimals = 1) {
     const least = 10 ** (-2 - decimals);
     const shown = share >= 1 - least / 2 && share < 1 ? 1 - least : share < least / 2 && share > 0 ? least : share;
-    return new Intl.NumberFormat(this.language, {
-      style: 'percent',
-      minimumFractionDigits: decimals,
-      maximumFractionDigits: decimals,
-    }).format(shown);
+    return formatOf(this.language, 'percent', decimals).format(shown);
   }
 
   /**
@@ -123,10 +131,7 @@ export class Words {
    * @param {number} decimals
    */
   number(value, decimals) {
-    return new Intl.NumberFormat(this.language, {
-      minimumFractionDigits: decimals,
-      maximumFractionDigits: decimals,
-    }).format(value);
+    return formatOf(this.language, 'decimal', decimals).format(value);
   }
 
   /** @param {number} ms a duration, in the unit that suits it */

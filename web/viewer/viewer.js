@@ -270,8 +270,8 @@ export class Viewer {
     const pixels = last?.width === width && last.height === height ? last : new ImageData(width, height);
     this.#painted = { image: this.#painted.image, pixels };
     for (let from = 0; from < gray.length; from += STRIP) {
-      paintGray(level, JSON.parse(look), pixels, from, Math.min(from + STRIP, gray.length));
       if (gray.length > STRIP) await breath();
+      paintGray(level, JSON.parse(look), pixels, from, Math.min(from + STRIP, gray.length));
       if (this.#scene?.image !== image) return; // another was chosen meanwhile
     }
     if (this.image.width !== width) this.image.width = width;
