@@ -15,6 +15,9 @@ import { isRefusal, retryHelps } from '../shared/result.js';
  * @property {(item: Item) => string} verdict the answer to show
  */
 
+/** Rows that are made in one go, at first: then as many as there are, so that thousands are not arranged time and again. */
+const FEW = 16;
+
 const CLASSES = ['normal', 'covid-19', 'viral-pneumonia', 'lung-opacity'];
 
 export class Table {
@@ -26,6 +29,7 @@ export class Table {
   #items = [];
   /** @type {Item | null} */
   #selected = null;
+  #timer = 0;
 
   /** @param {Words} words @param {Hooks} hooks @param {Table | null} before the one in whose place it comes */
   constructor(words, hooks, before) {
@@ -103,8 +107,18 @@ export class Table {
     if (items.length < 2) this.search.value = this.show.value = ''; // nobody sees them
     const present = new Set(items);
     for (const item of this.#rows.keys()) if (!present.has(item)) this.#rows.delete(item);
-    for (const item of items) if (!this.#rows.has(item)) this.#rows.set(item, this.#row(item));
+    this.#make();
+  }
+
+  /** Makes the rows that are missing, in several tasks: a folder of images must not hold up the page. */
+  #make() {
+    clearTimeout(this.#timer);
+    const missing = this.#items.filter((item) => !this.#rows.has(item));
+    const now = missing.slice(0, FEW + this.#rows.size);
+    for (const item of now) this.#rows.set(item, this.#row(item));
+    if (now.length < missing.length) this.#timer = window.setTimeout(() => this.#make());
     this.#arrange();
+    this.#mark(this.#selected, true);
   }
 
   /** Redraws some rows. @param {Iterable<Item>} items */
@@ -203,8 +217,7 @@ export class Table {
     const { rows } = this.body;
     const focused = /** @type {HTMLElement | null} */ (/** @type {ShadowRoot} */ (this.root.getRootNode()).activeElement);
     const at = [...rows].findIndex((row) => row.contains(focused));
-    // `null` rows cannot be: setItems makes one for each item.
-    fill(this.body, ...items.map((item) => /** @type {HTMLTableRowElement} */ (this.#rows.get(item))));
+    fill(this.body, ...items.map((item) => this.#rows.get(item)));
     // Rows that change places lose the focus, and one that goes leaves it to the next.
     if (at >= 0)
       (focused?.isConnected ? focused : rows[Math.min(at, rows.length - 1)]?.querySelector('button'))?.focus({ preventScroll: true });
