@@ -105,6 +105,19 @@ test('sequences nested without end, and items without number, are refused', asyn
   assert.ok(await survives(many, 'many items'));
 });
 
+test('JPEG-LS that ends early is refused at once', async () => {
+  const side = 100;
+  const start = [0xff, 0xd8, 0xff, 0xf7, 0, 11, 8, 0, side, 0, side, 1, 1, 0x11, 0, 0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0];
+  const image = radiograph({ width: side, height: side, pixels: new Uint8Array(1) }, { '7fe00010': null });
+  for (const data of [[0], [0, 0x76, 0xbf, 0xff, 0x7f, 0xff, 0x7f], [0x80]]) {
+    const { user } = process.cpuUsage();
+    const file = dicomFile(image, { syntax: '1.2.840.10008.1.2.4.80', tail: encapsulated([Uint8Array.from([...start, ...data])]) });
+    assert.equal((await survives(file, `${data}`))?.code, 'dicom-corrupt');
+    const ms = process.cpuUsage().user / 1000 - user / 1000;
+    assert.ok(ms < 2000, `${data}: ${ms} ms`);
+  }
+});
+
 test('what a file holds beside its pixels is bounded in all, not each element alone', async () => {
   const items = Buffer.alloc(3 * 2 ** 20, Buffer.from([0xfe, 0xff, 0x00, 0xe0, 0, 0, 0, 0]));
   const sequence = (/** @type {string} */ vr, /** @type {number} */ group, /** @type {number} */ element) => {

@@ -5,13 +5,18 @@ import { byPixel } from '../bytes.js';
 import { instantiate, run } from './wasm-codec.js';
 
 const INTERLEAVE_NONE = 0;
+/** Zeros behind the data: CharLS works for many seconds where data ends early at the end of its memory. Of cut data it finds no end
+ * marker then, and refuses it. */
+const TAIL = 64;
 
 /** @type {import('../pixel-data.js').Decode} */
 export async function decode(bytes, expected, url) {
   checkHeader(bytes, expected);
   const codec = await instantiate(factory, /** @type {URL} */ (url));
   const decoder = new codec.JpegLSDecoder();
-  const { data, precision } = run(decoder, bytes, expected);
+  const padded = new Uint8Array(bytes.length + TAIL);
+  padded.set(bytes);
+  const { data, precision } = run(decoder, padded, expected);
   const { samples, width, height } = expected;
   const planar = samples > 1 && decoder.getInterleaveMode() === INTERLEAVE_NONE;
   return {
