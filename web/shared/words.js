@@ -50,7 +50,7 @@ const ERROR_GROUPS = {
 /** Formatters of numbers, as each takes a while to make. @type {Map<string, Intl.NumberFormat>} */
 const formats = new Map();
 
-/** @param {string} language @param {'decimal' | 'percent'} style @param {number} decimals */
+/** @param {string} language @param {'decimal' | 'percent'} style @param {number} [decimals] */
 function formatOf(language, style, decimals) {
   const key = language + style + decimals;
   const format =
@@ -63,8 +63,6 @@ function formatOf(language, style, decimals) {
 export class Words {
   /** @type {Intl.PluralRules | undefined} */
   #plural;
-  /** @type {Intl.NumberFormat | undefined} */
-  #integer;
 
   /**
    * @param {string} language
@@ -82,11 +80,6 @@ export class Words {
   /** @returns {Intl.PluralRules} */
   get plural() {
     return (this.#plural ??= new Intl.PluralRules(this.language));
-  }
-
-  /** @returns {Intl.NumberFormat} of whole numbers */
-  get integer() {
-    return (this.#integer ??= new Intl.NumberFormat(this.language));
   }
 
   /**
@@ -107,7 +100,7 @@ export class Words {
 
   /** A whole number; one of up to three digits, which no language here groups, without a formatter. @param {number} n */
   count(n) {
-    return Number.isInteger(n) && n >= 0 && n < 1000 ? String(n) : this.integer.format(n);
+    return Number.isInteger(n) && n >= 0 && n < 1000 ? String(n) : formatOf(this.language, 'decimal').format(n);
   }
 
   /** @param {string} key whether the key has words in this language or in English */
