@@ -9,6 +9,7 @@ import { DicomError } from './error.js';
  * @typedef {import('./findings.js').Finding} Finding
  * @typedef {import('./grayscale.js').Gray} Gray
  * @typedef {import('../engine/wasm.js').Result} Result
+ * @typedef {import('../engine/wasm.js').Sent} Sent
  *
  * @typedef {object} Choice
  * @property {number} [frame] from 0 (the first)
@@ -26,7 +27,7 @@ import { DicomError } from './error.js';
  * @typedef {Readonly<About & Source>} DicomPart what a result tells of its file
  *
  * @typedef {object} DicomJob what crosses from the thread that reads the file to the one that classifies
- * @property {Gray} gray16 with pixels of its own, to be given away
+ * @property {Sent} gray16 with pixels of its own, to be given away
  * @property {string|null} sha256 of the file
  * @property {DicomPart} dicom
  * @property {string[]} warnings

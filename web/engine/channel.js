@@ -14,7 +14,7 @@ export class Channel {
   #stop;
 
   /**
-   * @param {(message: object, transfer: ArrayBuffer[]) => void} post its answer comes to `receive`
+   * @param {(message: object, transfer: Transferable[]) => void} post its answer comes to `receive`
    * @param {() => void} stop
    */
   constructor(post, stop) {
@@ -24,7 +24,7 @@ export class Channel {
 
   /**
    * @param {object} message
-   * @param {ArrayBuffer[]} transfer
+   * @param {Transferable[]} transfer
    * @returns {Promise<{ value: any, memoryBytes: number }>}
    */
   ask(message, transfer) {

@@ -11,7 +11,7 @@ import { asBytes, asError, CxrError, kindOf } from './platform.js';
  *
  * @typedef {object} Message one image on its way to an engine
  * @property {Job} job
- * @property {ArrayBuffer[]} transfer
+ * @property {Transferable[]} transfer
  * @property {(result: Result) => Result} [complete] adds what the engine can't know
  */
 
@@ -106,9 +106,10 @@ async function openDicom(source, choice) {
   });
   try {
     const read = await remote.readJob(source, choice);
+    const { pixels } = read.gray16;
     return {
       job: { gray16: read.gray16 },
-      transfer: [/** @type {ArrayBuffer} */ (read.gray16.pixels.buffer)],
+      transfer: [ArrayBuffer.isView(pixels) ? /** @type {ArrayBuffer} */ (pixels.buffer) : pixels],
       complete: (result) => remote.completed(result, read),
     };
   } catch (cause) {

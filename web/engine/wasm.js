@@ -1,6 +1,7 @@
 // wasm.js - drives the engine's module and reads its memory; the only file that knows the module's exports and
 // layouts (src/wasm.c asserts them). Runs unchanged in pages, module workers and Node.
 import { decodeByBrowser } from './browser-decoder.js';
+import { arrived } from '../shared/passage.js';
 import { asBytes, asError, checkHash, CxrError, hex, quiet, sha256 } from './platform.js';
 
 /**
@@ -18,9 +19,10 @@ import { asBytes, asError, checkHash, CxrError, hex, quiet, sha256 } from './pla
  * @property {number} [padding] stored value of background pixels
  *
  * @typedef {{ data: Uint8ClampedArray, width: number, height: number }} Rgba what ImageData holds
- * @typedef {{ bytes: Uint8Array } | { rgba: Rgba, file?: Uint8Array } | { gray16: Gray16 }
+ * @typedef {{ bytes: Uint8Array } | { rgba: Rgba, file?: Uint8Array } | { gray16: Sent }
  *   | { picture: Uint8Array, kind: import('../shared/image-kind.js').ImageKind }} Job one image for the engine; `file`: what the
  *   pixels were decoded from, to be hashed; `picture`: for the browser to decode
+ * @typedef {Omit<Gray16, 'pixels'> & { pixels: Uint16Array|MessagePort }} Sent from another worker by `passed` (passage.js), or as it is
  *
  * @typedef {{ readonly x: number, readonly y: number, readonly width: number, readonly height: number }} Box in fractions
  *   of the image, as it lies upright by its own orientation
@@ -147,6 +149,7 @@ export class Engine {
    */
   async classify(job, maps = false) {
     if ('picture' in job) return this.#classifyPicture(job.picture, job.kind, maps);
+    if ('gray16' in job) job.gray16.pixels = await arrived(job.gray16.pixels);
     // The platform hashes on another thread while the module works.
     const file = 'bytes' in job ? job.bytes : 'file' in job && job.file;
     const hash = file ? sha256(file) : null;

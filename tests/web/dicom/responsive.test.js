@@ -88,7 +88,7 @@ for (const [name, bytes] of Object.entries(FILES))
     assert.deepEqual(troubles, []);
   });
 
-test('what comes from the worker names no patient', async () => {
+test('what comes from the worker names no patient, and what the classifier takes passes the page by', async () => {
   const { page } = await site.open();
   await page.evaluate(() => {
     const told = /** @type {string[]} */ ([]);
@@ -112,6 +112,7 @@ test('what comes from the worker names no patient', async () => {
   assert.match(told, /"gray16"/);
   assert.match(told, /"levels"/);
   assert.doesNotMatch(told, /Doe|Jane|ID-4711/);
+  assert.doesNotMatch(told, /Uint16Array/); // of which the page would collect the garbage
 });
 
 for (const [why, stop] of /** @type {[string, (page: import('playwright-core').Page) => Promise<unknown>][]} */ ([
