@@ -63,6 +63,8 @@ const modules = {
 
 /** The file that was asked for last: viewer and classifier ask for it at the same time, and then for its other frames. @type {{ key: number, opened: Promise<Readonly<Dicom>> }|undefined} */
 let last;
+/** What the classifier waits for. @type {Promise<unknown>} */
+let jobs = Promise.resolve();
 
 /**
  * @param {Request} request
@@ -75,7 +77,14 @@ export async function answer({ type, key, source, choice }) {
   opened.catch(() => {
     if (last?.opened === opened) last = undefined; // what could not be read may be there again
   });
-  return type === 'job' ? jobOf(await opened, choice) : pictureOf(await opened, choice);
+  if (type === 'job') {
+    const job = opened.then((dicom) => jobOf(dicom, choice));
+    jobs = Promise.allSettled([jobs, job]);
+    return job;
+  }
+  const dicom = await opened;
+  await jobs; // the result first: a picture keeps this thread busy as long as the file's hash takes
+  return pictureOf(dicom, choice);
 }
 
 /** @param {Blob|Uint8Array} source */

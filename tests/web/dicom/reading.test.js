@@ -84,6 +84,15 @@ test('pixels are a view of the file where they stand there as they are, and what
   assert.deepEqual(file, before);
 });
 
+test('the classifier is answered before the viewer that asked first', async () => {
+  const source = new Blob([deep()]);
+  /** @type {string[]} */
+  const told = [];
+  const ask = (/** @type {'job'|'picture'} */ type) => answer({ type, key: 9, source }).then(() => told.push(type));
+  await Promise.all([ask('picture'), ask('job')]);
+  assert.deepEqual(told, ['job', 'picture']);
+});
+
 test('a file that viewer and classifier ask for is read once; later, or once it is back, it is read anew', async () => {
   let reads = 0;
   const file = deep({ '00280008': ['IS', '2'] }, { pixels: Uint16Array.from([...ramp, ...ramp.slice().reverse()]) });
