@@ -21,7 +21,10 @@ const LAYERS = {
     'viewer/': { may: ['shared/'], lazy: ['dicom-remote.js'] },
     'classifier.js': { may: ['engine/', 'shared/dicom-sniff.js'] },
     'worker.js': { may: ['engine/'] },
-    'engine/': { may: ['shared/dicom-sniff.js', 'shared/image-kind.js', 'shared/passage.js', 'shared/sha256.js'], lazy: ['dicom-remote.js'] },
+    'engine/': {
+      may: ['shared/dicom-sniff.js', 'shared/image-kind.js', 'shared/passage.js', 'shared/sha256.js'],
+      lazy: ['dicom-remote.js'],
+    },
     'dicom-remote.js': { may: ['dicom/'], lazy: ['dicom.js'] },
     'dicom-worker.js': { may: ['dicom.js', 'shared/passage.js'] },
     'dicom.js': { may: ['dicom/', 'shared/dicom-sniff.js'] },

@@ -30,6 +30,7 @@ static unsigned char *deflated(unsigned char *bytes, int length, int *deflated_l
 #define STBI_WRITE_NO_STDIO
 #include <stb_image_write.h>
 
+#include "drawn.h"
 #include "heatmap.h"
 #include "image/image.h"
 
@@ -147,12 +148,24 @@ static int draw_outline(const struct canvas *canvas, const struct layer *layer, 
     return 0;
 }
 
+/* Returns 0 or an errno value. */
 static int draw(const struct canvas *canvas, const struct cli_overlay *overlay) {
-    const struct cxr_map_size *sizes = overlay->info->maps;
-    const struct layer opacities = {overlay->opacities, sizes[CXR_MAP_OPACITIES], canvas->frame_width, canvas->frame_height};
-    const struct layer lungs = {overlay->lungs, sizes[CXR_MAP_LUNGS], canvas->frame_width, canvas->frame_height};
-    draw_opacities(canvas, &opacities);
-    return draw_outline(canvas, &lungs, overlay->info->lungs_threshold);
+    const float threshold = overlay->info->lungs_threshold;
+    const struct cxr_map_size *sizes = overlay->info->maps, large = sizes[CXR_MAP_LUNGS], small = sizes[CXR_MAP_OPACITIES];
+    const size_t lung_cells = (size_t)large.width * large.height, cells = (size_t)small.width * small.height;
+    float *lungs = malloc((lung_cells + cells) * sizeof *lungs);
+    if (!lungs) return ENOMEM;
+    float *opacities = lungs + lung_cells;
+    memcpy(lungs, overlay->lungs, lung_cells * sizeof *lungs);
+    memcpy(opacities, overlay->opacities, cells * sizeof *opacities);
+    cli_keep_inside(lungs, threshold, small, opacities);
+    int error = cli_smooth_lungs(large, threshold, lungs);
+    if (!error) {
+        draw_opacities(canvas, &(struct layer){opacities, small, canvas->frame_width, canvas->frame_height});
+        error = draw_outline(canvas, &(struct layer){lungs, large, canvas->frame_width, canvas->frame_height}, threshold);
+    }
+    free(lungs);
+    return error;
 }
 
 /* Gray -> rgb[pixels][3]; 16-bit images from their smallest to their largest value. */

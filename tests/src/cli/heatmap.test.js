@@ -146,7 +146,7 @@ test('pictures are as large as their images, of what passes the gate', () => {
 test('a picture is the redder the stronger the opacity', () => {
   const {
     results: [{ image, frame, maps, picture }],
-  } = classify(['--maps', '--model', changed('bare.cxrm', { 'lungs.threshold': 2 }), '--heatmap', join(folder, 'red'), SAMPLE]);
+  } = classify(['--maps', '--model', changed('bare.cxrm', { 'lungs.threshold': 0 }), '--heatmap', join(folder, 'red'), SAMPLE]);
   const { width, height, values } = maps.opacities,
     rgb = pixelsOf(picture);
   assert.equal(rgb.length, image.width * image.height * 3);
@@ -161,6 +161,17 @@ test('a picture is the redder the stronger the opacity', () => {
     }),
   );
   assert.ok(Math.max(...values) - Math.min(...values) > 0.3);
+});
+
+test('what lies outside the lungs is not red', () => {
+  const [all, none] = [0, 2].map((threshold) => {
+    const model = changed(`lungs-${threshold}.cxrm`, { 'lungs.threshold': threshold });
+    const options = ['--model', model, '--heatmap', join(folder, `lungs-${threshold}`)];
+    return pixelsOf(classify([...options, SAMPLE]).results[0].picture);
+  });
+  const red = (/** @type {Buffer} */ rgb) => rgb.filter((_, i) => i % 3 === 0 && rgb[i] > rgb[i + 1] + 8).length;
+  assert.ok(red(all) > 1000);
+  assert.equal(red(none), 0);
 });
 
 test('the outline runs where the map of the lungs crosses its threshold, and nowhere else', () => {
