@@ -2,6 +2,7 @@
 // into the browser's cache, and whatever goes wrong becomes a DicomWebError.
 import { DicomWebError } from './error.js';
 import { tooLarge } from './multipart.js';
+import { Pieces } from './pieces.js';
 
 /**
  * @typedef {object} Limits
@@ -117,18 +118,18 @@ async function* chunksOf(response, signal, alive) {
 }
 
 /**
- * All bytes of an answer, in pieces.
+ * All bytes of an answer.
  * @param {Answer} answer
  * @param {number} limit
- * @returns {Promise<Uint8Array<ArrayBuffer>[]>}
+ * @returns {Promise<Pieces>}
  */
 export async function bytesOf({ chunks }, limit) {
-  const pieces = [];
+  const pieces = new Pieces();
   let size = 0;
   for await (const piece of chunks()) {
     size += piece.length;
     if (size > limit) throw tooLarge(limit);
-    pieces.push(piece);
+    pieces.add(piece);
   }
   return pieces;
 }
@@ -142,7 +143,7 @@ export async function jsonOf(answer) {
   const { status } = answer.response;
   // Orthanc names no type where it refuses.
   if (answer.type && !/json/i.test(answer.type)) throw new DicomWebError('pacs-type', { status, detail: answer.type.slice(0, 80) });
-  const text = await new Blob(await bytesOf(answer, JSON_LIMIT)).text();
+  const text = await new Blob((await bytesOf(answer, JSON_LIMIT)).blobs).text();
   try {
     return JSON.parse(text);
   } catch {

@@ -1,9 +1,10 @@
 // multipart.js - multipart/related (RFC 2046, RFC 2387), read as a stream and written. It never holds more
 // than the limit in memory, whatever a server sends.
 import { DicomWebError } from './error.js';
+import { Pieces } from './pieces.js';
 
 /**
- * @typedef {{ type: string, body: Uint8Array<ArrayBuffer>[] }} Part its Content-Type and its bytes, in pieces
+ * @typedef {{ type: string, body: Pieces }} Part its Content-Type and its bytes
  */
 
 const CR = 13;
@@ -52,7 +53,7 @@ export async function* partsOf(chunks, boundary, limit) {
       const at = find(rest, delimiter);
       const sure = at < 0 ? Math.max(0, rest.length - delimiter.length + 1) : at;
       size += sure;
-      if (part && sure > 0) part.body.push(rest.subarray(0, sure));
+      if (part && sure > 0) part.body.add(rest.subarray(0, sure));
       if (size > (part ? limit : PREAMBLE_LIMIT))
         throw part ? tooLarge(limit) : new DicomWebError('pacs-corrupt', { detail: 'the boundary is missing' });
       rest = rest.subarray(at < 0 ? sure : at + delimiter.length);
@@ -73,7 +74,7 @@ function partFrom(head, limit) {
   if (!/^[ \t]*\r\n/.test(head)) throw new DicomWebError('pacs-corrupt', { detail: 'a wrong boundary' });
   const field = (/** @type {string} */ name) => new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*\\r$`, 'im').exec(head)?.[1] ?? '';
   if (Number(field('content-length')) > limit) throw tooLarge(limit);
-  return { type: field('content-type'), body: [] };
+  return { type: field('content-type'), body: new Pieces() };
 }
 
 /**

@@ -16,9 +16,6 @@ const FINAL = ['aborted', 'pacs-login', 'pacs-forbidden', 'pacs-network', 'pacs-
 const DICOM = /^application\/dicom\s*(;|$)/i;
 /** As it is stored: otherwise a PACS unpacks what is compressed. */
 const ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*';
-/** Within them stands an instance's UID. */
-const HEAD_BYTES = 4096;
-const latin1 = new TextDecoder('latin1');
 
 /**
  * @param {Service} service
@@ -35,8 +32,8 @@ export function retrieve(service, image, onProgress) {
     // With room for the boundary and the header of the part.
     if (Number(answer.response.headers.get('content-length')) > limit + 65536) throw tooLarge(limit);
     const pieces = await dicomIn(counted(answer, image, onProgress), limit);
-    checkInstance(pieces, instanceUid);
-    return new File(pieces, `${image.name}.dcm`, { type: 'application/dicom' });
+    checkInstance(pieces.head, instanceUid);
+    return new File(pieces.blobs, `${image.name}.dcm`, { type: 'application/dicom' });
   });
 }
 
@@ -52,7 +49,7 @@ const counted = (answer, image, onProgress) => ({
   },
 });
 
-/** The DICOM file in an answer, in pieces: its first part, or all of it. @param {Answer} answer @param {number} limit */
+/** The DICOM file in an answer: its first part, or all of it. @param {Answer} answer @param {number} limit */
 async function dicomIn(answer, limit) {
   const wrong = (/** @type {string} */ type) => new DicomWebError('pacs-type', { detail: type.slice(0, 80) || 'no type' });
   if (DICOM.test(answer.type)) return bytesOf(answer, limit);
@@ -68,12 +65,10 @@ async function dicomIn(answer, limit) {
 /**
  * Whether it is DICOM, and the instance that was asked for: another may be another patient's. Its UID is SOP Instance UID
  * (0008,0018), in either byte order, or Media Storage SOP Instance UID (0002,0003).
- * @param {readonly Uint8Array[]} pieces of the file
+ * @param {string} head of the file
  * @param {string} uid
  */
-function checkInstance(pieces, uid) {
-  let head = '';
-  for (const piece of pieces) if (head.length < HEAD_BYTES) head += latin1.decode(piece.subarray(0, HEAD_BYTES));
+function checkInstance(head, uid) {
   if (head.slice(128, 132) !== 'DICM') throw new DicomWebError('pacs-type', { detail: 'not a DICOM file' });
   const named = new RegExp(`(\x02\0\x03\0|\x08\0\x18\0|\0\x08\0\x18)[^]{4}${uid.replaceAll('.', '\\.')}(?![\\d.])`);
   if (!named.test(head)) throw new DicomWebError('pacs-type', { detail: 'another instance than asked for' });

@@ -12,7 +12,8 @@ async function* cut(bytes, size) {
 /** @param {Buffer} bytes @param {{ size?: number, boundary?: string, limit?: number }} [options] */
 async function read(bytes, { size = bytes.length, boundary = 'b', limit = 1000 } = {}) {
   const parts = [];
-  for await (const { type, body } of partsOf(cut(bytes, size), boundary, limit)) parts.push([type, Buffer.concat(body).toString('latin1')]);
+  for await (const { type, body } of partsOf(cut(bytes, size), boundary, limit))
+    parts.push([type, Buffer.from(await new Blob(body.blobs).arrayBuffer()).toString('latin1')]);
   return parts;
 }
 
