@@ -35,8 +35,18 @@ let lastKey = 0;
 let lastId = 0;
 let possible = typeof Worker === 'function';
 
-/** One frame for the classifier. @param {Blob|Uint8Array} source bytes are given away @param {Choice} [choice] @returns {Promise<DicomJob>} */
-export const readJob = (source, choice) => /** @type {Promise<DicomJob>} */ (ask({ type: 'job', key: keyOf(source), source, choice }));
+/**
+ * One frame for the classifier.
+ * @param {Blob|Uint8Array} source bytes are given away
+ * @param {Choice} [choice]
+ * @returns {Promise<DicomJob & { transfer: Transferable[] }>} transfer: what holds the pixels
+ */
+export async function readJob(source, choice) {
+  /** @type {DicomJob} */
+  const job = await ask({ type: 'job', key: keyOf(source), source, choice });
+  const { pixels } = job.gray16;
+  return { ...job, transfer: ['buffer' in pixels ? /** @type {ArrayBuffer} */ (pixels.buffer) : pixels] };
+}
 
 /** One frame for a viewer. @param {Blob} source @param {Choice & { maxSide?: number }} [choice] @returns {Promise<Picture>} */
 export const readPicture = (source, choice) =>

@@ -8,7 +8,10 @@ globalThis.addEventListener('message', async ({ data: { id, ...request } }) => {
     const value = await answer(request);
     if ('gray16' in value) {
       const pixels = passed(/** @type {Uint16Array} */ (value.gray16.pixels));
-      postMessage({ id, value: { ...value, gray16: { ...value.gray16, pixels } } }, { transfer: [pixels] });
+      postMessage(
+        { id, value: { ...value, gray16: { ...value.gray16, pixels } } },
+        { transfer: ['buffer' in pixels ? /** @type {ArrayBuffer} */ (pixels.buffer) : pixels] },
+      );
     } else postMessage({ id, value }, { transfer: value.levels.map(({ gray }) => /** @type {ArrayBuffer} */ (gray.buffer)) });
   } catch (error) {
     const { name, code, message } = /** @type {any} */ (error);

@@ -106,10 +106,9 @@ async function openDicom(source, choice) {
   });
   try {
     const read = await remote.readJob(source, choice);
-    const { pixels } = read.gray16;
     return {
       job: { gray16: read.gray16 },
-      transfer: [ArrayBuffer.isView(pixels) ? /** @type {ArrayBuffer} */ (pixels.buffer) : pixels],
+      transfer: read.transfer,
       complete: (result) => remote.completed(result, read),
     };
   } catch (cause) {

@@ -1,8 +1,14 @@
 // passage.js - passes pixels from one worker to another. Only a port goes through the page's thread: pixels of many megabytes
 // would make it collect garbage, which holds it up.
 
-/** @param {Uint16Array} pixels given away @returns {MessagePort} that has them */
+/**
+ * Firefox gets the pixels as they are: it sends what goes through a port to another process and back, and loses it when the
+ * worker that sent it ends.
+ * @param {Uint16Array} pixels given away
+ * @returns {MessagePort|Uint16Array}
+ */
 export function passed(pixels) {
+  if (/Firefox/.test(navigator.userAgent)) return pixels;
   const { port1, port2 } = new MessageChannel();
   port1.postMessage(pixels, [/** @type {ArrayBuffer} */ (pixels.buffer)]);
   return port2;
@@ -11,17 +17,14 @@ export function passed(pixels) {
 /**
  * Nothing is waited for that was not sent before the port was.
  * @param {Uint16Array|MessagePort} pixels
- * @returns {Promise<Uint16Array>}
- * @throws {Error} if there is no memory for them
+ * @returns {Promise<Uint16Array>} rejects if there is no memory for them
  */
 export async function arrived(pixels) {
-  if (ArrayBuffer.isView(pixels)) return pixels;
-  try {
-    return await new Promise((resolve, reject) => {
-      pixels.onmessage = ({ data }) => resolve(data);
-      pixels.onmessageerror = () => reject(new RangeError('the pixels did not arrive'));
-    });
-  } finally {
-    pixels.close();
-  }
+  if ('buffer' in pixels) return pixels;
+  const { data } = await new Promise((resolve, reject) => {
+    pixels.onmessage = resolve;
+    pixels.onmessageerror = reject;
+  });
+  pixels.close();
+  return data;
 }
