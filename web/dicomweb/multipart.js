@@ -51,7 +51,7 @@ export async function* partsOf(chunks, boundary, limit) {
         size = 0;
       }
       const at = find(rest, delimiter);
-      const sure = at < 0 ? Math.max(0, rest.length - delimiter.length + 1) : at;
+      const sure = at < 0 ? openEnd(rest, delimiter) : at;
       size += sure;
       if (part && sure > 0) part.body.add(rest.subarray(0, sure));
       if (size > (part ? limit : PREAMBLE_LIMIT))
@@ -104,6 +104,19 @@ function joined(a, b) {
 function startsWith(bytes, pattern, at = 0) {
   for (let k = 0; k < pattern.length; k++) if (bytes[at + k] !== pattern[k]) return false;
   return true;
+}
+
+/**
+ * Where the last bytes are what a pattern begins with, or their end. Most chunks leave nothing, and the next need not be copied to
+ * follow it.
+ * @param {Uint8Array} bytes
+ * @param {Uint8Array} pattern
+ */
+function openEnd(bytes, pattern) {
+  const { length } = bytes;
+  for (let at = Math.max(0, length - pattern.length + 1); at < length; at++)
+    if (startsWith(bytes, pattern.subarray(0, length - at), at)) return at;
+  return length;
 }
 
 /** Where a pattern that begins with CR stands, or -1. @param {Uint8Array} bytes @param {Uint8Array} pattern */
