@@ -79,7 +79,7 @@ export async function answer({ type, key, source, choice }) {
   });
   if (type === 'job') {
     const job = opened.then((dicom) => jobOf(dicom, choice));
-    jobs = Promise.allSettled([jobs, job]);
+    jobs = Promise.allSettled([jobs, job]).then(() => {}); // without the values, which would never be let go of
     return job;
   }
   const dicom = await opened;

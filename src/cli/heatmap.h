@@ -19,9 +19,9 @@ struct cli_overlay {
     const float *lungs, *opacities;
 };
 
-/* Writes a PNG of the encoded image in gray with the opacities inside the lungs in red, the stronger the redder, and the lungs'
- * outline in blue, without specks. The picture is there in full or not at all, and what was there before stays until then. Returns 0 or an errno
- * value. */
+/* Writes a PNG of the encoded image in gray with the opacities inside the lungs in red, the stronger the redder, and the
+ * lungs' outline in blue, without specks. The picture is there in full or not at all, and what was there before stays until
+ * then. Returns 0 or an errno value. */
 int cli_heatmap_write(const char *path, const struct cli_bytes *image, const struct cli_overlay *overlay);
 
 #endif

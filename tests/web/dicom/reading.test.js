@@ -1,6 +1,9 @@
 // reading.test.js - what the reader takes for DICOM, and how it makes gray of it; files by write.js.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import {
   answer,
   bytes,
@@ -82,6 +85,22 @@ test('pixels are a view of the file where they stand there as they are, and what
   odd.set(file, 1);
   assert.deepEqual(await shades(odd.subarray(1)), await shades(before), 'at an odd address');
   assert.deepEqual(file, before);
+});
+
+test('what was read for the classifier is let go of', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc');
+  const file = dicomFile(radiograph({ width: 1000, height: 1000, bits: 12, pixels: new Uint16Array(1e6) }));
+  const held = async (/** @type {number} */ count) => {
+    for (let k = 0; k < count; k++) await answer({ type: 'job', key: 100 + k, source: new Blob([file]) });
+    for (let k = 0; k < 4; k++) {
+      collect();
+      await setImmediate();
+    }
+    return process.memoryUsage().arrayBuffers / 2 ** 20;
+  };
+  const [before, after] = [await held(10), await held(60)];
+  assert.ok(after - before < 20, `${before} MiB, ${after} MiB`); // all 60 have 114 MiB of pixels
 });
 
 test('the classifier is answered before the viewer that asked first', async () => {
