@@ -64,8 +64,7 @@ export function readerOf(input, file, choice) {
   if (kindOf(input?.pixels) === 'Uint16Array') {
     checkPixels(input.pixels.length);
     const { pixels, width, height, bits, signed, slope, intercept, window, invert, padding } = input;
-    const rest = { width, height, bits, signed, slope, intercept, window, invert, padding };
-    return copied(pixels, (pixels) => ({ gray16: { ...rest, pixels } }));
+    return copied(pixels, (pixels) => ({ gray16: { pixels, width, height, bits, signed, slope, intercept, window, invert, padding } }));
   }
   if (!ArrayBuffer.isView(input) && !/^(Shared)?ArrayBuffer$/.test(kindOf(input)))
     return refuse('argument', 'The input is neither a file nor bytes nor pixels.');
