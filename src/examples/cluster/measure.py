@@ -48,7 +48,7 @@ def measure(workers: int, parts, command):
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures images per second with one and with two Dask workers.")
     parser.add_argument("list", metavar="LIST", help="paths of images, one a line")
-    parser.add_argument("--size", type=int, default=100, help="images of a part (%(default)s)")
+    parser.add_argument("--size", type=int, default=250, help="images of a part (%(default)s)")
     parser.add_argument("--command", default="cxrlens", help="the command, such as cxrlens or its path")
     options = parser.parse_args()
     command = [options.command]
