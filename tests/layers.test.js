@@ -25,7 +25,7 @@ const LAYERS = {
       may: ['shared/dicom-sniff.js', 'shared/image-kind.js', 'shared/passage.js', 'shared/sha256.js'],
       lazy: ['dicom-remote.js'],
     },
-    'dicom-remote.js': { may: ['dicom/'], lazy: ['dicom.js'] },
+    'dicom-remote.js': { may: ['dicom/', 'shared/passage.js'], lazy: ['dicom.js'] },
     'dicom-worker.js': { may: ['dicom.js', 'shared/passage.js'] },
     'dicom.js': { may: ['dicom/', 'shared/dicom-sniff.js'] },
     'dicom-sr.js': { may: ['dicom/'] },

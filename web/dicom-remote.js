@@ -2,6 +2,7 @@
 // pages that may not start them), it opens them in this thread.
 import { completed } from './dicom/classifier-job.js';
 import { DicomError } from './dicom/error.js';
+import { holderOf } from './shared/passage.js';
 
 export { completed, DicomError };
 
@@ -44,8 +45,7 @@ let possible = typeof Worker === 'function';
 export async function readJob(source, choice) {
   /** @type {DicomJob} */
   const job = await ask({ type: 'job', key: keyOf(source), source, choice });
-  const { pixels } = job.gray16;
-  return { ...job, transfer: ['buffer' in pixels ? /** @type {ArrayBuffer} */ (pixels.buffer) : pixels] };
+  return { ...job, transfer: [holderOf(job.gray16.pixels)] };
 }
 
 /** One frame for a viewer. @param {Blob} source @param {Choice & { maxSide?: number }} [choice] @returns {Promise<Picture>} */

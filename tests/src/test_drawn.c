@@ -16,6 +16,15 @@ static void fill(const char *picture, float *map) {
     for (size_t i = 0; i < WIDTH * HEIGHT; i++) map[i] = picture[i] == '#' ? 1.0f : 0.0f;
 }
 
+static void assert_smoothed(const char *before, const char *after)
+{
+    float map[WIDTH * HEIGHT], wanted[WIDTH * HEIGHT];
+    fill(before, map);
+    fill(after, wanted);
+    assert_int_equal(cli_smooth_lungs((struct cxr_map_size){WIDTH, HEIGHT}, 0.5f, map), 0);
+    assert_memory_equal(map, wanted, sizeof map);
+}
+
 static void test_specks_and_holes(void **state) {
     (void)state;
     const char *before = "##......."
@@ -32,11 +41,7 @@ static void test_specks_and_holes(void **state) {
                         "....#####"
                         "....#####"
                         ".........";
-    float map[WIDTH * HEIGHT], wanted[WIDTH * HEIGHT];
-    fill(before, map);
-    fill(after, wanted);
-    assert_int_equal(cli_smooth_lungs((struct cxr_map_size){WIDTH, HEIGHT}, 0.5f, map), 0);
-    assert_memory_equal(map, wanted, sizeof map);
+    assert_smoothed(before, after);
 }
 
 static void test_groups_of_six_stay(void **state) {
@@ -48,11 +53,7 @@ static void test_groups_of_six_stay(void **state) {
                           "...#...##"
                           "...######"
                           "...######";
-    float map[WIDTH * HEIGHT], wanted[WIDTH * HEIGHT];
-    fill(picture, map);
-    fill(picture, wanted);
-    assert_int_equal(cli_smooth_lungs((struct cxr_map_size){WIDTH, HEIGHT}, 0.5f, map), 0);
-    assert_memory_equal(map, wanted, sizeof map);
+    assert_smoothed(picture, picture);
 }
 
 /* Lungs of four cells, which one cell of the opacity map covers: it and those at its sides are inside. */

@@ -14,6 +14,9 @@ export function passed(pixels) {
   return port2;
 }
 
+/** What holds the pixels, to be transferred. @param {Uint16Array|MessagePort} pixels @returns {Transferable} */
+export const holderOf = (pixels) => ('buffer' in pixels ? /** @type {ArrayBuffer} */ (pixels.buffer) : pixels);
+
 /**
  * Nothing is waited for that was not sent before the port was.
  * @param {Uint16Array|MessagePort} pixels
