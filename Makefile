@@ -45,9 +45,9 @@ bench: setup-node setup-npm native wasm bench-files ## measure speed here, nativ
 	$(BUILD)/cxrlens bench
 	node tests/bench/run.js
 
-train: setup-train ## train, quantise and export model/cxrlens.cxrm from DATA=DIR, starting from INIT or the published weights; MODEL_VERSION, NOTICE, RESTART=1
+train: setup-train ## train, quantise and export model/cxrlens.cxrm from DATA=DIR, starting from INIT or the published weights; TEACHER, MODEL_VERSION, NOTICE, RESTART=1
 	$(call need_data)
-	$(PYTHON) model/train.py --data '$(DATA)' $(if $(INIT),--init '$(INIT)') $(if $(RESTART),--restart)
+	$(PYTHON) model/train.py --data '$(DATA)' $(if $(INIT),--init '$(INIT)') $(if $(TEACHER),--teacher $(TEACHER)) $(if $(RESTART),--restart)
 	$(PYTHON) model/quantise.py --data '$(DATA)' $(if $(RESTART),--restart)
 	$(PYTHON) model/calibrate.py --data '$(DATA)'
 	$(PYTHON) model/export.py $(if $(MODEL_VERSION),--model-version "$$MODEL_VERSION") $(if $(NOTICE),--notice "$$NOTICE")

@@ -11,7 +11,7 @@ import torch
 from dataset.augment import STRONG
 from dataset.batches import Batches
 from dataset.images import Sets, load_sets
-from dataset.records import select
+from dataset.records import CLASSES, select
 from files import DataError
 from integer import cxrm
 from integer.provenance import origin_of
@@ -64,6 +64,13 @@ def start(path: str, sets: Sets, seed: int) -> Net:
     return net
 
 
+@torch.no_grad()
+def taught_by(checkpoints: list[str], pixels: np.ndarray) -> np.ndarray:
+    """What trained networks together say of plain images and of their mirror images: the mean probability of each class."""
+    seen = [outputs_of(load_float(c), x)[0][:, :CLASSES] for c in checkpoints for x in (pixels, pixels[:, :, ::-1])]
+    return np.mean([torch.from_numpy(logits).softmax(1).numpy() for logits in seen], axis=0)
+
+
 def open_reach(net: torch.nn.Module, step: int) -> None:
     """Lets the maps' gradients into the backbone gradually, while their new heads learn."""
     net.reach = min(1.0, step / MAPS_WARM_UP) ** 2
@@ -73,8 +80,9 @@ def train(args: argparse.Namespace) -> Path:
     """The whole run; returns the best checkpoint's path."""
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    if args.init and not os.path.exists(args.init):
-        raise DataError(f"There is no {args.init} to start from.")
+    for path, use in ((args.init, "start"), *((teacher, "learn") for teacher in args.teacher)):
+        if path and not os.path.exists(path):
+            raise DataError(f"There is no {path} to {use} from.")
     sets = load_sets(args.data, args.cache, args.quick)
     val, siim = sets.classes.split("val"), sets.siim.split("val")
     recipe = Recipe(args.peak, EMA_DECAY, training_loss, lambda net: scores(lambda x: outputs_of(net, x), val, siim),
@@ -82,14 +90,16 @@ def train(args: argparse.Namespace) -> Path:
     if args.restart:  # it was made from weights that this training replaces
         (Path(args.out) / "quantised" / "last.pt").unlink(missing_ok=True)
     path = start_file(args.init, Path(args.out), args.restart)
-    net, origin = start(path, sets, args.seed), origin_of(path, sets.fingerprint())
+    net, origin = start(path, sets, args.seed), origin_of(path, sets.fingerprint(), args.teacher)
     if origin.seen and not args.quick:
-        print(f"note: {path} was trained on another data set or other splits. Images that it has seen may now be in val or "
-              "test, and flatter their figures; an ImageNet start (--init with a .tflite) rules that out.")
+        print(f"note: {' or '.join((path, *args.teacher))} was trained on another data set or other splits. Images that it has "
+              "seen may now be in val or test, and flatter their figures; an ImageNet start (--init with a .tflite) rules that out.")
     fit_lungs(net, sets, args.seed, 60 if args.quick else 500)
     lungs = {name: lungs_of(net, getattr(sets, name).split("train").pixels) for name in ("classes", "siim", "bacterial")}
     budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
     batches = Batches(sets, lungs, args.seed, args.strong)
+    if args.teacher:
+        batches.learn_from(taught_by(args.teacher, batches.chest.pixels))
     return Fit(net, recipe, budget, sets, batches, args.out, args.seed, args.restart, origin).run()
 
 
@@ -99,6 +109,8 @@ def main() -> None:
     parser.add_argument("--peak", type=float, default=PEAK, help="highest learning rate")
     parser.add_argument("--flat", type=float, default=FLAT, help="reach within which the loss shall stay low; 0: plain steps, faster")
     parser.add_argument("--strong", type=float, default=STRONG, help="share of images with strong augmentation")
+    parser.add_argument("--teacher", nargs="+", default=[], metavar="CHECKPOINT",
+                        help="trained networks whose mean answer to each image is most of what is learned")
     args = parser.parse_args()
     if args.quick:
         args.minutes, args.steps = 2, args.steps or 25

@@ -72,7 +72,7 @@ def _inside(lungs: torch.Tensor, size: int) -> torch.Tensor:
 def _strong(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Covers, erases and degrades."""
     x = _erase(_bars(x, rng), rng)
-    for share, change in ((0.20, _blur), (0.30, _resample), (0.35, _noise), (0.10, _equalise), (0.25, _jpeg)):
+    for share, change in ((0.20, _blur), (0.30, _resample), (0.35, _noise), (0.10, _equalise), (0.45, _jpeg)):
         x = _some(x, rng, share, change)
     return x
 

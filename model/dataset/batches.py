@@ -28,9 +28,11 @@ READING_TARGETS = {"typical": ({COVID: 0.92, NORMAL: 0.05, OPACITY: 0.03}, 1.0),
                    "negative": ({NORMAL: 0.92, COVID: 0.05, OPACITY: 0.03}, 1.0),
                    "indeterminate": ({COVID: 0.5, OPACITY: 0.5}, 0.5), "atypical": ({COVID: 0.25, OPACITY: 0.75}, 0.5)}
 SMOOTHING = 0.03
+TEACHER_SHARE = 0.7  # of what the classes learn, where there is a teacher
 # Share of the images that are mixed with another one ("mixup", Zhang et al. 2018), so that the network cannot memorise the few
 # images of a class. Mixed images do not teach the maps.
 MIXED = 0.35
+MIXED_TAUGHT = 0.2  # with a teacher, whose answers are hard to memorise
 ERASED = 0.04  # share of images whose lungs are erased: they teach equal probabilities for all classes
 TARGET = 48    # side of the maps' targets, before they are pooled to the network's
 CLEAR_WEIGHT = 0.4    # of a clear image, beside 1 of a boxed image, in what teaches the opacities
@@ -131,9 +133,15 @@ class Batches:
         kinds = np.array([r.source for r in self.negatives.records])
         counts = np.array([(kinds == k).sum() for k in kinds], float)
         self.negative_probabilities = counts ** -0.5 / (counts ** -0.5).sum() if len(kinds) else None
-        self.seed, self.strong = seed, strong
+        self.seed, self.strong, self.taught = seed, strong, False
         self.real = REAL_NEGATIVES if len(kinds) else 0
         self.made = REAL_NEGATIVES + MADE_NEGATIVES - self.real
+
+    def learn_from(self, answers: np.ndarray) -> None:
+        """Has the classes learned mostly from a teacher's answers to the plain images, N x CLASSES. They do not change with what is
+        done to an image, and they know which labels nobody could read from it (knowledge distillation, Hinton et al. 2015)."""
+        self.taught = True
+        self.wanted = np.where(self.weight[:, None] > 0, TEACHER_SHARE * answers + (1 - TEACHER_SHARE) * self.wanted, self.wanted)
 
     def steps(self) -> int:
         """Batches per epoch: as many draws as there are chest X-rays."""
@@ -176,7 +184,7 @@ class Batches:
                   rng: np.random.Generator) -> Batch:
         """Mixes some of the chest X-rays (the first rows of `x`) and adds all targets and weights."""
         n, records = len(rows), [self.chest.records[i] for i in rows]
-        share = np.where(rng.random(n) < MIXED, rng.uniform(0.5, 1, n), 1)
+        share = np.where(rng.random(n) < (MIXED_TAUGHT if self.taught else MIXED), rng.uniform(0.5, 1, n), 1)
         share[erased] = 1
         partners = rng.permutation(n)
         own, weight = self.wanted[rows], self.weight[rows]

@@ -4,6 +4,8 @@ Checkpoints and model files hand it on, from training to training.
 """
 from __future__ import annotations
 
+from typing import Sequence
+
 import torch
 
 from files import file_digest
@@ -16,10 +18,11 @@ UNKNOWN = "unknown"  # in place of a fingerprint
 CONTAINED = {"6bea9643f5dc18e1cd4009f65f696e4c94af85caa5ac5754148509730f86eac0"}
 
 
-def origin_of(path: str, data: str) -> Origin:
-    """Of a training that starts from the file `path`, on data of the fingerprint `data`."""
+def origin_of(path: str, data: str, teachers: Sequence[str] = ()) -> Origin:
+    """Of a training that starts from the file `path` and learns from the networks `teachers`, on data of the fingerprint `data`."""
     model, text = _past_of(path)
-    seen = set(text.split(",")) - {"", data} - CONTAINED
+    texts = [text, *(_past_of(teacher)[1] for teacher in teachers)]
+    seen = set(",".join(texts).split(",")) - {"", data} - CONTAINED
     return Origin(path, model, ",".join(sorted(seen)))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
+import hashlib
 import io
 import math
 import os
@@ -34,6 +35,7 @@ from network.mobilenet import Outputs
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184",
              "MALLOC_TOP_PAD_": "268435456", "GOMP_SPINCOUNT": "0"}
 WARM_UP, WEIGHT_DECAY, CLIP = 0.06, 0.03, 1.0
+LATER = 0.45  # share of the schedule after which epochs count for the mean of the later ones
 OPACITIES_SHARE = 0.25  # of the opacities' two figures in the score
 NEW_RATE = 3.0  # of the maps' heads, beside 1 of the backbone
 
@@ -75,6 +77,7 @@ class Plan:
     seconds: float = 0.0    # spent so far
     best: float = -math.inf
     best_epoch: int = 0
+    gathered: int = 0       # epochs in the mean of the later ones
     history: list = field(default_factory=list)
     finished: bool = False
 
@@ -267,12 +270,13 @@ class Fit:
         self.recipe, self.budget, self.batches, self.seed = recipe, budget, batches, seed
         self.past = {"data": sets.fingerprint(), "start": origin.model, "seen": origin.seen}
         self.identity = [self.past["data"], sets.digest(), file_digest(origin.path or os.devnull), seed, recipe.peak,
-                         recipe.reach, batches.strong]
+                         recipe.reach, batches.strong, hashlib.sha256(batches.wanted.tobytes()).hexdigest()]
         self.out, self.plan = Path(out), Plan()
         self.out.mkdir(parents=True, exist_ok=True)
         self.net = net.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net)
         self.first = {k: v.clone() for k, v in self.net.state_dict().items()}
+        self.later = copy.deepcopy(self.net)
         self.optimiser = optimiser_for(self.net, recipe.peak)
         if restart:
             (self.out / "last.pt").unlink(missing_ok=True)  # best.pt stays until a better one replaces it
@@ -287,6 +291,7 @@ class Fit:
                             "train RESTART=1) begins anew there, --out names another folder.")
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
+        self.later.load_state_dict(state["later"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.plan = Plan(**state["plan"])
         print(f"resuming after epoch {self.plan.epoch} (--restart to begin anew)", flush=True)
@@ -318,13 +323,34 @@ class Fit:
         """Saves the network if its score is the best so far."""
         if score > self.plan.best:
             self.plan.best, self.plan.best_epoch = score, self.plan.epoch
-            save_atomically({"average": net.state_dict(), "plan": asdict(self.plan), **self.past}, self.out / "best.pt")
+            self._save_network(net, "best.pt")
+
+    def _save_network(self, net: torch.nn.Module, name: str) -> None:
+        save_atomically({"average": net.state_dict(), "plan": asdict(self.plan), **self.past}, self.out / name)
+
+    def _gather(self) -> None:
+        """Adds the weights to the mean of the later epochs. They lie around a minimum that none of them reaches (Izmailov et al.,
+        "Averaging weights leads to wider optima and better generalization", 2018)."""
+        if self.plan.progress < LATER:
+            return
+        self.plan.gathered += 1
+        for a, b in zip(self.later.state_dict().values(), self.average.state_dict().values()):
+            if a.dtype.is_floating_point:
+                a.lerp_(b, 1 / self.plan.gathered)
+            else:
+                a.copy_(b)
 
     def _blend(self) -> None:
-        """Averages the last weights with the best and with the first, and keeps an average that scores better.
+        """Averages the last weights with the best and with the first, and keeps an average that scores better, or the mean of the
+        later epochs if that does. later.pt has that mean in any case.
 
         Averaging with the first is from Wortsman et al., "Robust fine-tuning of zero-shot models" (2022).
         """
+        if self.plan.gathered:
+            score = self.recipe.evaluate(self.later)["score"]
+            print(f"mean of the last {self.plan.gathered} epochs: {score:.4f}", flush=True)
+            self._keep_best(self.later, score)
+            self._save_network(self.later, "later.pt")
         last = self.average.state_dict()
         others = {"first": self.first}
         if 0 < self.plan.best_epoch < self.plan.epoch:  # otherwise the best is the first or the last
@@ -413,11 +439,13 @@ class Fit:
         plan.history.append(row)
         print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
         self._replan(seconds)
+        self._gather()
         self._keep_best(self.average, result["score"])
         self._save()
         write_curves(plan.history, self.out)
 
     def _save(self) -> None:
-        save_atomically({"net": self.net.state_dict(), "average": self.average.state_dict(), "identity": self.identity,
+        save_atomically({"net": self.net.state_dict(), "average": self.average.state_dict(),
+                         "later": self.later.state_dict(), "identity": self.identity,
                          "optimiser": self.optimiser.state_dict(), "plan": asdict(self.plan), **self.past},
                         self.out / "last.pt")

@@ -229,6 +229,14 @@ class Drawing(unittest.TestCase):
             self.assertEqual(values[:CHEST].sum(), 0)
         self.assertFalse(torch.allclose(batch.wanted, own.wanted))
 
+    def test_a_teachers_answers_are_most_of_what_is_learned_where_a_class_is_taught(self) -> None:
+        before, answers = self.batches.wanted, np.full((len(self.batches.chest), CLASSES), 0.25)
+        self.batches.learn_from(answers)
+        taught = self.batches.weight > 0
+        np.testing.assert_allclose(self.batches.wanted[taught], 0.3 * before[taught] + 0.7 * answers[taught])
+        np.testing.assert_array_equal(self.batches.wanted[~taught], before[~taught])
+        self.assertFalse(taught.all())
+
     def test_an_image_without_lungs_is_left_open(self) -> None:
         with mock.patch("dataset.batches.ERASED", 1):
             batch, = self.draw(1, mixed=1)

@@ -312,6 +312,7 @@ class Provenance(unittest.TestCase):
         torch.save({"data": "a", "start": first.model, "seen": first.seen}, self.checkpoint)
         self.assertEqual(origin_of(self.checkpoint, "a"), Origin(self.checkpoint, first.model, own))
         self.assertEqual(origin_of(self.checkpoint, "b").seen, ",".join(sorted((own, "a"))))
+        self.assertEqual(origin_of("mobilenet.tflite", "b", [self.checkpoint]), Origin("mobilenet.tflite", "", ",".join(sorted((own, "a")))))
         torch.save({}, self.checkpoint)
         self.assertEqual(origin_of(self.checkpoint, "b").seen, "unknown")
 

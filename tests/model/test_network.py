@@ -24,7 +24,7 @@ from network.mobilenet import OUTPUTS, Folded, Net, branch_keys, fold, layers, l
 from network.trainer import (NEW_RATE, WEIGHT_DECAY, Budget, Fit, Origin, Recipe, auc, climb, learning_rate, optimiser_for,
                              outputs_of, pointing, save_atomically, scores, update_average)
 from test_dataset import no_images, record
-from train import open_reach, start, start_file
+from train import open_reach, start, start_file, taught_by
 
 SIDE = 64  # of images in tests of the network: its convolutions take any multiple of 32
 
@@ -286,7 +286,8 @@ class Checkpoints(unittest.TestCase):
     def fit(self, levels: int = 0, restart: bool = False, strong: float = 0.3) -> Fit:
         pixels = np.full((4, 8, 8), levels, np.uint8)
         sets = Sets(Images(pixels, np.zeros((4, 4)), [record(i, id=str(i)) for i in range(4)]), *(no_images() for _ in range(3)))
-        return Fit(torch.nn.Linear(1, 1), Recipe(1e-3, 0.9, mock.Mock(), mock.Mock()), Budget(0, 1, 1, 1), sets, mock.Mock(strong=strong),
+        batches = mock.Mock(strong=strong, wanted=np.zeros(1))
+        return Fit(torch.nn.Linear(1, 1), Recipe(1e-3, 0.9, mock.Mock(), mock.Mock()), Budget(0, 1, 1, 1), sets, batches,
                    str(self.folder), 1, restart, Origin("", "model", "other"))
 
     def test_a_failing_write_leaves_the_last_good_file(self) -> None:
@@ -322,6 +323,17 @@ class Checkpoints(unittest.TestCase):
         fit._keep_best(fit.average, -9.0)
         self.assertAlmostEqual(torch.load(self.folder / "best.pt")["average"]["weight"].item(), 0.7)
 
+    def test_the_later_epochs_are_averaged(self) -> None:
+        fit = self.fit()
+        for progress, weight in ((0.4, 100.0), (0.5, 1.0), (0.8, 2.0), (1.0, 6.0)):
+            fit.plan.progress = progress
+            torch.nn.init.constant_(fit.average.weight, weight)
+            fit._gather()
+        fit.recipe.evaluate.side_effect = lambda net: {"score": -abs(net.weight.item() - 3)}
+        fit._blend()
+        for name in ("later.pt", "best.pt"):
+            self.assertAlmostEqual(torch.load(self.folder / name)["average"]["weight"].item(), 3, places=6)
+
     def test_a_training_is_resumed_from_the_file_that_it_began_with(self) -> None:
         shipped, out = self.folder / "model.cxrm", self.folder / "train"
         with mock.patch("train.SHIPPED", str(shipped)):
@@ -342,6 +354,16 @@ class Checkpoints(unittest.TestCase):
         net = start(path, Sets(*(no_images() for _ in range(4))), seed=1)
         self.assertEqual([p.requires_grad for p in (net.stem.conv.weight, net.blocks[2].project.conv.weight,
                                                     net.blocks[3].project.conv.weight, net.head.weight)], [False, False, True, True])
+
+    def test_teachers_answer_together_and_for_the_mirror_image_alike(self) -> None:
+        paths = [str(self.folder / name) for name in ("a.pt", "b.pt")]
+        for path in paths:
+            torch.save({"average": Net().state_dict()}, path)
+        pixels = np.random.default_rng(0).integers(256, size=(3, SIDE, SIDE), dtype=np.uint8)
+        answers = taught_by(paths, pixels)
+        np.testing.assert_allclose(answers.sum(1), 1, rtol=1e-5)
+        np.testing.assert_allclose(taught_by(paths, pixels[:, :, ::-1]), answers, rtol=1e-5)
+        np.testing.assert_allclose((taught_by(paths[:1], pixels) + taught_by(paths[1:], pixels)) / 2, answers, rtol=1e-5)
 
 
 if __name__ == "__main__":

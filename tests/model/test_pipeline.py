@@ -209,7 +209,7 @@ class Resume(Commands):
         out = self.work / "other"
         self.succeed("train", "--out", out, "--epochs", 1, "--steps", 1)
         last = (out / "last.pt").read_bytes()
-        for options in (("--seed", 2), ("--init", out / "best.pt"), ("--peak", 1e-4)):
+        for options in (("--seed", 2), ("--init", out / "best.pt"), ("--peak", 1e-4), ("--teacher", out / "best.pt")):
             done = self.run_step("train", "--out", out, "--epochs", 2, "--steps", 1, *options)
             self.assertEqual(done.returncode, 1)
             self.assertRegex(done.stderr, r"holds a training of other data, .* --restart")
