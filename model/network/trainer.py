@@ -149,14 +149,18 @@ def climb(parameters: list[torch.nn.Parameter], reach: float) -> list[torch.Tens
 
 
 @torch.no_grad()
-def update_average(average: torch.nn.Module, net: torch.nn.Module, step: int, longest: float) -> None:
-    """Exponential moving average of weights and normalisation statistics; young averages move faster."""
-    decay = min(longest, (1 + step) / (10 + step))
+def approach(average: torch.nn.Module, net: torch.nn.Module, share: float) -> None:
+    """Moves weights and normalisation statistics of `average` towards those of `net` by a share of the distance."""
     for a, b in zip(average.state_dict().values(), net.state_dict().values()):
         if a.dtype.is_floating_point:
-            a.lerp_(b, 1 - decay)
+            a.lerp_(b, share)
         else:
             a.copy_(b)
+
+
+def update_average(average: torch.nn.Module, net: torch.nn.Module, step: int, longest: float) -> None:
+    """Exponential moving average of weights and normalisation statistics; young averages move faster."""
+    approach(average, net, 1 - min(longest, (1 + step) / (10 + step)))
 
 
 @torch.no_grad()
@@ -334,11 +338,7 @@ class Fit:
         if self.plan.progress < LATER:
             return
         self.plan.gathered += 1
-        for a, b in zip(self.later.state_dict().values(), self.average.state_dict().values()):
-            if a.dtype.is_floating_point:
-                a.lerp_(b, 1 / self.plan.gathered)
-            else:
-                a.copy_(b)
+        approach(self.later, self.average, 1 / self.plan.gathered)
 
     def _blend(self) -> None:
         """Averages the last weights with the best and with the first, and keeps an average that scores better, or the mean of the
