@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dataset.augment import redraw
 from dataset.batches import Batch, Batches
 from dataset.images import Sets, load_sets
 from dataset.records import CLASSES, NEGATIVE
@@ -21,17 +22,28 @@ from network.mobilenet import Net, Outputs, load_float
 from network.trainer import Budget, Fit, Recipe, common_arguments, run_program, scores
 
 CALIBRATION_IMAGES = 256
-PEAK, EMA_DECAY = 3e-5, 0.998
+PEAK, EMA_DECAY = 5e-5, 0.998
 MAPS_WEIGHT = 0.1
+REDRAWN = 0.5  # share of the images that are stored anew; what the float network says of the image before is learned
+
+
+class Redrawn(Batches):
+    """Batches for which an answer must not depend on how an image was stored."""
+
+    def epoch(self, number: int, steps: int) -> Iterator[Batch]:
+        rng = np.random.default_rng([self.seed, number, 1])
+        for batch in super().epoch(number, steps):
+            yield batch._replace(images=redraw(batch.images.clone(), rng, REDRAWN), taught=batch.images)
 
 
 def distillation(net: Net) -> Callable[[Outputs, Batch], torch.Tensor]:
-    """Knowledge distillation from the float network: squared error of the centred class logits and of the maps' logits, and
-    cross-entropy with its gate. Labels would pull the rounded network away from the float one."""
+    """Knowledge distillation from the float network, which sees the images before they are stored anew: squared error of the
+    centred class logits and of the maps' logits, and cross-entropy with its gate. Labels would pull the rounded network away
+    from the float one."""
 
     def loss(outputs: Outputs, batch: Batch) -> torch.Tensor:
         with torch.no_grad():
-            wanted = net(batch.images.contiguous(memory_format=torch.channels_last))
+            wanted = net(batch.taught.contiguous(memory_format=torch.channels_last))
         chest = batch.labels != NEGATIVE
         error = (outputs.logits - wanted.logits)[chest, :CLASSES]
         classes = (error - error.mean(1, keepdim=True)).square().mean()
@@ -75,7 +87,7 @@ def main() -> None:
         recipe = Recipe(PEAK, EMA_DECAY, distillation(float_net), evaluate)
         budget = Budget(args.minutes, args.epochs, args.steps, args.patience)
         origin = origin_of(args.checkpoint, sets.fingerprint())
-        best = Fit(net, recipe, budget, sets, Batches(sets, lungs, args.seed), args.out, args.seed, args.restart, origin).run()
+        best = Fit(net, recipe, budget, sets, Redrawn(sets, lungs, args.seed), args.out, args.seed, args.restart, origin).run()
         net.load_state_dict(torch.load(best, map_location="cpu")["average"])
     save_integer(to_integer(net), out / "integer.pickle")
     print(f"wrote {out / 'integer.pickle'}")

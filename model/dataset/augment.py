@@ -2,7 +2,8 @@
 
 The changes work against shortcut learning: borders, corner marks, contrast, sharpness and the surroundings of the lungs
 reveal an image's source, and the source reveals its class. So augmentation draws, cuts and fills borders at random, erases
-corners, blurs, exchanges or erases everything outside the lungs, and varies gray levels and sharpness, in every class alike.
+corners, burns in words, blurs, exchanges or erases everything outside the lungs, and varies gray levels and sharpness, in every
+class alike.
 """
 from __future__ import annotations
 
@@ -12,11 +13,13 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 MADE_KINDS = ("upside-down", "sideways", "inverted", "crop", "noise", "blank", "shuffled")
 STRONG = 0.3      # share of images with strong augmentation (covers, erasure, degradation); with more, the network underfits
 OUTSIDE = 0.35  # share of images whose surroundings of the lungs are changed
+WORDS = 0.15    # share of images with burned-in words
+LETTERS = list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-:./ ")
 
 
 def augment(x: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator,
@@ -29,7 +32,18 @@ def augment(x: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator,
     x = _levels(torch.where(outside & (fill >= 0), fill, moved), rng)
     targets = F.grid_sample(targets, F.affine_grid(theta, targets.shape, align_corners=False), mode="bilinear",
                             padding_mode="zeros", align_corners=False)
-    return _some(x, rng, strong, _strong).clamp_(0, 1), targets
+    return _some(_some(x, rng, strong, _strong), rng, WORDS, _words).clamp_(0, 1), targets
+
+
+def redraw(x: torch.Tensor, rng: np.random.Generator, share: float) -> torch.Tensor:
+    """Stores a share of a batch anew: by JPEG, with another gamma in 8 bits, or with burned-in words. None of this may change
+    what is said of an image."""
+    kind = rng.choice(4, len(x), p=(1 - share, share / 2, share / 4, share / 4))
+    for number, change in enumerate((_jpeg, _gamma, _words), 1):
+        chosen = torch.from_numpy(np.flatnonzero(kind == number))
+        if len(chosen):
+            x[chosen] = change(x[chosen], rng)
+    return x
 
 
 def change_outside(x: torch.Tensor, lungs: torch.Tensor, rng: np.random.Generator, share: float = OUTSIDE) -> torch.Tensor:
@@ -72,7 +86,7 @@ def _inside(lungs: torch.Tensor, size: int) -> torch.Tensor:
 def _strong(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Covers, erases and degrades."""
     x = _erase(_bars(x, rng), rng)
-    for share, change in ((0.20, _blur), (0.30, _resample), (0.35, _noise), (0.10, _equalise), (0.45, _jpeg)):
+    for share, change in ((0.20, _blur), (0.30, _resample), (0.35, _noise), (0.10, _equalise), (0.50, _jpeg)):
         x = _some(x, rng, share, change)
     return x
 
@@ -133,15 +147,40 @@ def _erase(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return x
 
 
+def _words(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Burns in up to four lines of letters, most of them near an edge. White ones darken the rest, as the percentile window
+    then ends at them."""
+    size = x.shape[-1]
+    for image in x:
+        side = int(rng.uniform(0.6, 1.5) * size)  # the font has one size: the smaller the canvas, the larger the letters
+        canvas = Image.new("L", (side, side))
+        draw = ImageDraw.Draw(canvas)
+        for _ in range(rng.integers(1, 5)):
+            line = "".join(rng.choice(LETTERS, rng.integers(1, 20)))
+            _, _, right, bottom = draw.textbbox((0, 0), line)
+            reach = np.where(rng.random(2) < 0.8, 0.08 * rng.random(2), rng.random(2))
+            at = np.where(rng.random(2) < 0.5, reach, 1 - reach) * np.maximum(side - np.array([right, bottom]), 0)
+            draw.text(tuple(at), line, fill=255)
+        ink = torch.from_numpy(np.asarray(canvas.resize((size, size), Image.BILINEAR), np.float32)) / 255
+        level, darker = (1, rng.uniform(0.65, 1)) if rng.random() < 0.8 else (rng.random(), 1)
+        image[0] = image[0] * darker * (1 - ink) + level * ink
+    return x
+
+
 def _levels(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Gamma; contrast and brightness vary only a little, since the percentile window evens them out."""
     n = len(x)
-    gamma = np.where(rng.random(n) < 0.6, np.exp(rng.uniform(math.log(0.42), math.log(2.4), n)), 1)
+    gamma = np.where(rng.random(n) < 0.6, np.exp(rng.uniform(math.log(0.4), math.log(2.5), n)), 1)
     x = x.clamp(0, 1).pow(_tensor(gamma))
     contrast = np.where(rng.random(n) < 0.5, rng.uniform(0.75, 1.25, n), 1)
     brightness = np.where(rng.random(n) < 0.5, rng.uniform(-0.1, 0.1, n), 0)
     mean = x.mean(dim=(2, 3), keepdim=True)
     return ((x - mean) * _tensor(contrast) + mean + _tensor(brightness)).clamp_(0, 1)
+
+
+def _gamma(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    power = np.exp(rng.uniform(math.log(1.5), math.log(2.5), len(x)) * rng.choice([-1, 1], len(x)))
+    return (255 * x.clamp(0, 1).pow(_tensor(power))).round() / 255
 
 
 def _blur(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -177,10 +216,11 @@ def _equalise(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def _jpeg(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Compresses, mostly at another size than the network's: the blocks of 8 pixels then have other sizes here."""
     def change(image: Image.Image) -> Image.Image:
-        data = io.BytesIO()
-        image.save(data, "JPEG", quality=int(rng.integers(12, 80)))
-        return Image.open(data)
+        side, data = int(image.width * rng.uniform(0.9, 1.4)), io.BytesIO()
+        image.resize((side, side), Image.BILINEAR).save(data, "JPEG", quality=int(rng.integers(12, 70)))
+        return Image.open(data).resize(image.size, Image.BILINEAR)
     return _each(x, change)
 
 

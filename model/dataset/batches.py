@@ -51,6 +51,7 @@ class Batch(NamedTuple):
     present_weight: torch.Tensor    # N: 0 where neither is known
     lungs: torch.Tensor      # N x S/8 x S/8: share of each cell that is lung
     lungs_weight: torch.Tensor      # N: 0 without a mask
+    taught: torch.Tensor     # the images as a teacher sees them
 
 
 def image_probabilities(records: list[Record]) -> np.ndarray:
@@ -208,7 +209,7 @@ class Batches:
                      padded(weight.astype(np.float32)), padded(whole, True),
                      padded(F.avg_pool2d(maps[:, 0], TARGET // 12)), padded((boxed * whole).astype(np.float32)),
                      padded((implied | (boxed == 1)).astype(np.float32)), padded(present_weight.astype(np.float32)),
-                     padded(F.avg_pool2d(maps[:, 1], TARGET // 24)), padded((masked * whole).astype(np.float32)))
+                     padded(F.avg_pool2d(maps[:, 1], TARGET // 24)), padded((masked * whole).astype(np.float32)), x)
 
 
 def as_batches(pixels: np.ndarray, count: int = 64) -> Iterator[torch.Tensor]:

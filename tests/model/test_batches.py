@@ -16,6 +16,7 @@ from dataset.batches import (BATCH, CLEAR_WEIGHT, IMPLIED_WEIGHT, MADE_NEGATIVES
                              Batch, Batches, ahead, boxes_map, image_probabilities, wanted_of)
 from dataset.images import Images, Sets
 from dataset.records import CLASSES, COVID, NEGATIVE, NO_CLASS, NORMAL, OPACITY, VIRAL
+from quantise import Redrawn
 from test_dataset import no_images, record
 
 CHEST = BATCH - REAL_NEGATIVES - MADE_NEGATIVES
@@ -35,7 +36,7 @@ class Augmentation(unittest.TestCase):
         n = 64
         image, targets = torch.zeros(n, 1, 192, 192), torch.zeros(n, 2, TARGET, TARGET)
         image[:, :, 60:120, 48:108], targets[:, 0, 15:30, 12:27], targets[:, 1] = 1, 1, 1
-        with mock.patch("dataset.augment._levels", lambda x, rng: x):
+        with mock.patch("dataset.augment._levels", lambda x, rng: x), mock.patch("dataset.augment.WORDS", 0):
             moved, maps = augment.augment(image, targets, np.random.default_rng(1), strong=0)
         drawn = F.avg_pool2d(moved, 192 // TARGET)[:, 0] * (maps[:, 1] > 0.999)
         self.assertLess((drawn - maps[:, 0]).abs().mean(), 0.004)
@@ -50,6 +51,23 @@ class Augmentation(unittest.TestCase):
         self.assertFalse(torch.equal(results[0], results[2]))
         self.assertTrue(((results[0] >= 0) & (results[0] <= 1)).all())
         self.assertGreater((results[0] - image).abs().mean(), 0.05)
+
+    def test_burned_in_words_are_white_on_a_darker_image(self) -> None:
+        image = torch.full((32, 1, 192, 192), 0.5)
+        with mock.patch("dataset.augment._levels", lambda x, rng: x), mock.patch("dataset.augment.WORDS", 1):
+            written = augment.augment(image, torch.zeros(32, 1, 4, 4), np.random.default_rng(1), strong=0)[0]
+        white = (written.amax((1, 2, 3)) == 1)
+        self.assertGreater(white.sum(), 20)
+        self.assertLess(written[white].flatten(1).median(1).values.mean(), 0.45)
+        self.assertLess((written == 1).float().mean(), 0.1, "letters, not bars")
+
+    def test_half_of_the_images_are_stored_anew(self) -> None:
+        image = F.interpolate(torch.rand(64, 1, 12, 12, generator=torch.Generator().manual_seed(0)), size=192, mode="bicubic").clamp(0, 1)
+        stored = augment.redraw(image.clone(), np.random.default_rng(1), 0.5)
+        changed = (stored - image).abs().amax((1, 2, 3)) > 0
+        self.assertTrue(20 < changed.sum() < 44)
+        self.assertTrue(((stored >= 0) & (stored <= 1)).all())
+        self.assertTrue(torch.equal(augment.redraw(image.clone(), np.random.default_rng(1), 0), image))
 
     def test_changing_the_outside_leaves_the_lungs(self) -> None:
         n = 48
@@ -163,9 +181,9 @@ class Drawing(unittest.TestCase):
         self.sets = Sets(flat([*range(40)], classes), flat([*range(50, 90)], siim), flat([*range(100, 110)], bacterial),
                          flat([*range(200, 208)], negatives))
         self.record_of = dict(enumerate(classes)) | dict(enumerate(siim, 50)) | dict(enumerate(bacterial, 100))
-        lungs = {name: np.zeros((len(getattr(self.sets, name).split("train")), 24, 24), np.uint8)
-                 for name in ("classes", "siim", "bacterial")}
-        self.batches = Batches(self.sets, lungs, seed=1)
+        self.lungs = {name: np.zeros((len(getattr(self.sets, name).split("train")), 24, 24), np.uint8)
+                      for name in ("classes", "siim", "bacterial")}
+        self.batches = Batches(self.sets, self.lungs, seed=1)
         self.enterContext(mock.patch("dataset.batches.augment", lambda x, targets, _rng, _strong: (x, targets)))
         self.enterContext(mock.patch("dataset.batches.ERASED", 0))
 
@@ -194,7 +212,7 @@ class Drawing(unittest.TestCase):
             shapes = {name: tuple(value.shape) for name, value in batch._asdict().items()}
             names = ("labels", "weight", "whole", "opacities_weight", "present", "present_weight", "lungs_weight")
             per_image = dict.fromkeys(names, (BATCH,))
-            self.assertEqual(shapes, {**per_image, "images": (BATCH, 1, 32, 32), "wanted": (BATCH, CLASSES),
+            self.assertEqual(shapes, {**per_image, "images": (BATCH, 1, 32, 32), "taught": (BATCH, 1, 32, 32), "wanted": (BATCH, CLASSES),
                                       "opacities": (BATCH, 12, 12), "lungs": (BATCH, 24, 24)})
 
     def test_an_eighth_is_no_chest_image_and_teaches_only_the_gate(self) -> None:
@@ -253,6 +271,14 @@ class Drawing(unittest.TestCase):
         first, again, other = (next(self.batches.epoch(number, 1)) for number in (3, 3, 4))
         self.assertTrue(torch.equal(first.images, again.images))
         self.assertFalse(torch.equal(first.images, other.images))
+
+    def test_a_teacher_sees_the_images_before_they_are_stored_anew(self) -> None:
+        redrawn = Redrawn(self.sets, self.lungs, seed=1)
+        for plain, batch, again in zip(self.batches.epoch(0, 4), redrawn.epoch(0, 4), redrawn.epoch(0, 4)):
+            self.assertTrue(torch.equal(batch.taught, plain.images))
+            self.assertTrue(torch.equal(batch.images, again.images))
+            changed = (batch.images - batch.taught).abs().amax((1, 2, 3)) > 0
+            self.assertTrue(0 < changed.sum() < BATCH)
 
     def test_an_error_while_drawing_reaches_the_reader(self) -> None:
         self.assertRaisesRegex(KeyError, "lost", list, ahead(mock.Mock(side_effect=KeyError("lost")), 3))
