@@ -40,7 +40,7 @@ PUBLIC_LIMITS = """- Every viral pneumonia image in training is of a child. Bact
 PUBLIC_SOURCES = """COVID-19, viral pneumonia and normal images come from different hospitals, machines and age groups, and all viral
 pneumonia images are of children. A"""
 SEEN_ONCE = " Each version reads `test` once, after all choices."
-SEEN_TWICE = {"1.3.0": """ Each version reads `test` once, after all choices.
+SEEN_TWICE = {"1.3.0": SEEN_ONCE + """
 Version 1.3.0 read it twice: at a risk of 3.5% it called 10.3% of the negative images COVID-19, so the threshold went back
 to the 3% of the version before."""}
 

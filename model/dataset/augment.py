@@ -40,9 +40,7 @@ def redraw(x: torch.Tensor, rng: np.random.Generator, share: float) -> torch.Ten
     what is said of an image."""
     kind = rng.choice(4, len(x), p=(1 - share, share / 2, share / 4, share / 4))
     for number, change in enumerate((_jpeg, _gamma, _words), 1):
-        chosen = torch.from_numpy(np.flatnonzero(kind == number))
-        if len(chosen):
-            x[chosen] = change(x[chosen], rng)
+        x = _those(x, rng, kind == number, change)
     return x
 
 
@@ -97,7 +95,12 @@ def _tensor(values: np.ndarray) -> torch.Tensor:
 
 def _some(x: torch.Tensor, rng: np.random.Generator, probability: float, change) -> torch.Tensor:
     """Applies `change` to a random part of the batch."""
-    chosen = torch.from_numpy(np.flatnonzero(rng.random(len(x)) < probability))
+    return _those(x, rng, rng.random(len(x)) < probability, change)
+
+
+def _those(x: torch.Tensor, rng: np.random.Generator, which: np.ndarray, change) -> torch.Tensor:
+    """Applies `change` to the images of a mask."""
+    chosen = torch.from_numpy(np.flatnonzero(which))
     if len(chosen):
         x[chosen] = change(x[chosen].clamp(0, 1), rng)
     return x
@@ -180,7 +183,7 @@ def _levels(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 def _gamma(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     power = np.exp(rng.uniform(math.log(1.5), math.log(2.5), len(x)) * rng.choice([-1, 1], len(x)))
-    return (255 * x.clamp(0, 1).pow(_tensor(power))).round() / 255
+    return (255 * x.pow(_tensor(power))).round() / 255
 
 
 def _blur(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
