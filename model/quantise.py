@@ -33,7 +33,7 @@ class Redrawn(Batches):
     def epoch(self, number: int, steps: int) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, number, 1])
         for batch in super().epoch(number, steps):
-            yield batch._replace(images=redraw(batch.images.clone(), rng, REDRAWN), taught=batch.images)
+            yield batch._replace(images=redraw(batch.images.clone(), rng, REDRAWN), before=batch.images)
 
 
 def distillation(net: Net) -> Callable[[Outputs, Batch], torch.Tensor]:
@@ -43,7 +43,7 @@ def distillation(net: Net) -> Callable[[Outputs, Batch], torch.Tensor]:
 
     def loss(outputs: Outputs, batch: Batch) -> torch.Tensor:
         with torch.no_grad():
-            wanted = net(batch.taught.contiguous(memory_format=torch.channels_last))
+            wanted = net(batch.before.contiguous(memory_format=torch.channels_last))
         chest = batch.labels != NEGATIVE
         error = (outputs.logits - wanted.logits)[chest, :CLASSES]
         classes = (error - error.mean(1, keepdim=True)).square().mean()

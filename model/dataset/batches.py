@@ -51,7 +51,7 @@ class Batch(NamedTuple):
     present_weight: torch.Tensor    # N: 0 where neither is known
     lungs: torch.Tensor      # N x S/8 x S/8: share of each cell that is lung
     lungs_weight: torch.Tensor      # N: 0 without a mask
-    taught: torch.Tensor     # the images as a teacher sees them
+    before: torch.Tensor     # the images before they were stored anew, if they were
 
 
 def image_probabilities(records: list[Record]) -> np.ndarray:

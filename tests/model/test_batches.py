@@ -212,7 +212,7 @@ class Drawing(unittest.TestCase):
             shapes = {name: tuple(value.shape) for name, value in batch._asdict().items()}
             names = ("labels", "weight", "whole", "opacities_weight", "present", "present_weight", "lungs_weight")
             per_image = dict.fromkeys(names, (BATCH,))
-            self.assertEqual(shapes, {**per_image, "images": (BATCH, 1, 32, 32), "taught": (BATCH, 1, 32, 32), "wanted": (BATCH, CLASSES),
+            self.assertEqual(shapes, {**per_image, "images": (BATCH, 1, 32, 32), "before": (BATCH, 1, 32, 32), "wanted": (BATCH, CLASSES),
                                       "opacities": (BATCH, 12, 12), "lungs": (BATCH, 24, 24)})
 
     def test_an_eighth_is_no_chest_image_and_teaches_only_the_gate(self) -> None:
@@ -275,9 +275,9 @@ class Drawing(unittest.TestCase):
     def test_a_teacher_sees_the_images_before_they_are_stored_anew(self) -> None:
         redrawn = Redrawn(self.sets, self.lungs, seed=1)
         for plain, batch, again in zip(self.batches.epoch(0, 4), redrawn.epoch(0, 4), redrawn.epoch(0, 4)):
-            self.assertTrue(torch.equal(batch.taught, plain.images))
+            self.assertTrue(torch.equal(batch.before, plain.images))
             self.assertTrue(torch.equal(batch.images, again.images))
-            changed = (batch.images - batch.taught).abs().amax((1, 2, 3)) > 0
+            changed = (batch.images - batch.before).abs().amax((1, 2, 3)) > 0
             self.assertTrue(0 < changed.sum() < BATCH)
 
     def test_an_error_while_drawing_reaches_the_reader(self) -> None:

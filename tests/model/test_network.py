@@ -34,7 +34,7 @@ def batch_of(n: int = 4, **given: torch.Tensor) -> Batch:
     wanted = torch.zeros(n, CLASSES)
     wanted[:, 0] = 1
     images = torch.zeros(n, 1, SIDE, SIDE)
-    fields = dict(images=images, taught=images, labels=torch.zeros(n, dtype=torch.long), wanted=wanted,
+    fields = dict(images=images, before=images, labels=torch.zeros(n, dtype=torch.long), wanted=wanted,
                   weight=torch.ones(n), whole=torch.ones(n, dtype=torch.bool), opacities=torch.zeros(n, 12, 12),
                   opacities_weight=torch.zeros(n), present=torch.zeros(n), present_weight=torch.zeros(n),
                   lungs=torch.zeros(n, 24, 24), lungs_weight=torch.zeros(n))
